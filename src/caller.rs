@@ -1,0 +1,32 @@
+//! Who asks, and which upstream bases may be contacted for them. Level 0: every module may know its caller.
+
+use url::Url;
+
+/// The party a request is answered for. Every handler and every query takes one.
+///
+/// Until client trust exists there is one caller, `local`, and the server binds loopback only.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Caller {
+    pub tenant: String,
+    pub client: String,
+    /// The EHRs this caller may name as `fhirServer`. Nothing else is ever contacted.
+    pub allowed_bases: Vec<AllowedBase>,
+}
+
+/// One EHR: its FHIR base and the DICOMweb bases its `Endpoint.address` may point to.
+#[derive(Clone, Debug, PartialEq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AllowedBase {
+    /// FHIR base URL, as the EHR names it in `fhirServer`; with and without trailing slash are the same.
+    pub fhir: Url,
+    /// DICOMweb base URLs. An `Endpoint.address` elsewhere is not contacted and the card says so.
+    #[serde(default)]
+    pub dicomweb: Vec<Url>,
+    /// `Patient.identifier.system` values under which a film's PatientID is looked up. Without any, no film can be
+    /// tied to a patient and none is used.
+    #[serde(default)]
+    pub patient_id_systems: Vec<String>,
+    /// Send the EHR's access token to the DICOMweb bases as well, where the Endpoint does not say.
+    #[serde(default)]
+    pub dicomweb_takes_token: bool,
+}

@@ -1,0 +1,9 @@
+//! Wire types of CDS Hooks 2.0, pure: no network, no product rules. <https://cds-hooks.hl7.org/2.0/>
+
+mod prefetch;
+mod request;
+mod response;
+
+pub use prefetch::{Prefetch, State, resolve};
+pub use request::{Authorization, Context, HookRequest};
+pub use response::{Card, Indicator, Link, LinkType, Response, Source};

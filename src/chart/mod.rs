@@ -1,0 +1,176 @@
+//! The Chart: everything fetched for one request, every fact with an evidence id, every failure named. Nothing is thought here.
+
+mod facts;
+mod gather;
+mod order;
+mod reading;
+
+pub use gather::{Sources, gather};
+pub use order::{Order, imaging_order};
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{fhir::Date, imaging::Image};
+
+/// Everything known about one patient for one request. Serialisable; pictures by content hash.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Chart {
+    /// FHIR base of the EHR the facts come from; every reference in here is absolute under it.
+    pub source_base: String,
+    pub subject: Subject,
+    /// Who asked, `Type/id` as the hook named them.
+    pub requester: Option<String>,
+    pub encounter: Option<String>,
+    /// Numbered once, most relevant first, pictures before everything else.
+    pub evidence: Vec<Evidence>,
+    /// What was looked for and could not be had, or was had and could not be used.
+    pub gaps: Vec<Gap>,
+    pub examined: Vec<Examined>,
+    /// Present when an imaging order is answered.
+    pub reading: Option<Reading>,
+}
+
+impl Chart {
+    pub fn evidence(&self, id: EvidenceId) -> Option<&Evidence> {
+        self.evidence.iter().find(|e| e.id == id)
+    }
+}
+
+/// The patient as a prompt may know them, and the reference the report needs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Subject {
+    /// Absolute reference.
+    pub reference: String,
+    pub sex: Option<String>,
+    /// Such as `60-69`; never the exact age or birth date.
+    pub age_band: Option<String>,
+}
+
+/// `E7`: printed in the prompt, allowed by the answer's grammar, checked in `ground`, shown on the card, a Provenance entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EvidenceId(pub u32);
+
+impl fmt::Display for EvidenceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "E{}", self.0)
+    }
+}
+
+impl From<EvidenceId> for String {
+    fn from(id: EvidenceId) -> String {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for EvidenceId {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let digits = text.strip_prefix('E').filter(|d| !d.is_empty() && d.len() <= 6 && !d.starts_with('0'));
+        let digits = digits.filter(|d| d.bytes().all(|b| b.is_ascii_digit()));
+        digits.and_then(|d| d.parse().ok()).map(EvidenceId).ok_or("not an evidence id")
+    }
+}
+
+/// One fact and the resource or DICOM instance that states it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Evidence {
+    pub id: EvidenceId,
+    /// Absolute URL of the resource; `urn:oid:<uid>` of a DICOM instance.
+    pub reference: String,
+    pub date: Option<Date>,
+    pub fact: Fact,
+    /// How the fact was had.
+    pub origin: Origin,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    Prefetch,
+    Fetched,
+}
+
+/// What a piece of evidence says, in short typed form. All text is the EHR's and untrusted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fact {
+    Image { role: Role, image: Box<Image> },
+    Measurement(Measurement),
+    Note { text: String },
+    Medication { text: String, dosage: Option<String> },
+    Problem { text: String, status: String },
+    Allergy { text: String, criticality: Option<String>, reactions: Vec<String> },
+    Study { text: String, modality: Option<String> },
+    Report { text: String, status: String, conclusion: Option<String>, machine_made: bool },
+}
+
+/// Which of the two films a picture is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    Current,
+    Prior,
+}
+
+/// The last value of one test.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Measurement {
+    pub text: String,
+    /// LOINC codes of the test.
+    pub loinc: Vec<String>,
+    pub vital: bool,
+    /// As received, comparator included; decimals keep their text.
+    pub value: String,
+    pub unit: Option<String>,
+    /// Systolic and diastolic where the value is a blood pressure panel.
+    pub components: Option<(String, String)>,
+    /// The EHR's interpretation, or ours from its reference range.
+    pub flag: Option<String>,
+    /// Against the value before, such as `up from 3.9 on 2025-11-02`.
+    pub change: Option<String>,
+}
+
+/// Something looked for and not had. `what` names it as a reader knows it, `why` is one clause without patient data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    pub what: String,
+    pub why: String,
+}
+
+/// One kind of data that was looked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Examined {
+    /// Such as `AllergyIntolerance`.
+    pub what: String,
+    pub resources: usize,
+    pub origin: Origin,
+    /// We searched the EHR ourselves and saw the last page: only then may absence be stated.
+    pub complete: bool,
+}
+
+/// The order answered, and the study read for it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Reading {
+    pub order: Order,
+    /// Imaging orders of the same request that were not read.
+    pub other_orders: usize,
+    pub study: Option<StudyRead>,
+    pub prior: Option<StudyRead>,
+    /// Why there is no current film to read; then there is no model call.
+    pub no_film: Option<String>,
+}
+
+/// A study as the card names it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StudyRead {
+    /// Absolute reference of the ImagingStudy.
+    pub reference: String,
+    pub study_uid: String,
+    pub date: Option<Date>,
+    pub description: Option<String>,
+    /// True: the order names it. False: the newest unreported one that fits the order.
+    pub named_by_order: bool,
+}

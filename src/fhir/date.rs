@@ -1,0 +1,109 @@
+//! FHIR `date`, `dateTime` and `instant`, kept as text and comparable. <https://hl7.org/fhir/R4/datatypes.html#dateTime>
+
+use std::cmp::Ordering;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// A point in time as precise as its text; a missing month, day or time counts as the earliest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Date {
+    text: String,
+    instant: NaiveDateTime,
+}
+
+impl Date {
+    /// `YYYY`, `YYYY-MM`, `YYYY-MM-DD`, or a date with time and zone; anything else is `None`.
+    pub fn parse(text: &str) -> Option<Date> {
+        let day = |text: &str| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
+        let digits = |n: usize| text.len() == n && text.chars().enumerate().all(|(i, c)| if i == 4 { c == '-' } else { c.is_ascii_digit() });
+        let instant = if digits(4) {
+            day(&format!("{text}-01-01"))?.and_time(NaiveTime::MIN)
+        } else if digits(7) {
+            day(&format!("{text}-01"))?.and_time(NaiveTime::MIN)
+        } else if text.len() == 10 {
+            day(text)?.and_time(NaiveTime::MIN)
+        } else {
+            DateTime::parse_from_rfc3339(text).ok()?.naive_utc()
+        };
+        Some(Date { text: text.to_owned(), instant })
+    }
+
+    /// DICOM DA, `YYYYMMDD`.
+    pub fn from_dicom(text: &str) -> Option<Date> {
+        let day = NaiveDate::parse_from_str(text.trim(), "%Y%m%d").ok()?;
+        Date::parse(&day.format("%Y-%m-%d").to_string())
+    }
+
+    /// The text as it was received.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The calendar day, or less where the text says less.
+    pub fn day(&self) -> &str {
+        self.text.get(..10).unwrap_or(&self.text)
+    }
+
+    pub fn instant(&self) -> NaiveDateTime {
+        self.instant
+    }
+}
+
+impl From<DateTime<Utc>> for Date {
+    fn from(at: DateTime<Utc>) -> Self {
+        Date { text: at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true), instant: at.naive_utc() }
+    }
+}
+
+impl PartialOrd for Date {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Date {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.instant.cmp(&other.instant).then_with(|| self.text.cmp(&other.text))
+    }
+}
+
+impl TryFrom<String> for Date {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Date::parse(&text).ok_or("not a FHIR date")
+    }
+}
+
+impl From<Date> for String {
+    fn from(date: Date) -> String {
+        date.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partial_dates_compare_as_their_earliest_moment() {
+        let at = |t| Date::parse(t).unwrap();
+        assert!(at("2025") <= at("2025-01"));
+        assert!(at("2025-06-02") < at("2025-06-02T08:00:00+02:00"));
+        assert!(at("2025-06-02T08:00:00+02:00") < at("2025-06-02T08:00:00Z"));
+    }
+
+    #[test]
+    fn what_is_no_date_is_none() {
+        for text in ["", "2025-13", "2025-02-30", "20250602", "yesterday", "2025-06-02T08:00:00", "٢٠٢٥"] {
+            assert!(Date::parse(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn dicom_dates_become_fhir_dates() {
+        assert_eq!(Date::from_dicom("20250602").unwrap().text(), "2025-06-02");
+        assert!(Date::from_dicom("2025-06-02").is_none());
+    }
+}

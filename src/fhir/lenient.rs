@@ -1,0 +1,367 @@
+//! Readers for resources that are not ours: only the members the product uses, and tolerant of what real EHRs send.
+//!
+//! `null` is absent, unknown members are ignored, an object where an array belongs is an array of one, decimals stay text.
+
+use std::{fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
+};
+use serde_json::{Number, value::RawValue};
+
+/// An array that may come as a single object, as `null`, or not at all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Many<T>(pub Vec<T>);
+
+impl<T> Default for Many<T> {
+    fn default() -> Self {
+        Many(Vec::new())
+    }
+}
+
+impl<T> std::ops::Deref for Many<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Many<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ManyVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ManyVisitor<T> {
+            type Value = Many<T>;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("an array or an object")
+            }
+            fn visit_unit<E>(self) -> Result<Many<T>, E> {
+                Ok(Many::default())
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Many<T>, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = seq.next_element::<Option<T>>()? {
+                    items.extend(item);
+                }
+                Ok(Many(items))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Many<T>, A::Error> {
+                Ok(Many(vec![T::deserialize(MapAccessDeserializer::new(map))?]))
+            }
+        }
+        deserializer.deserialize_any(ManyVisitor(PhantomData))
+    }
+}
+
+/// What every resource is asked first.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Head {
+    pub resource_type: String,
+    pub id: Option<String>,
+    #[serde(default)]
+    pub meta: Option<Meta>,
+    /// Present at all: the resource's meaning is changed in a way we do not know, so it is not used.
+    #[serde(default)]
+    pub modifier_extension: Many<serde::de::IgnoredAny>,
+    pub subject: Option<Ref>,
+    pub patient: Option<Ref>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Meta {
+    #[serde(default)]
+    pub security: Many<Code>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Code {
+    pub system: Option<String>,
+    pub code: Option<String>,
+    pub display: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Concept {
+    #[serde(default)]
+    pub coding: Many<Code>,
+    pub text: Option<String>,
+}
+
+impl Concept {
+    /// The text, else the first display, else the first code.
+    pub fn label(&self) -> Option<&str> {
+        let filled = |t: &&str| !t.trim().is_empty();
+        self.text
+            .as_deref()
+            .filter(filled)
+            .or_else(|| self.coding.iter().filter_map(|c| c.display.as_deref()).find(filled))
+            .or_else(|| self.coding.iter().filter_map(|c| c.code.as_deref()).find(filled))
+    }
+    pub fn has(&self, system: &str, code: &str) -> bool {
+        self.coding.iter().any(|c| c.system.as_deref() == Some(system) && c.code.as_deref() == Some(code))
+    }
+    pub fn code(&self, code: &str) -> bool {
+        self.coding.iter().any(|c| c.code.as_deref() == Some(code))
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Ref {
+    pub reference: Option<String>,
+    pub display: Option<String>,
+    pub identifier: Option<Identifier>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Identifier {
+    pub system: Option<String>,
+    pub value: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Period {
+    pub start: Option<String>,
+    pub end: Option<String>,
+}
+
+/// `value` keeps the decimal's text.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Quantity {
+    pub value: Option<Number>,
+    pub comparator: Option<String>,
+    pub unit: Option<String>,
+    pub system: Option<String>,
+    pub code: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Patient {
+    pub id: Option<String>,
+    #[serde(default)]
+    pub identifier: Many<Identifier>,
+    pub gender: Option<String>,
+    pub birth_date: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    pub id: Option<String>,
+    pub code: Option<Concept>,
+    pub clinical_status: Option<Concept>,
+    pub verification_status: Option<Concept>,
+    pub onset_date_time: Option<String>,
+    pub onset_period: Option<Period>,
+    pub recorded_date: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MedicationRequest {
+    pub id: Option<String>,
+    pub status: Option<String>,
+    pub intent: Option<String>,
+    pub do_not_perform: Option<bool>,
+    pub medication_codeable_concept: Option<Concept>,
+    pub medication_reference: Option<Ref>,
+    #[serde(default)]
+    pub contained: Many<Medication>,
+    pub authored_on: Option<String>,
+    #[serde(default)]
+    pub dosage_instruction: Many<Dosage>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Medication {
+    pub id: Option<String>,
+    pub code: Option<Concept>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Dosage {
+    pub text: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AllergyIntolerance {
+    pub id: Option<String>,
+    pub code: Option<Concept>,
+    pub clinical_status: Option<Concept>,
+    pub verification_status: Option<Concept>,
+    pub criticality: Option<String>,
+    pub recorded_date: Option<String>,
+    #[serde(default)]
+    pub reaction: Many<Reaction>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Reaction {
+    #[serde(default)]
+    pub manifestation: Many<Concept>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Observation {
+    pub id: Option<String>,
+    pub status: Option<String>,
+    #[serde(default)]
+    pub category: Many<Concept>,
+    pub code: Option<Concept>,
+    pub effective_date_time: Option<String>,
+    pub effective_instant: Option<String>,
+    pub effective_period: Option<Period>,
+    pub issued: Option<String>,
+    pub value_quantity: Option<Quantity>,
+    pub value_codeable_concept: Option<Concept>,
+    pub value_string: Option<String>,
+    pub value_integer: Option<Number>,
+    pub value_boolean: Option<bool>,
+    pub data_absent_reason: Option<Concept>,
+    #[serde(default)]
+    pub interpretation: Many<Concept>,
+    #[serde(default)]
+    pub reference_range: Many<ReferenceRange>,
+    #[serde(default)]
+    pub component: Many<Component>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Component {
+    pub code: Option<Concept>,
+    pub value_quantity: Option<Quantity>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ReferenceRange {
+    pub low: Option<Quantity>,
+    pub high: Option<Quantity>,
+    pub text: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DiagnosticReport {
+    pub id: Option<String>,
+    pub status: Option<String>,
+    #[serde(default)]
+    pub category: Many<Concept>,
+    pub code: Option<Concept>,
+    pub effective_date_time: Option<String>,
+    pub effective_period: Option<Period>,
+    pub issued: Option<String>,
+    pub conclusion: Option<String>,
+    #[serde(default)]
+    pub imaging_study: Many<Ref>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceRequest {
+    pub id: Option<String>,
+    pub status: Option<String>,
+    #[serde(default)]
+    pub identifier: Many<Identifier>,
+    #[serde(default)]
+    pub category: Many<Concept>,
+    pub code: Option<Concept>,
+    pub authored_on: Option<String>,
+    pub subject: Option<Ref>,
+    #[serde(default)]
+    pub supporting_info: Many<Ref>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImagingStudy {
+    pub id: Option<String>,
+    pub status: Option<String>,
+    #[serde(default)]
+    pub identifier: Many<Identifier>,
+    #[serde(default)]
+    pub modality: Many<Code>,
+    pub started: Option<String>,
+    pub description: Option<String>,
+    #[serde(default)]
+    pub endpoint: Many<Ref>,
+    #[serde(default)]
+    pub contained: Many<Endpoint>,
+    #[serde(default)]
+    pub series: Many<Series>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Series {
+    pub uid: Option<String>,
+    pub modality: Option<Code>,
+    pub description: Option<String>,
+    pub body_site: Option<Code>,
+    #[serde(default)]
+    pub endpoint: Many<Ref>,
+    #[serde(default)]
+    pub instance: Many<Instance>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Instance {
+    pub uid: Option<String>,
+    pub sop_class: Option<Code>,
+    pub number: Option<Number>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoint {
+    pub resource_type: Option<String>,
+    pub id: Option<String>,
+    pub status: Option<String>,
+    pub connection_type: Option<Code>,
+    pub address: Option<String>,
+    #[serde(default)]
+    pub extension: Many<Extension>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Extension {
+    pub url: Option<String>,
+    pub value_boolean: Option<bool>,
+}
+
+/// Reads one resource; the error says where, never what stood there.
+pub fn read<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, String> {
+    serde_json::from_str(raw.get()).map_err(|e| format!("not readable at line {} column {}", e.line(), e.column()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T, String> {
+        serde_json::from_str::<&RawValue>(text).map_err(|e| e.to_string()).and_then(read)
+    }
+
+    #[test]
+    fn what_real_ehrs_send_is_read() {
+        let observation: Observation = parse(
+            r#"{"resourceType":"Observation","id":null,"category":{"coding":{"code":"laboratory"}},"unknown":[1],
+                "valueQuantity":{"value":72.50,"unit":"mg/L"},"referenceRange":null}"#,
+        )
+        .unwrap();
+        assert_eq!(observation.category[0].coding[0].code.as_deref(), Some("laboratory"));
+        assert_eq!(observation.value_quantity.unwrap().value.unwrap().to_string(), "72.50");
+        assert!(observation.reference_range.is_empty());
+    }
+
+    #[test]
+    fn an_ill_typed_member_says_where_and_not_what() {
+        let error = parse::<Observation>(r#"{"status":{"secret":"Jane Doe"}}"#).unwrap_err();
+        assert!(error.contains("column") && !error.contains("Jane"), "{error}");
+    }
+}

@@ -1,0 +1,25 @@
+//! FHIR R4, read twice: what is ours strictly through fhirbolt, what is theirs leniently. <https://hl7.org/fhir/R4/>
+
+mod bundle;
+mod client;
+mod date;
+pub mod lenient;
+mod ours;
+mod outcome;
+mod reference;
+
+pub use bundle::{Split, split};
+pub use client::{Client, Limits};
+pub use date::Date;
+pub use ours::check;
+pub use outcome::{issue_code, outcome};
+pub use reference::Reference;
+
+/// A code in a code system.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+pub struct Coding {
+    pub system: String,
+    pub code: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display: Option<String>,
+}

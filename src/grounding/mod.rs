@@ -1,0 +1,101 @@
+//! From the model's answer to an Assessment in which every statement rests on evidence. Pure: the safety core.
+
+pub mod contract1;
+mod summary;
+
+pub use summary::summarise;
+
+use serde::{Deserialize, Serialize};
+
+use crate::chart::{EvidenceId, Examined, Gap};
+
+/// What the product says, whatever service says it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Assessment {
+    pub sections: Vec<Section>,
+    pub urgency: Option<Urgency>,
+    /// Why nothing is said; then `sections` is empty.
+    pub abstained: Option<Abstention>,
+    pub ledger: Ledger,
+    /// Statements that were not kept, and why.
+    pub rejected: Vec<Rejected>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Section {
+    pub key: String,
+    pub title: String,
+    pub statements: Vec<Statement>,
+}
+
+/// One sentence of ours, and what it rests on. `evidence` is never empty.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Statement {
+    pub text: String,
+    pub finding: Option<Finding>,
+    pub evidence: Vec<EvidenceId>,
+}
+
+/// A coded finding of a model. `side` is the patient's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    pub kind: FindingKind,
+    pub side: Side,
+    pub region: Region,
+    pub severity: Severity,
+    pub change: Change,
+}
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum $name { $(#[serde(rename = $word)] $variant),+ }
+        impl $name {
+            pub const WORDS: &'static [&'static str] = &[$($word),+];
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+    };
+}
+
+words!(FindingKind { Pneumothorax = "pneumothorax", Opacity = "opacity", Effusion = "effusion", Cardiomegaly = "cardiomegaly", Line = "line" });
+words!(Side { Right = "right", Left = "left", Midline = "midline" });
+words!(Region { Upper = "upper", Middle = "middle", Lower = "lower", Whole = "whole", Heart = "heart", Mediastinum = "mediastinum" });
+words!(Severity { None = "none", Small = "small", Moderate = "moderate", Large = "large" });
+words!(
+    /// Against the prior film.
+    Change { Unknown = "unknown", New = "new", Same = "same", Better = "better", Worse = "worse" }
+);
+words!(Urgency { Routine = "routine", Urgent = "urgent", Critical = "critical" });
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Abstention {
+    /// One sentence for the reader.
+    pub reason: String,
+    pub evidence: Vec<EvidenceId>,
+    /// False: the model was not asked at all.
+    pub model_asked: bool,
+}
+
+/// What was looked at, what was kept from the model and why, what failed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Ledger {
+    pub examined: Vec<Examined>,
+    pub shown: Vec<EvidenceId>,
+    pub not_shown: Vec<NotShown>,
+    pub failed: Vec<Gap>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotShown {
+    pub evidence: EvidenceId,
+    pub why: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    pub what: String,
+    pub why: String,
+}

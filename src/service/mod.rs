@@ -1,0 +1,112 @@
+//! What a clinical service is: data under `cds-hooks/services/<id>/service.json`, loaded and checked once at start.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::{
+    error::{Error, Result},
+    fhir::Coding,
+};
+
+mod load;
+
+pub use load::load;
+
+/// One clinical service. A new one is a new `service.json`, not new code.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    pub id: String,
+    pub hook: String,
+    pub title: String,
+    pub description: String,
+    #[serde(default)]
+    pub usage_requirements: Option<String>,
+    /// Prefetch templates in the order in which they are published.
+    pub prefetch: Vec<PrefetchTemplate>,
+    /// The orders the service answers to; everything else gets no card, no fetch and no model call. Absent: every call.
+    #[serde(default)]
+    pub applies: Option<Applies>,
+    pub publishes: Publishes,
+    /// Milliseconds from receipt to answer.
+    pub deadline_ms: u64,
+    /// Model calls one hook may cost.
+    pub max_calls: u32,
+    /// Label of `card.source`: what the reader is told the advice comes from.
+    pub source_label: String,
+    /// Static code of `card.source.topic`, so that an override sticks.
+    pub topic: Coding,
+}
+
+impl Service {
+    pub fn deadline(&self) -> Duration {
+        Duration::from_millis(self.deadline_ms)
+    }
+    /// Whether the service reads pictures, and so is gated by `intended_use`.
+    pub fn reads_images(&self) -> bool {
+        self.max_calls > 0
+    }
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct PrefetchTemplate {
+    pub key: String,
+    pub query: String,
+    /// Without it the hook is answered with 412. Everything else is a gap the card tells of.
+    #[serde(default)]
+    pub required: bool,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Applies {
+    /// Categories that make an order an imaging order.
+    pub categories: Vec<Coding>,
+    /// Codes that do, with what they order.
+    pub codes: Vec<OrderCode>,
+    /// How many days before the order's `authoredOn` an unreported study may have been taken to be read for it.
+    pub window_days: u32,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct OrderCode {
+    pub system: String,
+    pub code: String,
+    pub display: String,
+    /// DICOM modality; CR and DX count as one.
+    pub modality: String,
+    /// DICOM Body Part Examined (0018,0015).
+    pub body_part: String,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+pub enum Publishes {
+    #[serde(rename = "none")]
+    None,
+    DiagnosticReport,
+}
+
+/// All services, found by the pair of path id and hook (cds-hooks D3).
+#[derive(Clone, Debug)]
+pub struct Services(pub Vec<Service>);
+
+impl Services {
+    /// Unknown id: not found. Known id under another hook: invalid, naming `hook`.
+    pub fn find(&self, id: &str, hook: &str) -> Result<&Service> {
+        let mut known = false;
+        for service in self.0.iter().filter(|s| s.id == id) {
+            if service.hook == hook {
+                return Ok(service);
+            }
+            known = true;
+        }
+        Err(if known {
+            Error::invalid("this service is not offered for the hook named; GET /cds-services lists what is offered").at("hook")
+        } else {
+            Error::not_found("no service of that id; GET /cds-services lists what is offered")
+        })
+    }
+}
