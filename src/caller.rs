@@ -26,7 +26,7 @@ pub struct AllowedBase {
     /// tied to a patient and none is used.
     #[serde(default)]
     pub patient_id_systems: Vec<String>,
-    /// Send the EHR's access token to the DICOMweb bases as well, where the Endpoint does not say.
+    /// Send the EHR's access token to the DICOMweb bases too, where the Endpoint does not say whether to.
     #[serde(default)]
     pub dicomweb_takes_token: bool,
 }
