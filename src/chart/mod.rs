@@ -1,12 +1,14 @@
 //! The Chart: everything fetched for one request, every fact with an evidence id, every failure named. Nothing is thought here.
 
+mod collect;
 mod facts;
+mod films;
 mod gather;
 mod order;
-mod reading;
+mod relevance;
 
 pub use gather::{Sources, gather};
-pub use order::{Order, imaging_order};
+pub use order::{Order, Orders, StudyName, imaging_orders};
 
 use std::fmt;
 
@@ -20,7 +22,7 @@ pub struct Chart {
     /// FHIR base of the EHR the facts come from; every reference in here is absolute under it.
     pub source_base: String,
     pub subject: Subject,
-    /// Who asked, `Type/id` as the hook named them.
+    /// Who asked; absolute reference, as is `encounter`.
     pub requester: Option<String>,
     pub encounter: Option<String>,
     /// Numbered once, most relevant first, pictures before everything else.
@@ -104,7 +106,7 @@ pub enum Fact {
     Problem { text: String, status: String },
     Allergy { text: String, criticality: Option<String>, reactions: Vec<String> },
     Study { text: String, modality: Option<String> },
-    Report { text: String, status: String, conclusion: Option<String>, machine_made: bool },
+    Report { text: String, status: String, conclusion: Option<String> },
 }
 
 /// Which of the two films a picture is.
@@ -125,6 +127,8 @@ pub struct Measurement {
     /// As received, comparator included; decimals keep their text.
     pub value: String,
     pub unit: Option<String>,
+    /// UCUM code of the unit, where the EHR gave one.
+    pub ucum: Option<String>,
     /// Systolic and diastolic where the value is a blood pressure panel.
     pub components: Option<(String, String)>,
     /// The EHR's interpretation, or ours from its reference range.
@@ -137,6 +141,13 @@ pub struct Measurement {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     pub what: String,
+    pub why: String,
+}
+
+/// A fact that was kept from the model, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotShown {
+    pub evidence: EvidenceId,
     pub why: String,
 }
 

@@ -7,7 +7,7 @@ pub use summary::summarise;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chart::{EvidenceId, Examined, Gap};
+use crate::chart::{EvidenceId, Examined, Gap, NotShown};
 
 /// What the product says, whatever service says it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -86,12 +86,6 @@ pub struct Ledger {
     pub shown: Vec<EvidenceId>,
     pub not_shown: Vec<NotShown>,
     pub failed: Vec<Gap>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotShown {
-    pub evidence: EvidenceId,
-    pub why: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -28,6 +28,9 @@ pub struct Service {
     /// The orders the service answers to; everything else gets no card, no fetch and no model call. Absent: every call.
     #[serde(default)]
     pub applies: Option<Applies>,
+    /// LOINC codes of the tests that bear on the question, most telling first; they are numbered before other facts.
+    #[serde(default)]
+    pub relevant: Vec<String>,
     pub publishes: Publishes,
     /// Milliseconds from receipt to answer.
     pub deadline_ms: u64,

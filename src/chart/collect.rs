@@ -1,0 +1,176 @@
+//! Has the resources a service asks for: from prefetch where the EHR sent them, from its FHIR server where it did not.
+
+use std::collections::HashSet;
+
+use futures::future::join_all;
+use serde_json::value::RawValue;
+use url::Url;
+
+use super::{Examined, Gap, Origin};
+use crate::{
+    cds_hooks::{HookRequest, State, resolve},
+    error::{Error, Kind, Result},
+    fhir::{Client, Reference, lenient},
+    service::{PrefetchTemplate, Service},
+};
+
+/// Keys whose absence is dangerous to assume: an empty answer from the EHR is checked against its server.
+const SAFETY_TYPES: [&str; 3] = ["AllergyIntolerance", "Condition", "MedicationRequest"];
+
+/// One resource of this patient, read as far as its head.
+pub struct Resource {
+    pub head: lenient::Head,
+    pub id: String,
+    pub raw: Box<RawValue>,
+    pub origin: Origin,
+}
+
+impl Resource {
+    /// Absolute reference under the EHR's base.
+    pub fn reference(&self, base: &Url) -> String {
+        Reference { base: "", resource_type: &self.head.resource_type, id: &self.id }.absolute(base)
+    }
+}
+
+/// Everything had for one request, before it is understood.
+#[derive(Default)]
+pub struct Collected {
+    pub resources: Vec<Resource>,
+    pub examined: Vec<Examined>,
+    pub gaps: Vec<Gap>,
+}
+
+struct Answer {
+    resources: Vec<Box<RawValue>>,
+    origin: Origin,
+    complete: bool,
+    problems: Vec<String>,
+}
+
+impl Answer {
+    fn sent(resources: Vec<Box<RawValue>>, problems: Vec<String>) -> Answer {
+        Answer { resources, origin: Origin::Prefetch, complete: false, problems }
+    }
+}
+
+/// Collects every key of the service in parallel. A required key that cannot be had is `MissingData` naming the key.
+pub async fn collect(service: &Service, request: &HookRequest, base: &Url, client: Option<&Client>) -> Result<Collected> {
+    let answers = join_all(service.prefetch.iter().map(|template| answer(template, request, client))).await;
+    let mut collected = Collected::default();
+    let mut seen = HashSet::new();
+    for (template, answer) in service.prefetch.iter().zip(answers) {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) if template.required => {
+                let message = format!("{}: required data could not be had: {error}", template.key);
+                return Err(Error::missing_data(message).at(format!("prefetch.{}", template.key)).because(error));
+            }
+            Err(error) => {
+                collected.gaps.push(Gap { what: template.key.clone(), why: error.message });
+                continue;
+            }
+        };
+        collected.gaps.extend(answer.problems.into_iter().map(|why| Gap { what: template.key.clone(), why }));
+        let mut count = 0;
+        let mut foreign = 0;
+        for raw in answer.resources {
+            match admit(raw, answer.origin, base, &request.context.patient_id) {
+                Ok(resource) => {
+                    let named = resource.head.resource_type.clone() + "/" + &resource.id;
+                    count += 1;
+                    if seen.insert(named) {
+                        collected.resources.push(resource);
+                    }
+                }
+                Err(Refusal::Foreign) => foreign += 1,
+                Err(Refusal::NotPatientData) => {}
+                Err(Refusal::Unusable(what, why)) => collected.gaps.push(Gap { what, why }),
+            }
+        }
+        if foreign > 0 {
+            // INVARIANT: another_patients_resources_are_dropped_and_told
+            let why = format!("{foreign} resource(s) of another patient were received and not used");
+            collected.gaps.push(Gap { what: template.key.clone(), why });
+        }
+        if template.required && count == 0 {
+            let message = format!("{}: required data could not be had: nothing usable was received", template.key);
+            return Err(Error::missing_data(message).at(format!("prefetch.{}", template.key)));
+        }
+        collected.examined.push(Examined { what: template.key.clone(), resources: count, origin: answer.origin, complete: answer.complete });
+    }
+    Ok(collected)
+}
+
+/// The five prefetch states (cds-hooks P4): what was sent is used, what is lacking is fetched, a failure is not repeated.
+async fn answer(template: &PrefetchTemplate, request: &HookRequest, client: Option<&Client>) -> Result<Answer> {
+    let query = || {
+        resolve(&template.query, &request.context)
+            .ok_or_else(|| Error::new(Kind::MissingData, "the request does not carry what is needed to ask for it"))
+    };
+    let is_read = !template.query.contains('?');
+    let safety = SAFETY_TYPES.iter().any(|t| template.query.starts_with(t));
+    match request.prefetch.get(&template.key) {
+        Some(State::Resource(resource)) => Ok(Answer::sent(vec![resource.clone()], vec![])),
+        Some(State::Failed(why)) => Err(Error::upstream(format!("the EHR reported that it could not read it ({why})"))),
+        Some(State::Bundle(split)) if split.failed.is_some() => Err(Error::upstream("the EHR reported that it could not read it")),
+        Some(State::Bundle(split)) => {
+            let partial = split.next.is_some();
+            if let Some(client) = client.filter(|_| partial || (split.resources.is_empty() && safety)) {
+                return fetch(client, &query()?, is_read).await;
+            }
+            let mut answer = Answer::sent(split.resources.clone(), split.problems.clone());
+            if partial {
+                answer.problems.push("only the first page was received, the rest could not be fetched".into());
+            }
+            Ok(answer)
+        }
+        Some(State::Null) if !is_read && !(safety && client.is_some()) => Ok(Answer::sent(vec![], vec![])),
+        Some(State::Null) | None => match client {
+            Some(client) => fetch(client, &query()?, is_read).await,
+            None => Err(Error::new(Kind::MissingData, "it was not sent, and no FHIR server was named to fetch it from")),
+        },
+    }
+}
+
+async fn fetch(client: &Client, query: &str, is_read: bool) -> Result<Answer> {
+    if !is_read {
+        let found = client.search(query).await?;
+        return Ok(Answer { resources: found.resources, origin: Origin::Fetched, complete: found.complete, problems: found.problems });
+    }
+    let (resource_type, id) = query.split_once('/').ok_or_else(|| Error::fault("a read template names no id"))?;
+    let resource = client.read(resource_type, id).await?;
+    Ok(Answer { resources: vec![resource], origin: Origin::Fetched, complete: true, problems: vec![] })
+}
+
+enum Refusal {
+    Foreign,
+    /// Outcomes, organisations and the like that ride along in a Bundle.
+    NotPatientData,
+    Unusable(String, String),
+}
+
+fn admit(raw: Box<RawValue>, origin: Origin, base: &Url, patient_id: &str) -> std::result::Result<Resource, Refusal> {
+    let head: lenient::Head = lenient::read(&raw).map_err(|why| Refusal::Unusable("a resource".into(), why))?;
+    let Some(id) = head.id.clone() else {
+        return Err(Refusal::Unusable(head.resource_type, "it has no id, so nothing could cite it".into()));
+    };
+    let unusable = |why: &str| Refusal::Unusable(format!("{}/{id}", head.resource_type), why.to_owned());
+    if !head.modifier_extension.is_empty() {
+        return Err(unusable("it carries a modifier extension we do not know, so it was not used"));
+    }
+    let ours = match head.resource_type.as_str() {
+        "Patient" => id == patient_id,
+        "Endpoint" => true,
+        "Condition" | "MedicationRequest" | "Observation" | "DiagnosticReport" | "ImagingStudy" | "AllergyIntolerance" => {
+            let Some(about) = head.subject.as_ref().or(head.patient.as_ref()) else {
+                return Err(unusable("it does not say whose it is, so it was not used"));
+            };
+            about.reference.as_deref().and_then(Reference::parse).is_some_and(|r| r.is(base, "Patient", patient_id))
+        }
+        _ => return Err(Refusal::NotPatientData),
+    };
+    if !ours {
+        return Err(Refusal::Foreign);
+    }
+    Ok(Resource { head, id, raw, origin })
+}

@@ -1,0 +1,197 @@
+//! The first half of an answer: prefetch and fetch into a [`Chart`]. The access token dies here.
+
+use chrono::Datelike;
+use tokio::time::Instant;
+use url::Url;
+
+use super::{
+    Chart, Evidence, EvidenceId, Gap, Order, Reading, Subject,
+    collect::{Collected, Resource, collect},
+    facts::{self, Found, Source, Stated},
+    films::{Films, Known},
+    relevance,
+};
+use crate::{
+    caller::{AllowedBase, Caller},
+    cds_hooks::HookRequest,
+    egress::Egress,
+    error::{Error, Result},
+    fhir::{self, Client, Date, Reference, lenient},
+    imaging::{self, Identity},
+    service::Service,
+};
+
+/// What gathering may draw on.
+pub struct Sources<'a> {
+    pub service: &'a Service,
+    pub request: &'a HookRequest,
+    pub caller: &'a Caller,
+    pub egress: &'a Egress,
+    pub upstream: &'a fhir::Limits,
+    pub imaging: &'a imaging::Limits,
+    /// Side in pixels of the picture the model takes.
+    pub picture_side: u32,
+    pub now: Date,
+    pub deadline: Instant,
+}
+
+/// The order to answer, and how many more were signed with it.
+pub struct Asked {
+    pub order: Order,
+    pub others: usize,
+    pub gaps: Vec<Gap>,
+}
+
+/// Everything known about the request's patient, and the films the order is about where there is one.
+///
+/// Errors: `Invalid` for a server that is not the caller's, `MissingData` where a required key cannot be had.
+pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart> {
+    let Sources { service, request, caller, .. } = sources;
+    let allowed = ehr(request, caller)?;
+    let base = &allowed.fhir;
+    let token = request.authorization.as_ref().map(|a| &a.token);
+    let client = request.fhir_server.as_ref().map(|_| {
+        Client::new(sources.egress.clone(), base.clone(), token.cloned(), sources.upstream.clone(), sources.deadline)
+    });
+    let Collected { mut resources, examined, mut gaps } = collect(service, request, base, client.as_ref()).await?;
+    let patient = resources.iter().find(|r| r.head.resource_type == "Patient");
+    let patient: lenient::Patient = match patient {
+        Some(resource) => lenient::read(&resource.raw).map_err(|why| Error::missing_data(format!("patient: {why}")).at("prefetch.patient"))?,
+        None => return Err(Error::missing_data("patient: required data could not be had").at("prefetch.patient")),
+    };
+    resources.retain(|r| r.head.resource_type != "Patient");
+
+    let mut known = Known::default();
+    let mut stated: Vec<Stated> = Vec::new();
+    let mut values = Vec::new();
+    for resource in &resources {
+        match understand(resource, base, &mut known) {
+            Ok(Found::Stated(fact)) => stated.push(fact),
+            Ok(Found::Value(value)) => values.push(*value),
+            Ok(Found::Nothing) => {}
+            Ok(Found::Unusable(why)) => gaps.push(gap(resource, why)),
+            Err(why) => gaps.push(gap(resource, &why)),
+        }
+    }
+    stated.extend(facts::last_values(values));
+
+    let moment = asked.as_ref().and_then(|a| a.order.authored_on.clone()).unwrap_or_else(|| sources.now.clone());
+    let mut reading: Option<Reading> = None;
+    if let Some(asked) = asked {
+        gaps.extend(asked.gaps);
+        if asked.others > 0 {
+            let why = format!("{} further imaging order(s) were signed together with it and not read for", asked.others);
+            gaps.push(Gap { what: "orders".into(), why });
+        }
+        let films = Films {
+            client: client.as_ref(),
+            access: imaging::Access { egress: sources.egress, base: allowed, token, limits: sources.imaging, deadline: sources.deadline },
+            identity: Identity::of(&patient, &allowed.patient_id_systems),
+            side: sources.picture_side,
+            moment: &moment,
+            service,
+            patient_id: &request.context.patient_id,
+        };
+        let read = films.read(asked.order, asked.others, known).await;
+        gaps.extend(read.gaps);
+        stated.extend(read.pictures);
+        reading = Some(read.reading);
+    }
+
+    relevance::sort(&mut stated, service, &moment);
+    let evidence = stated.into_iter().zip(1..).map(|(s, number)| Evidence {
+        id: EvidenceId(number),
+        reference: s.source.reference,
+        date: s.date,
+        fact: s.fact,
+        origin: s.source.origin,
+    });
+    let absolute = |text: &String| Reference::parse(text).map(|r| r.absolute(base));
+    Ok(Chart {
+        source_base: base.as_str().trim_end_matches('/').to_owned(),
+        subject: Subject {
+            reference: Reference { base: "", resource_type: "Patient", id: &request.context.patient_id }.absolute(base),
+            sex: patient.gender.filter(|g| matches!(g.as_str(), "male" | "female" | "other" | "unknown")),
+            age_band: patient.birth_date.as_deref().and_then(Date::parse).and_then(|born| age_band(&born, &sources.now)),
+        },
+        requester: request.context.user_id.as_ref().and_then(absolute),
+        encounter: request.context.encounter_id.as_ref().and_then(|id| absolute(&format!("Encounter/{id}"))),
+        evidence: evidence.collect(),
+        gaps,
+        examined,
+        reading,
+    })
+}
+
+/// The EHR of the request. A server the caller may not name is refused before anything is contacted.
+pub fn ehr<'a>(request: &HookRequest, caller: &'a Caller) -> Result<&'a AllowedBase> {
+    let same = |a: &Url, b: &Url| a.as_str().trim_end_matches('/') == b.as_str().trim_end_matches('/');
+    match (&request.fhir_server, caller.allowed_bases.as_slice()) {
+        (Some(named), bases) => bases.iter().find(|b| same(&b.fhir, named)).ok_or_else(|| {
+            Error::invalid("this FHIR server is not one the caller may name; it has to be configured under [[ehr]]").at("fhirServer")
+        }),
+        (None, [only]) => Ok(only),
+        (None, _) => Err(Error::invalid("fhirServer is needed to know which EHR the request speaks of").at("fhirServer")),
+    }
+}
+
+fn understand(resource: &Resource, base: &Url, known: &mut Known) -> std::result::Result<Found, String> {
+    let source = Source { reference: resource.reference(base), origin: resource.origin };
+    Ok(match resource.head.resource_type.as_str() {
+        "Condition" => {
+            let condition: lenient::Condition = lenient::read(&resource.raw)?;
+            withdrawn(None, &condition.verification_status).unwrap_or_else(|| facts::condition(&condition, source))
+        }
+        "MedicationRequest" => {
+            let medication: lenient::MedicationRequest = lenient::read(&resource.raw)?;
+            withdrawn(medication.status.as_deref(), &None).unwrap_or_else(|| facts::medication(&medication, source))
+        }
+        "AllergyIntolerance" => {
+            let allergy: lenient::AllergyIntolerance = lenient::read(&resource.raw)?;
+            withdrawn(None, &allergy.verification_status).unwrap_or_else(|| facts::allergy(&allergy, source))
+        }
+        "Observation" => {
+            let observation: lenient::Observation = lenient::read(&resource.raw)?;
+            withdrawn(observation.status.as_deref(), &None).unwrap_or_else(|| facts::observation(&observation, source))
+        }
+        "DiagnosticReport" => {
+            let report: lenient::DiagnosticReport = lenient::read(&resource.raw)?;
+            known.report(&report, base);
+            withdrawn(report.status.as_deref(), &None).unwrap_or_else(|| facts::report(&report, &resource.head, source))
+        }
+        "ImagingStudy" => {
+            let study: lenient::ImagingStudy = lenient::read(&resource.raw)?;
+            let found = withdrawn(study.status.as_deref(), &None).unwrap_or_else(|| facts::study(&study, source.clone()));
+            if matches!(found, Found::Stated(_)) {
+                known.studies.push((source.reference, study));
+            }
+            found
+        }
+        "Endpoint" => {
+            known.endpoints.push(lenient::read(&resource.raw)?);
+            Found::Nothing
+        }
+        _ => Found::Nothing,
+    })
+}
+
+fn withdrawn(status: Option<&str>, verification: &Option<lenient::Concept>) -> Option<Found> {
+    let withdrawn = status == Some("entered-in-error") || verification.as_ref().is_some_and(|v| v.code("entered-in-error"));
+    withdrawn.then_some(Found::Unusable("it was entered in error, so it was not used"))
+}
+
+fn gap(resource: &Resource, why: &str) -> Gap {
+    Gap { what: format!("{}/{}", resource.head.resource_type, resource.id), why: why.to_owned() }
+}
+
+/// Decade of age at `now`, `90+` above: no prompt and no page needs more.
+fn age_band(born: &Date, now: &Date) -> Option<String> {
+    let (born, now) = (born.instant(), now.instant());
+    let before_birthday = (now.month(), now.day()) < (born.month(), born.day());
+    let age = now.year() - born.year() - i32::from(before_birthday);
+    match age {
+        ..0 => None,
+        90.. => Some("90+".into()),
+        _ => Some(format!("{}-{}", age / 10 * 10, age / 10 * 10 + 9)),
+    }
+}

@@ -1,0 +1,118 @@
+//! Which draft order is answered, and what it says about the film to read.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use url::Url;
+
+use super::Gap;
+use crate::{
+    fhir::{Coding, Date, Reference, lenient},
+    service::Applies,
+};
+
+/// An imaging order as far as the product needs it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Order {
+    pub text: String,
+    pub code: Option<Coding>,
+    /// The placer's own number; a draft order's id is temporary and never cited.
+    pub identifier: Option<String>,
+    pub authored_on: Option<Date>,
+    /// DICOM modality and body part, where the service's table knows the code.
+    pub modality: Option<String>,
+    pub body_part: Option<String>,
+    /// The studies the order names.
+    pub names: Vec<StudyName>,
+}
+
+/// How an order names a study.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StudyName {
+    /// Id of an ImagingStudy on the same server.
+    Id(String),
+    /// Study Instance UID.
+    Uid(String),
+}
+
+/// What was found among the draft orders.
+pub struct Orders {
+    pub first: Option<Order>,
+    /// Imaging orders beyond the first.
+    pub others: usize,
+    pub gaps: Vec<Gap>,
+}
+
+/// Picks the imaging order a service answers. Orders of other kinds are none of its business; an unreadable one is a gap.
+pub fn imaging_orders(applies: &Applies, orders: &[Box<RawValue>], base: &Url, patient_id: &str) -> Orders {
+    let mut found = Orders { first: None, others: 0, gaps: Vec::new() };
+    for (at, raw) in orders.iter().enumerate() {
+        let gap = |why: &str| Gap { what: format!("draft order {}", at + 1), why: why.to_owned() };
+        let head = match lenient::read::<lenient::Head>(raw) {
+            Ok(head) => head,
+            Err(why) => {
+                found.gaps.push(gap(&why));
+                continue;
+            }
+        };
+        if head.resource_type != "ServiceRequest" {
+            continue;
+        }
+        let request = match lenient::read::<lenient::ServiceRequest>(raw) {
+            Ok(request) => request,
+            Err(why) => {
+                found.gaps.push(gap(&why));
+                continue;
+            }
+        };
+        let Some(order) = imaging_order(applies, &request) else { continue };
+        if matches!(request.status.as_deref(), Some("entered-in-error" | "revoked")) {
+            continue;
+        }
+        if !head.modifier_extension.is_empty() {
+            found.gaps.push(gap("it carries a modifier extension we do not know, so it was not used"));
+            continue;
+        }
+        let subject = request.subject.as_ref().and_then(|s| s.reference.as_deref()).and_then(Reference::parse);
+        if !subject.is_some_and(|s| s.is(base, "Patient", patient_id)) {
+            found.gaps.push(gap("it is not an order for this patient, so it was not used"));
+            continue;
+        }
+        match found.first {
+            None => found.first = Some(order),
+            Some(_) => found.others += 1,
+        }
+    }
+    found
+}
+
+fn imaging_order(applies: &Applies, request: &lenient::ServiceRequest) -> Option<Order> {
+    let concept = request.code.as_ref();
+    let known = applies.codes.iter().find(|c| concept.is_some_and(|concept| concept.has(&c.system, &c.code)));
+    let by_category = applies.categories.iter().any(|c| request.category.iter().any(|given| given.has(&c.system, &c.code)));
+    if known.is_none() && !by_category {
+        return None;
+    }
+    let coding = concept.and_then(|c| c.coding.iter().find_map(|c| Some((c.system.clone()?, c.code.clone()?, c.display.clone()))));
+    Some(Order {
+        text: known.map(|k| k.display.clone()).or_else(|| concept?.label().map(str::to_owned)).unwrap_or_else(|| "imaging".into()),
+        code: match known {
+            Some(k) => Some(Coding { system: k.system.clone(), code: k.code.clone(), display: Some(k.display.clone()) }),
+            None => coding.map(|(system, code, display)| Coding { system, code, display }),
+        },
+        identifier: request.identifier.iter().find_map(|i| i.value.clone()),
+        authored_on: request.authored_on.as_deref().and_then(Date::parse),
+        modality: known.map(|k| k.modality.clone()),
+        body_part: known.map(|k| k.body_part.clone()),
+        names: request.supporting_info.iter().filter_map(study_name).collect(),
+    })
+}
+
+fn study_name(info: &lenient::Ref) -> Option<StudyName> {
+    if let Some(reference) = info.reference.as_deref().and_then(Reference::parse) {
+        return (reference.resource_type == "ImagingStudy").then(|| StudyName::Id(reference.id.to_owned()));
+    }
+    let identifier = info.identifier.as_ref().filter(|i| i.system.as_deref() == Some("urn:dicom:uid"))?;
+    let uid = identifier.value.as_deref()?;
+    Some(StudyName::Uid(uid.strip_prefix("urn:oid:").unwrap_or(uid).to_owned()))
+}
