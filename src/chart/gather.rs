@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{
-    Chart, Evidence, EvidenceId, Gap, Order, Reading, Subject,
+    Asked, Chart, Evidence, EvidenceId, Gap, Reading, Subject,
     collect::{Collected, Resource, collect},
     facts::{self, Found, Source, Stated},
     films::{Films, Known},
@@ -33,13 +33,6 @@ pub struct Sources<'a> {
     pub picture_side: u32,
     pub now: Date,
     pub deadline: Instant,
-}
-
-/// The order to answer, and how many more were signed with it.
-pub struct Asked {
-    pub order: Order,
-    pub others: usize,
-    pub gaps: Vec<Gap>,
 }
 
 /// Everything known about the request's patient, and the films the order is about where there is one.

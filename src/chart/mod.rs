@@ -7,8 +7,8 @@ mod gather;
 mod order;
 mod relevance;
 
-pub use gather::{Sources, gather};
-pub use order::{Order, Orders, StudyName, imaging_orders};
+pub use gather::{Sources, ehr, gather};
+pub use order::{Asked, Order, StudyName, asked};
 
 use std::fmt;
 
@@ -149,6 +149,16 @@ pub struct Gap {
 pub struct NotShown {
     pub evidence: EvidenceId,
     pub why: String,
+}
+
+/// What of a chart stands in a prompt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// Ids in the prompt, in its order: the only ones the answer may cite.
+    pub shown: Vec<EvidenceId>,
+    pub not_shown: Vec<NotShown>,
+    /// How often untrusted text held something that could have been a control token.
+    pub neutralised: usize,
 }
 
 /// One kind of data that was looked for.

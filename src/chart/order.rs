@@ -6,6 +6,9 @@ use url::Url;
 
 use super::Gap;
 use crate::{
+    caller::Caller,
+    cds_hooks::HookRequest,
+    error::{Error, Result},
     fhir::{Coding, Date, Reference, lenient},
     service::Applies,
 };
@@ -35,55 +38,60 @@ pub enum StudyName {
     Uid(String),
 }
 
-/// What was found among the draft orders.
-pub struct Orders {
-    pub first: Option<Order>,
+/// The imaging order to answer, and what stood beside it.
+pub struct Asked {
+    pub order: Order,
     /// Imaging orders beyond the first.
     pub others: usize,
     pub gaps: Vec<Gap>,
 }
 
-/// Picks the imaging order a service answers. Orders of other kinds are none of its business; an unreadable one is a gap.
-pub fn imaging_orders(applies: &Applies, orders: &[Box<RawValue>], base: &Url, patient_id: &str) -> Orders {
-    let mut found = Orders { first: None, others: 0, gaps: Vec::new() };
+/// Picks the imaging order among the draft orders. `None`: there is none, and nothing else is our business.
+///
+/// Errors: `Invalid` where an order that may be an imaging order cannot be read or is not this patient's, and no other is.
+pub fn asked(applies: &Applies, request: &HookRequest, caller: &Caller) -> Result<Option<Asked>> {
+    let base = &super::ehr(request, caller)?.fhir;
+    let orders = request.context.draft_orders.as_deref().unwrap_or_default();
+    let mut found: Option<Asked> = None;
+    let mut gaps = Vec::new();
     for (at, raw) in orders.iter().enumerate() {
-        let gap = |why: &str| Gap { what: format!("draft order {}", at + 1), why: why.to_owned() };
-        let head = match lenient::read::<lenient::Head>(raw) {
-            Ok(head) => head,
-            Err(why) => {
-                found.gaps.push(gap(&why));
-                continue;
-            }
-        };
-        if head.resource_type != "ServiceRequest" {
-            continue;
-        }
-        let request = match lenient::read::<lenient::ServiceRequest>(raw) {
-            Ok(request) => request,
-            Err(why) => {
-                found.gaps.push(gap(&why));
-                continue;
-            }
-        };
-        let Some(order) = imaging_order(applies, &request) else { continue };
-        if matches!(request.status.as_deref(), Some("entered-in-error" | "revoked")) {
-            continue;
-        }
-        if !head.modifier_extension.is_empty() {
-            found.gaps.push(gap("it carries a modifier extension we do not know, so it was not used"));
-            continue;
-        }
-        let subject = request.subject.as_ref().and_then(|s| s.reference.as_deref()).and_then(Reference::parse);
-        if !subject.is_some_and(|s| s.is(base, "Patient", patient_id)) {
-            found.gaps.push(gap("it is not an order for this patient, so it was not used"));
-            continue;
-        }
-        match found.first {
-            None => found.first = Some(order),
-            Some(_) => found.others += 1,
+        match read(applies, raw, base, &request.context.patient_id) {
+            Ok(None) => {}
+            Ok(Some(order)) => match &mut found {
+                None => found = Some(Asked { order, others: 0, gaps: Vec::new() }),
+                Some(asked) => asked.others += 1,
+            },
+            Err(why) => gaps.push((at, why)),
         }
     }
-    found
+    match (found, gaps.first()) {
+        (None, None) => Ok(None),
+        (None, Some((at, why))) => Err(Error::invalid(format!("this order cannot be answered: {why}")).at(format!("context.draftOrders.entry[{at}]"))),
+        (Some(mut asked), _) => {
+            asked.gaps = gaps.into_iter().map(|(at, why)| Gap { what: format!("draft order {}", at + 1), why }).collect();
+            Ok(Some(asked))
+        }
+    }
+}
+
+fn read(applies: &Applies, raw: &RawValue, base: &Url, patient_id: &str) -> std::result::Result<Option<Order>, String> {
+    let head: lenient::Head = lenient::read(raw)?;
+    if head.resource_type != "ServiceRequest" {
+        return Ok(None);
+    }
+    let request: lenient::ServiceRequest = lenient::read(raw)?;
+    if matches!(request.status.as_deref(), Some("entered-in-error" | "revoked")) {
+        return Ok(None);
+    }
+    let Some(order) = imaging_order(applies, &request) else { return Ok(None) };
+    if !head.modifier_extension.is_empty() {
+        return Err("it carries a modifier extension we do not know".into());
+    }
+    let subject = request.subject.as_ref().and_then(|s| s.reference.as_deref()).and_then(Reference::parse);
+    if !subject.is_some_and(|s| s.is(base, "Patient", patient_id)) {
+        return Err("it is not an order for the patient of the request".into());
+    }
+    Ok(Some(order))
 }
 
 fn imaging_order(applies: &Applies, request: &lenient::ServiceRequest) -> Option<Order> {

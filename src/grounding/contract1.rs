@@ -9,7 +9,7 @@ use super::{
     Abstention, Assessment, Change, Finding, FindingKind, Ledger, Region, Rejected, Section, Severity, Side, Statement, Urgency,
 };
 use crate::{
-    chart::{Chart, EvidenceId, Fact, NotShown, Role},
+    chart::{Chart, EvidenceId, Fact, Gap, Role, View},
     engine::{Completion, Finish},
     error::{Error, Result},
 };
@@ -88,7 +88,8 @@ struct Insufficient {
 /// Keeps the statements that rest on evidence that was shown; drops and counts the rest.
 ///
 /// Errors: `Fault` for an answer that was cut, is no JSON, or is not of this contract. It is never repaired.
-pub fn ground(completion: &Completion, chart: &Chart, shown: &[EvidenceId], not_shown: &[NotShown]) -> Result<Assessment> {
+pub fn ground(completion: &Completion, chart: &Chart, view: &View) -> Result<Assessment> {
+    let View { shown, not_shown, neutralised } = view;
     // INVARIANT: a_cut_answer_is_no_answer
     if completion.finish == Finish::Length {
         return Err(Error::fault("the model's answer was cut at its token limit"));
@@ -97,7 +98,7 @@ pub fn ground(completion: &Completion, chart: &Chart, shown: &[EvidenceId], not_
         examined: chart.examined.clone(),
         shown: shown.to_vec(),
         not_shown: not_shown.to_vec(),
-        failed: chart.gaps.clone(),
+        failed: chart.gaps.iter().cloned().chain(control_words(*neutralised)).collect(),
     };
     let text = completion.text.trim();
     let unreadable = |_| Error::fault("the model's answer is not of the contract's form");
@@ -113,6 +114,12 @@ pub fn ground(completion: &Completion, chart: &Chart, shown: &[EvidenceId], not_
         answer.findings.into_iter().take(MAX_FINDINGS).filter_map(|claim| grounds.statement(claim, &mut rejected)).collect();
     let sections = vec![Section { key: "findings".into(), title: "Findings".into(), statements }];
     Ok(Assessment { sections, urgency: Some(answer.urgency), abstained: None, ledger, rejected })
+}
+
+/// Text in the record that could have steered the model is a finding about the record.
+fn control_words(neutralised: usize) -> Option<Gap> {
+    let why = format!("{neutralised} sequence(s) that a model takes for control were found in the text and made harmless");
+    (neutralised > 0).then(|| Gap { what: "text of the record".into(), why })
 }
 
 fn abstained(answer: Insufficient, shown: &[EvidenceId], ledger: Ledger) -> Assessment {

@@ -7,7 +7,7 @@ pub use summary::summarise;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chart::{EvidenceId, Examined, Gap, NotShown};
+use crate::chart::{Chart, EvidenceId, Examined, Gap, NotShown};
 
 /// What the product says, whatever service says it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -92,4 +92,12 @@ pub struct Ledger {
 pub struct Rejected {
     pub what: String,
     pub why: String,
+}
+
+/// The assessment where the model is not asked at all: nothing is said but why.
+pub fn not_asked(chart: &Chart, reason: String) -> Assessment {
+    let why = "the model was not asked";
+    let not_shown = chart.evidence.iter().map(|e| NotShown { evidence: e.id, why: why.into() }).collect();
+    let ledger = Ledger { examined: chart.examined.clone(), not_shown, failed: chart.gaps.clone(), ..Ledger::default() };
+    Assessment { abstained: Some(Abstention { reason, evidence: Vec::new(), model_asked: false }), ledger, ..Assessment::default() }
 }

@@ -2,16 +2,20 @@
 //!
 //! It is a narrow view of the chart. What it leaves out stands in the ledger; the chart itself is never cut.
 
-use super::Rendered;
+use serde_json::Value;
+
 use crate::{
-    chart::{Chart, Evidence, EvidenceId, Fact, Measurement, NotShown, Role},
+    chart::{Chart, Evidence, EvidenceId, Fact, Measurement, NotShown, Role, View},
     engine::{Neutral, Part, Prompt, Scope},
+    error::Result,
     imaging::Image,
 };
 
 pub const VERSION: &str = "contract 1";
 /// What the checkpoint was trained to be asked.
 const INSTRUCTION: &str = "Read the chest image with the chart. Answer with JSON.";
+/// The one task a prompt of this contract asks for, as a checkpoint's scope names it.
+const TASK: &str = "imaging-draft";
 /// Evidence lines in a prompt, pictures included.
 const MAX_LINES: usize = 13;
 /// Tokens of a prompt, picture tokens included.
@@ -23,65 +27,88 @@ const OUTSIDE: &str = "outside contract 1";
 /// Longest text of a line, in characters.
 const MAX_TEXT: usize = 80;
 
-/// Why the model may not be shown this film; `None` when all of it lies within what the checkpoint says it can read.
+/// Why the model is not asked about this chart: there is no current film, or it lies outside what the model can read.
+pub fn refusal(chart: &Chart, scope: Option<&Scope>) -> Option<String> {
+    let no_film = || "no film was read".to_owned();
+    let reading = chart.reading.as_ref();
+    let current = chart.evidence.iter().find_map(|e| match &e.fact {
+        Fact::Image { role: Role::Current, image } => Some(image),
+        _ => None,
+    });
+    match current {
+        None => Some(reading.and_then(|r| r.no_film.clone()).unwrap_or_else(no_film)),
+        Some(image) => out_of_scope(image, scope),
+    }
+}
+
+/// Whether a film lies within what the checkpoint says it can read; if not, in which respect.
 ///
 /// A general model (no scope) is held only to what this contract can say: a frontal chest film.
-pub fn out_of_scope(image: &Image, scope: Option<&Scope>) -> Option<String> {
-    let view = image.view.as_deref().unwrap_or("not stated");
-    let body_part = image.body_part.as_deref().unwrap_or("not stated");
+fn out_of_scope(image: &Image, scope: Option<&Scope>) -> Option<String> {
+    let stated = |value: &Option<String>| value.clone().unwrap_or_else(|| "not stated".into());
+    let has = |known: &[String], value: &str| known.iter().any(|k| k == value);
+    let (body_part, view, source) = (stated(&image.body_part), stated(&image.view), stated(&image.manufacturer));
     let Some(scope) = scope else {
-        let chest = body_part.eq_ignore_ascii_case("CHEST") && matches!(view, "AP" | "PA");
-        return (!chest).then(|| format!("this service reads frontal chest films (body part {body_part}, view {view})"));
+        let frontal_chest = body_part == "CHEST" && matches!(view.as_str(), "AP" | "PA");
+        return (!frontal_chest).then(|| format!("this service reads frontal chest films (body part: {body_part}, view: {view})"));
     };
-    let source = image.manufacturer.as_deref();
-    let checks = [
-        ("task", "imaging-draft", scope.tasks.iter().any(|t| t == "imaging-draft")),
-        ("modality", image.modality.as_str(), scope.modalities.contains(&image.modality)),
-        ("body part", body_part, scope.body_parts.iter().any(|b| b == body_part)),
-        ("view", view, scope.views.iter().any(|v| v == view)),
-        ("source", source.unwrap_or("not stated"), source.is_some_and(|s| scope.sources.iter().any(|known| known == s))),
+    let task = TASK.to_owned();
+    let respects = [
+        ("task", &task, has(&scope.tasks, TASK)),
+        ("modality", &image.modality, has(&scope.modalities, &image.modality)),
+        ("body part", &body_part, has(&scope.body_parts, &body_part)),
+        ("view", &view, has(&scope.views, &view)),
+        ("made by", &source, has(&scope.sources, &source)),
     ];
-    let failed = checks.into_iter().find(|(.., fits)| !fits)?;
-    Some(format!("the loaded model was never shown such a film ({}: {})", failed.0, failed.1))
+    let (respect, value, _) = respects.into_iter().find(|(.., fits)| !fits)?;
+    Some(format!("the loaded model cannot read such a film ({respect}: {})", Neutral::line(value, MAX_TEXT).as_str()))
 }
 
 /// Renders the view of the chart that fits: the first lines in evidence order that contract 1 can express.
 ///
 /// `schema` makes the answer's form from the ids shown; `count` gives the tokens of a prompt, pictures included.
 pub fn render(
-    chart: &Chart,
-    schema: impl Fn(&[EvidenceId]) -> serde_json::Value,
-    count: impl Fn(&Prompt) -> usize,
-) -> Rendered {
-    let mut lines: Vec<(EvidenceId, Neutral, Option<&Image>)> = Vec::new();
+    chart: &Chart, scope: Option<&Scope>, schema: impl Fn(&[EvidenceId]) -> Value, count: impl Fn(&Prompt) -> Result<usize>,
+) -> Result<(Prompt, View)> {
+    let mut lines: Vec<Line> = Vec::new();
     let mut not_shown = Vec::new();
     for evidence in &chart.evidence {
-        let full = lines.len() >= MAX_LINES;
-        let line = if full || evidence.id.0 > MAX_ID { None } else { line(evidence) };
-        match line {
-            Some((text, image)) => {
-                lines.push((evidence.id, text, image));
-                if count(&prompt(&lines, None)) > MAX_TOKENS {
-                    lines.pop();
-                    not_shown.push(NotShown { evidence: evidence.id, why: OUTSIDE.into() });
-                }
+        let line = match line(evidence, scope) {
+            Ok(line) if lines.len() < MAX_LINES && evidence.id.0 <= MAX_ID => line,
+            Ok(_) => {
+                not_shown.push(NotShown { evidence: evidence.id, why: OUTSIDE.into() });
+                continue;
             }
-            None => not_shown.push(NotShown { evidence: evidence.id, why: OUTSIDE.into() }),
+            Err(why) => {
+                not_shown.push(NotShown { evidence: evidence.id, why });
+                continue;
+            }
+        };
+        lines.push(line);
+        if count(&prompt(&lines, None))? > MAX_TOKENS {
+            lines.pop();
+            not_shown.push(NotShown { evidence: evidence.id, why: OUTSIDE.into() });
         }
     }
-    let shown: Vec<EvidenceId> = lines.iter().map(|(id, ..)| *id).collect();
-    let neutralised = lines.iter().map(|(_, text, _)| text.replacements()).sum();
+    let shown: Vec<EvidenceId> = lines.iter().map(|line| line.id).collect();
+    let neutralised = lines.iter().map(|line| line.text.replacements()).sum();
     let prompt = prompt(&lines, Some(schema(&shown)));
-    Rendered { prompt, shown, not_shown, neutralised }
+    Ok((prompt, View { shown, not_shown, neutralised }))
+}
+
+struct Line<'a> {
+    id: EvidenceId,
+    text: Neutral,
+    image: Option<&'a Image>,
 }
 
 /// Text and pictures in order: a picture follows its line directly, with no newline on either side.
-fn prompt(lines: &[(EvidenceId, Neutral, Option<&Image>)], schema: Option<serde_json::Value>) -> Prompt {
+fn prompt(lines: &[Line], schema: Option<Value>) -> Prompt {
     let mut parts = Vec::new();
     let mut text = format!("{INSTRUCTION}\n");
-    for (at, (id, line, image)) in lines.iter().enumerate() {
-        text.push_str(&format!("[{id}] {}", line.as_str()));
-        match image {
+    for (at, line) in lines.iter().enumerate() {
+        text.push_str(&format!("[{}] {}", line.id, line.text.as_str()));
+        match line.image {
             Some(image) => {
                 parts.push(Part::Text(Neutral::new(&text)));
                 parts.push(Part::Image(image.pixels.clone()));
@@ -97,24 +124,27 @@ fn prompt(lines: &[(EvidenceId, Neutral, Option<&Image>)], schema: Option<serde_
     Prompt { parts, schema, max_new_tokens: MAX_NEW_TOKENS }
 }
 
-/// One line of the prompt, or `None` where contract 1 has no form for the fact.
-fn line(evidence: &Evidence) -> Option<(Neutral, Option<&Image>)> {
-    let text = |kind: &str, text: &str| Neutral::line(&format!("{kind}: {text}"), MAX_TEXT);
-    match &evidence.fact {
+/// One line of the prompt, or why contract 1 cannot show the fact.
+fn line<'a>(evidence: &'a Evidence, scope: Option<&Scope>) -> std::result::Result<Line<'a>, String> {
+    let (kind, value, image) = match &evidence.fact {
         Fact::Image { role, image } => {
-            let role = match role {
-                Role::Current => "current image",
-                Role::Prior => "prior image",
-            };
-            let (view, date) = (image.view.as_deref()?, image.date.as_ref()?.day());
-            Some((text("image", &format!("{role} ({view}) {date}")), Some(image)))
+            if let Some(why) = out_of_scope(image, scope) {
+                return Err(why);
+            }
+            let role = if *role == Role::Current { "current image" } else { "prior image" };
+            let (Some(view), Some(date)) = (&image.view, &image.date) else { return Err("its date is not stated".into()) };
+            ("image", format!("{role} ({view}) {}", date.day()), Some(&**image))
         }
-        Fact::Measurement(m) => measured(m).map(|(kind, value)| (text(kind, &value), None)),
-        Fact::Note { text: note } => Some((text("note", note), None)),
-        Fact::Medication { text: medicine, .. } => Some((text("med", medicine), None)),
-        Fact::Problem { text: problem, .. } => Some((text("history", problem), None)),
-        Fact::Allergy { .. } | Fact::Study { .. } | Fact::Report { .. } => None,
-    }
+        Fact::Measurement(m) => {
+            let (kind, value) = measured(m).ok_or(OUTSIDE)?;
+            (kind, value, None)
+        }
+        Fact::Note { text } => ("note", text.clone(), None),
+        Fact::Medication { text, .. } => ("med", text.clone(), None),
+        Fact::Problem { text, .. } => ("history", text.clone(), None),
+        Fact::Allergy { .. } | Fact::Study { .. } | Fact::Report { .. } => return Err(OUTSIDE.into()),
+    };
+    Ok(Line { id: evidence.id, text: Neutral::line(&format!("{kind}: {value}"), MAX_TEXT), image })
 }
 
 /// The tests contract 1 knows, by LOINC, in the unit it was trained on; any other unit is converted or left out.

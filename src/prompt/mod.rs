@@ -4,20 +4,7 @@ pub mod contract1;
 
 use sha2::{Digest, Sha256};
 
-use crate::{
-    chart::{EvidenceId, NotShown},
-    engine::{Part, Prompt},
-};
-
-/// A prompt, and what of the chart stands in it.
-pub struct Rendered {
-    pub prompt: Prompt,
-    /// Ids in the prompt, in its order: the only ones the answer may cite.
-    pub shown: Vec<EvidenceId>,
-    pub not_shown: Vec<NotShown>,
-    /// How often untrusted text held something that could have been a control token.
-    pub neutralised: usize,
-}
+use crate::engine::{Part, Prompt};
 
 /// SHA-256 over everything that determines the answer: text, pixels, schema and token limit, hex.
 pub fn hash(prompt: &Prompt) -> String {

@@ -1,0 +1,115 @@
+//! The long-lived parts of the server, built once.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use chrono::{DateTime, Utc};
+use url::Url;
+
+use crate::{
+    caller::Caller,
+    egress::Egress,
+    engine::{self, Engine},
+    error::Result,
+    fhir, imaging, report,
+    service::{self, Services},
+    store::{self, Key, Store},
+};
+
+/// What the server is built from; `config` fills it.
+pub struct Settings {
+    pub caller: Caller,
+    /// `research`, `investigational` or `cleared`; imaging services do not exist without it.
+    pub intended_use: Option<String>,
+    /// Where this server is reached; links on cards and pages start with it.
+    pub public_base: Url,
+    /// A folder of services laid over the built-in ones.
+    pub services: Option<PathBuf>,
+    pub engine: engine::Config,
+    pub store: store::Config,
+    pub upstream: fhir::Limits,
+    pub imaging: imaging::Limits,
+    pub report: report::Options,
+}
+
+/// Tells the time; injected, so that a test can say when it is.
+pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
+
+pub struct App {
+    pub caller: Caller,
+    pub intended_use: Option<String>,
+    pub public_base: Url,
+    pub services: Services,
+    pub engine: Engine,
+    pub store: Store,
+    pub egress: Egress,
+    pub upstream: fhir::Limits,
+    pub imaging: imaging::Limits,
+    pub report: report::Options,
+    pub clock: Clock,
+    pub flights: Flights,
+}
+
+impl App {
+    /// Opens the store, reads the services and starts loading the model; returns before the model is ready.
+    pub async fn build(settings: Settings) -> Result<App> {
+        let engine = Engine::load(settings.engine.clone());
+        App::with(settings, engine, Arc::new(Utc::now)).await
+    }
+
+    /// The same with an engine and a clock of the caller's.
+    pub async fn with(settings: Settings, engine: Engine, clock: Clock) -> Result<App> {
+        Ok(App {
+            services: service::load(settings.services.as_deref())?,
+            store: Store::open(&settings.store).await?,
+            egress: Egress::new()?,
+            engine,
+            clock,
+            caller: settings.caller,
+            intended_use: settings.intended_use,
+            public_base: settings.public_base,
+            upstream: settings.upstream,
+            imaging: settings.imaging,
+            report: settings.report,
+            flights: Flights::default(),
+        })
+    }
+}
+
+/// Calls in progress, by idempotency key: a call that is repeated while it runs waits for the first one's answer.
+#[derive(Default)]
+pub struct Flights(Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Flights {
+    /// Waits until no other call of that key runs. The next one enters when the guard is dropped.
+    pub async fn enter(&self, caller: &Caller, key: &Key) -> Flight<'_> {
+        let name = format!("{}\n{}\n{}\n{}\n{}", caller.tenant, caller.client, key.service, key.hook_instance, key.body_sha256);
+        let lock = {
+            let mut running = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            running.entry(name.clone()).or_default().clone()
+        };
+        let guard = lock.lock_owned().await;
+        Flight { flights: self, name, guard: Some(guard) }
+    }
+}
+
+/// One call in progress.
+pub struct Flight<'a> {
+    flights: &'a Flights,
+    name: String,
+    guard: Option<tokio::sync::OwnedMutexGuard<()>>,
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        self.guard = None;
+        let mut running = self.flights.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        // The map's own handle is the last one: nobody waits.
+        if running.get(&self.name).is_some_and(|lock| Arc::strong_count(lock) == 1) {
+            running.remove(&self.name);
+        }
+    }
+}

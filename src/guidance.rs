@@ -1,0 +1,111 @@
+//! What the product says: a request is prepared into a Chart, and the chart completed into cards and a draft report.
+
+use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    caller::Caller,
+    card,
+    cds_hooks::{Card, HookRequest, Response},
+    chart::{self, Asked, Chart, Sources},
+    engine::{Admission, ModelInfo},
+    error::{Error, Result},
+    grounding::{self, Assessment},
+    prompt, report,
+    service::Service,
+    store::{self, Key},
+};
+
+/// One hook call.
+pub struct Call<'a> {
+    pub service: &'a Service,
+    pub request: &'a HookRequest,
+    pub caller: &'a Caller,
+    pub request_id: &'a str,
+    pub received: Instant,
+}
+
+/// Answers a hook with the JSON of its cards. A passed deadline is `Timeout`, and then nothing was stored.
+pub async fn respond(app: &App, call: Call<'_>) -> Result<String> {
+    let deadline = call.received + call.service.deadline();
+    let Some(applies) = &call.service.applies else {
+        let chart = prepare(app, &call, None, 0, deadline).await?;
+        let assessment = grounding::summarise(&chart);
+        return body(vec![card::summary(call.service, &chart, &assessment, &call.request.body_sha256)]);
+    };
+    match chart::asked(applies, call.request, call.caller)? {
+        None => body(Vec::new()),
+        Some(asked) => draft(app, &call, asked, deadline).await,
+    }
+}
+
+/// Reads a film for an order. The same call again, even while this one runs, gets this one's answer.
+async fn draft(app: &App, call: &Call<'_>, asked: Asked, deadline: Instant) -> Result<String> {
+    let key = Key::new(&call.service.id, call.request.hook_instance, &call.request.body_sha256);
+    let _flight = timeout_at(deadline, app.flights.enter(call.caller, &key)).await.map_err(|_| late())?;
+    if let Some(answer) = app.store.answered(call.caller, &key).await? {
+        return Ok(answer);
+    }
+    // Before anything is fetched: a full queue, or a model not there yet, is told at once.
+    let (admission, model) = (app.engine.admit()?, app.engine.loaded()?);
+    let chart = prepare(app, call, Some(asked), model.image_size, deadline).await?;
+    let (card, report) = complete(app, call.service, &chart, &model, admission, &call.request.body_sha256, deadline).await?;
+    if Instant::now() >= deadline {
+        return Err(late());
+    }
+    let answer = body(vec![card])?;
+    let event = store::Event::hook(&call.service.id, &chart.source_base, &chart.subject.reference, call.request_id);
+    let report = report.map(|draft| store::Draft {
+        report_id: draft.report_id,
+        source_base: chart.source_base,
+        patient: chart.subject.reference,
+        resources: draft.resources,
+        page: draft.page,
+        pictures: draft.pictures,
+    });
+    app.store.commit(call.caller, store::Commit { key: Some(key), answer: answer.clone(), report, event }).await?;
+    Ok(answer)
+}
+
+/// All network and all decoding. Cancelled when the caller leaves; the access token ends with it.
+async fn prepare(app: &App, call: &Call<'_>, asked: Option<Asked>, picture_side: u32, deadline: Instant) -> Result<Chart> {
+    let Call { service, request, caller, .. } = *call;
+    let (egress, upstream, imaging) = (&app.egress, &app.upstream, &app.imaging);
+    let now = (app.clock)().into();
+    let sources = Sources { service, request, caller, egress, upstream, imaging, picture_side, now, deadline };
+    timeout_at(deadline, chart::gather(sources, asked)).await.map_err(|_| late())?
+}
+
+/// Prompt, engine, grounding, card and report. Needs neither token nor caller.
+async fn complete(
+    app: &App, service: &Service, chart: &Chart, model: &ModelInfo, admission: Admission, seed: &str, deadline: Instant,
+) -> Result<(Card, Option<report::Draft>)> {
+    let intended_use = app.intended_use.as_deref().unwrap_or("unset");
+    let (assessment, prompt_sha256) = match prompt::contract1::refusal(chart, model.scope.as_ref()) {
+        Some(reason) => (grounding::not_asked(chart, reason), None),
+        None => {
+            let count = |prompt: &_| Ok(app.engine.count_tokens(prompt)?);
+            let (prompt, view) = prompt::contract1::render(chart, model.scope.as_ref(), grounding::contract1::schema, count)?;
+            let hash = prompt::hash(&prompt);
+            let completion = app.engine.generate(admission, prompt, deadline).await?;
+            (grounding::contract1::ground(&completion, chart, &view)?, Some(hash))
+        }
+    };
+    let report = prompt_sha256.filter(|_| assessment.abstained.is_none()).map(|prompt_sha256| {
+        let (report_id, issued, options) = (Uuid::new_v4(), (app.clock)(), &app.report);
+        let prompt = report::PromptUsed { version: prompt::contract1::VERSION, sha256: &prompt_sha256 };
+        report::draft(&report::Made { service, chart, assessment: &assessment, model, prompt, intended_use, options, report_id, issued })
+    });
+    let report_url = report.as_ref().map(|r| format!("{}/reports/{}", app.public_base.as_str().trim_end_matches('/'), r.report_id));
+    let card = card::imaging(service, chart, &assessment, &card::Draft { intended_use, report_url }, seed);
+    Ok((card, report))
+}
+
+fn body(cards: Vec<Card>) -> Result<String> {
+    serde_json::to_string(&Response { cards }).map_err(|e| Error::fault("the cards could not be written").because(e))
+}
+
+fn late() -> Error {
+    Error::timeout("the answer was not ready before the deadline; nothing was stored")
+}

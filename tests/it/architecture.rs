@@ -1,0 +1,170 @@
+//! The shape of the code, as a test: who may import whom, and which library has one place only.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Each module and what it may import. Level 0 (`error`, `caller`, `egress`) is open to all.
+const MAY_IMPORT: [(&str, &[&str]); 22] = [
+    ("error", &[]),
+    ("caller", &[]),
+    ("egress", &[]),
+    ("fhir", &[]),
+    ("engine", &[]),
+    ("cds_hooks", &["fhir"]),
+    ("imaging", &["fhir"]),
+    ("store", &["fhir"]),
+    ("service", &["cds_hooks", "fhir"]),
+    ("chart", &["service", "cds_hooks", "fhir", "imaging"]),
+    ("prompt", &["chart", "service", "engine", "imaging"]),
+    ("grounding", &["chart", "service", "engine"]),
+    ("card", &["chart", "grounding", "service", "cds_hooks"]),
+    ("report", &["chart", "grounding", "service", "fhir", "engine", "imaging"]),
+    ("app", &["engine", "store", "service", "fhir", "imaging", "report"]),
+    ("guidance", &["app", "chart", "prompt", "engine", "grounding", "card", "report", "store", "service", "cds_hooks"]),
+    ("http", &["guidance", "app", "store", "service", "cds_hooks", "fhir", "imaging", "engine", "web"]),
+    ("web", &["app", "store", "service"]),
+    ("demo", &["fhir", "imaging"]),
+    ("config", &["*"]),
+    ("cli", &["*"]),
+    ("main", &["cli"]),
+];
+const LEVEL_0: [&str; 3] = ["error", "caller", "egress"];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder of the source tree").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Path under `src/` and text without comments, for every source file.
+fn code() -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    sources(&root().join("src"), &mut files);
+    let read = |path: &PathBuf| {
+        let text = fs::read_to_string(path).expect("a source file");
+        let lines: Vec<&str> = text.lines().filter(|l| !l.trim_start().starts_with("//")).collect();
+        (path.strip_prefix(root().join("src")).expect("under src").to_string_lossy().into_owned(), lines.join("\n"))
+    };
+    files.iter().map(read).collect()
+}
+
+fn module(path: &str) -> &str {
+    path.split('/').next().map(|first| first.trim_end_matches(".rs")).unwrap_or(path)
+}
+
+/// Names after `crate::`, inside a braced list of `use crate::{...}` too.
+fn imports(text: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        let Some(list) = rest.strip_prefix('{') else {
+            names.insert(word(rest));
+            continue;
+        };
+        let mut depth = 1;
+        let mut start = true;
+        for (i, c) in list.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 1 => start = true,
+                c if depth == 1 && start && c.is_alphabetic() => {
+                    names.insert(word(&list[i..]));
+                    start = false;
+                }
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn modules_depend_downwards_only() {
+    let mut wrong = Vec::new();
+    for (path, text) in code() {
+        let of = module(&path);
+        if of == "lib" {
+            continue;
+        }
+        let allowed = MAY_IMPORT.iter().find(|(name, _)| *name == of).map(|(_, allowed)| *allowed);
+        let Some(allowed) = allowed else {
+            wrong.push(format!("{path}: module {of} is not in the table"));
+            continue;
+        };
+        for name in imports(&text) {
+            let fine = name == of || LEVEL_0.contains(&name.as_str()) || allowed.contains(&"*") || allowed.contains(&name.as_str());
+            let ours = MAY_IMPORT.iter().any(|(m, _)| *m == name);
+            if ours && !fine {
+                wrong.push(format!("{path} imports {name}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_library_has_its_place() {
+    let places: [(&str, &[&str]); 6] = [
+        ("mistralrs::", &["engine/mistral.rs"]),
+        ("axum::", &["http", "web", "demo"]),
+        ("fhirbolt::", &["fhir"]),
+        ("reqwest::Client", &["egress.rs"]),
+        ("std::env::var", &["config.rs"]),
+        ("sqlx::", &["store"]),
+    ];
+    let mut wrong = Vec::new();
+    for (path, text) in code() {
+        for (library, allowed) in places {
+            let here = allowed.iter().any(|a| path == *a || path.starts_with(&format!("{a}/")));
+            if text.contains(library) && !here {
+                wrong.push(format!("{path} uses {library}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn calls_that_lose_answers_are_not_used() {
+    // Non-streaming requests cannot be cancelled, and their loss takes every other request along.
+    for (path, text) in code() {
+        for name in ["send_chat_request", "generate_structured"] {
+            assert!(!text.contains(name), "{path} uses {name}");
+        }
+    }
+}
+
+#[test]
+fn no_dev_dependency_changes_the_normal_build() {
+    let tree = |edges: &str| -> BTreeSet<String> {
+        let arguments = ["tree", "--locked", "--offline", "--prefix", "none", "-e", edges];
+        let output = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().expect("cargo tree");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines().map(|l| l.trim_end_matches(" (*)").to_owned()).collect()
+    };
+    let normal = tree("normal,features");
+    let crates: BTreeSet<&str> = normal.iter().filter_map(|l| l.split(' ').next()).collect();
+    let added: Vec<String> =
+        tree("normal,dev,features").into_iter().filter(|l| !normal.contains(l) && crates.contains(l.split(' ').next().unwrap_or(""))).collect();
+    // A crate that only tests use may come in; a feature added to a crate of the normal build compiles it twice.
+    assert!(added.is_empty(), "dev-dependencies change the normal build: {added:?}");
+}
