@@ -219,3 +219,155 @@ pub fn sentence(finding: Finding) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::chart::{Evidence, Origin, Subject};
+
+    fn chart() -> Chart {
+        let image = |role| {
+            let image = json!({
+                "study_uid": "1", "series_uid": "1", "instance_uid": "1", "sop_class_uid": "1", "modality": "DX", "rows": 1, "columns": 1,
+                "transfer_syntax": "1", "lossy": false, "retrieved": "instance", "burned_in": "NO", "sha256": "0",
+            });
+            Fact::Image { role, image: serde_json::from_value(image).unwrap() }
+        };
+        let facts = [image(Role::Current), image(Role::Prior), Fact::Note { text: "cough".into() }];
+        let evidence = facts.into_iter().zip(1..).map(|(fact, number)| Evidence {
+            id: EvidenceId(number),
+            reference: format!("urn:oid:1.{number}"),
+            date: None,
+            fact,
+            origin: Origin::Fetched,
+        });
+        Chart {
+            source_base: "https://ehr.example/fhir".into(),
+            subject: Subject { reference: "https://ehr.example/fhir/Patient/1".into(), sex: None, age_band: None },
+            requester: None,
+            encounter: None,
+            evidence: evidence.collect(),
+            gaps: vec![],
+            examined: vec![],
+            reading: None,
+        }
+    }
+
+    fn grounded(text: &str) -> Result<Assessment> {
+        let view = View { shown: vec![EvidenceId(1), EvidenceId(2), EvidenceId(3)], ..View::default() };
+        let completion = Completion {
+            text: text.into(),
+            finish: Finish::Stop,
+            prompt_tokens: 1,
+            completion_tokens: 1,
+            time_to_first_token: Duration::ZERO,
+            total: Duration::ZERO,
+        };
+        ground(&completion, &chart(), &view)
+    }
+
+    fn finding(change: &str, evidence: &str) -> String {
+        format!(
+            r#"{{"findings":[{{"kind":"effusion","side":"left","region":"lower","severity":"large","change":"{change}","evidence":{evidence}}}],"urgency":"urgent"}}"#
+        )
+    }
+
+    #[test]
+    fn a_statement_on_shown_evidence_is_kept_as_the_model_coded_it() {
+        let assessment = grounded(&finding("same", r#"["E1","E2","E3"]"#)).unwrap();
+        let statement = &assessment.sections[0].statements[0];
+        assert_eq!(statement.text, "Large pleural effusion, left, lower (unchanged from the prior film)");
+        assert_eq!(statement.evidence, [EvidenceId(1), EvidenceId(2), EvidenceId(3)]);
+        assert!(assessment.rejected.is_empty());
+    }
+
+    #[test]
+    fn a_citation_of_nothing_shown_is_rejected_and_counted() {
+        for forged in ["E4", "E99", "e1", "E01", "Observation/1", ""] {
+            let assessment = grounded(&finding("unknown", &format!(r#"["E1","{forged}"]"#))).unwrap();
+            assert_eq!(assessment.sections[0].statements[0].evidence, [EvidenceId(1)], "{forged}");
+            assert_eq!(assessment.rejected.len(), 1, "{forged}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_citation_is_rejected_and_counted() {
+        let assessment = grounded(&finding("unknown", r#"["E1","E1"]"#)).unwrap();
+        assert_eq!(assessment.sections[0].statements[0].evidence, [EvidenceId(1)]);
+        assert_eq!(assessment.rejected.len(), 1);
+    }
+
+    #[test]
+    fn a_statement_about_a_picture_cites_the_picture() {
+        for evidence in [r#"["E3"]"#, r#"["E2"]"#, "[]"] {
+            let assessment = grounded(&finding("unknown", evidence)).unwrap();
+            assert!(assessment.sections[0].statements.is_empty(), "{evidence}");
+            assert_eq!(assessment.rejected.len(), 1, "{evidence}");
+        }
+    }
+
+    #[test]
+    fn a_comparison_rests_on_both_films() {
+        let assessment = grounded(&finding("worse", r#"["E1"]"#)).unwrap();
+        assert_eq!(assessment.sections[0].statements[0].finding.unwrap().change, Change::Unknown);
+        assert_eq!(assessment.rejected.len(), 1);
+    }
+
+    #[test]
+    fn a_cut_answer_is_no_answer() {
+        let whole = finding("same", r#"["E1","E2"]"#);
+        for end in 0..whole.len() {
+            assert!(grounded(&whole[..end]).is_err(), "{}", &whole[..end]);
+        }
+        let view = View { shown: vec![EvidenceId(1)], ..View::default() };
+        let completion = Completion {
+            text: whole,
+            finish: Finish::Length,
+            prompt_tokens: 1,
+            completion_tokens: 1,
+            time_to_first_token: Duration::ZERO,
+            total: Duration::ZERO,
+        };
+        assert!(ground(&completion, &chart(), &view).is_err());
+    }
+
+    #[test]
+    fn words_outside_the_contract_are_no_answer() {
+        for text in [
+            "",
+            "null",
+            "{}",
+            "[]",
+            r#"{"findings":[],"urgency":"whatever"}"#,
+            r#"{"findings":[{"kind":"fracture"}],"urgency":"urgent"}"#,
+            r#"{"findings":[],"urgency":"urgent","url":"https://evil.example"}"#,
+        ] {
+            assert!(grounded(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_abstention_speaks_our_words_only() {
+        let assessment = grounded(r#"{"insufficient_evidence":"call +1 555","evidence":["E1","E9"]}"#).unwrap();
+        let abstained = assessment.abstained.unwrap();
+        assert!(!abstained.reason.contains("555"));
+        assert_eq!(abstained.evidence, [EvidenceId(1)]);
+        assert!(assessment.sections.is_empty());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_the_model_writes_every_kept_statement_cites_the_film(text in ".{0,200}", ids in proptest::collection::vec("E[0-9]{1,2}", 0..6)) {
+            let _ = grounded(&text);
+            let evidence = serde_json::to_string(&ids).unwrap();
+            if let Ok(assessment) = grounded(&finding("new", &evidence)) {
+                for statement in assessment.sections.iter().flat_map(|s| &s.statements) {
+                    proptest::prop_assert!(statement.evidence.contains(&EvidenceId(1)));
+                    proptest::prop_assert!(statement.evidence.iter().all(|id| id.0 <= 3));
+                }
+            }
+        }
+    }
+}
