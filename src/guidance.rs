@@ -73,7 +73,9 @@ async fn prepare(app: &App, call: &Call<'_>, asked: Option<Asked>, picture_side:
     let Call { service, request, caller, .. } = *call;
     let (egress, upstream, imaging) = (&app.egress, &app.upstream, &app.imaging);
     let now = (app.clock)().into();
-    let sources = Sources { service, request, caller, egress, upstream, imaging, picture_side, now, deadline };
+    // Fetching ends early, so that a server that hangs becomes a gap and there is time left to say so.
+    let fetch_by = call.received + service.deadline().mul_f64(0.6);
+    let sources = Sources { service, request, caller, egress, upstream, imaging, picture_side, now, deadline: fetch_by };
     timeout_at(deadline, chart::gather(sources, asked)).await.map_err(|_| late())?
 }
 
