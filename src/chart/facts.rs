@@ -58,7 +58,8 @@ pub fn condition(resource: &lenient::Condition, source: Source) -> Found {
     let Some(text) = label(&resource.code) else { return Found::Unusable("it does not say which problem") };
     let onset = resource.onset_period.as_ref().and_then(|p| p.start.as_deref());
     let date = first_date([resource.onset_date_time.as_deref(), onset, resource.recorded_date.as_deref()]);
-    Found::Stated(Stated { source, date, fact: Fact::Problem { text, status: status.unwrap_or_else(|| "status not stated".into()) } })
+    let (worded, status) = (worded(&resource.code), status.unwrap_or_else(|| "status not stated".into()));
+    Found::Stated(Stated { source, date, fact: Fact::Problem { text, worded, status } })
 }
 
 pub fn medication(resource: &lenient::MedicationRequest, source: Source) -> Found {
@@ -76,7 +77,7 @@ pub fn medication(resource: &lenient::MedicationRequest, source: Source) -> Foun
     let Some(text) = text else { return Found::Unusable("it does not say which medicine") };
     let dosage = resource.dosage_instruction.iter().find_map(|d| d.text.clone());
     let date = first_date([resource.authored_on.as_deref()]);
-    Found::Stated(Stated { source, date, fact: Fact::Medication { text, dosage } })
+    Found::Stated(Stated { source, date, fact: Fact::Medication { text, worded: worded(&resource.medication_codeable_concept), dosage } })
 }
 
 pub fn allergy(resource: &lenient::AllergyIntolerance, source: Source) -> Found {
@@ -235,6 +236,10 @@ fn comparable(bound: &Quantity, value: Option<&Quantity>) -> bool {
 
 fn label(concept: &Option<Concept>) -> Option<String> {
     concept.as_ref().and_then(|c| c.label().map(str::to_owned))
+}
+
+fn worded(concept: &Option<Concept>) -> bool {
+    concept.as_ref().is_some_and(|c| c.text.as_deref().is_some_and(|t| !t.trim().is_empty()))
 }
 
 fn asserted(verification: &Option<Concept>) -> bool {

@@ -102,8 +102,9 @@ pub enum Fact {
     Image { role: Role, image: Box<Image> },
     Measurement(Measurement),
     Note { text: String },
-    Medication { text: String, dosage: Option<String> },
-    Problem { text: String, status: String },
+    /// `worded`: the EHR gave it in words of its own, not only as a code's display.
+    Medication { text: String, worded: bool, dosage: Option<String> },
+    Problem { text: String, worded: bool, status: String },
     Allergy { text: String, criticality: Option<String>, reactions: Vec<String> },
     Study { text: String, modality: Option<String> },
     Report { text: String, status: String, conclusion: Option<String> },

@@ -140,8 +140,10 @@ fn line<'a>(evidence: &'a Evidence, scope: Option<&Scope>) -> std::result::Resul
             (kind, value, None)
         }
         Fact::Note { text } => ("note", text.clone(), None),
-        Fact::Medication { text, .. } => ("med", text.clone(), None),
-        Fact::Problem { text, .. } => ("history", text.clone(), None),
+        // Only words: a code's display, such as `Body mass index 30+ - obesity (finding)`, made it cite the wrong lines, measured.
+        Fact::Medication { text, worded: true, .. } => ("med", text.clone(), None),
+        Fact::Problem { text, worded: true, .. } => ("history", text.clone(), None),
+        Fact::Medication { .. } | Fact::Problem { .. } => return Err("outside contract 1: given as a code only".into()),
         Fact::Allergy { .. } | Fact::Study { .. } | Fact::Report { .. } => return Err(OUTSIDE.into()),
     };
     Ok(Line { id: evidence.id, text: Neutral::line(&format!("{kind}: {value}"), MAX_TEXT), image })
@@ -300,8 +302,8 @@ mod tests {
     fn the_prompt_is_the_one_the_checkpoint_was_trained_on() {
         let mut facts = two_films();
         facts.push(Fact::Measurement(measurement("8310-5", "38.3", "Cel")));
-        facts.push(Fact::Medication { text: "paracetamol 1 g as needed".into(), dosage: Some("at night".into()) });
-        facts.push(Fact::Problem { text: "hypertension".into(), status: "active".into() });
+        facts.push(Fact::Medication { text: "paracetamol 1 g as needed".into(), worded: true, dosage: Some("at night".into()) });
+        facts.push(Fact::Problem { text: "hypertension".into(), worded: true, status: "active".into() });
         facts.push(Fact::Note { text: "productive cough".into() });
         let (text, view) = rendered(&chart(facts));
         assert_eq!(
