@@ -1,8 +1,15 @@
 use std::sync::Arc;
 
-use axum::body::to_bytes;
+use axum::{
+    Router,
+    body::to_bytes,
+    extract::{Path, RawQuery, State},
+    http::Request,
+    routing::get,
+};
 use serde_json::json;
 use tempfile::TempDir;
+use tower::ServiceExt as _;
 
 use super::*;
 use crate::{
@@ -378,4 +385,51 @@ async fn the_capability_statement_claims_what_is_there() {
     }
     assert_eq!(capability::metadata(&public_base(), "", &HeaderMap::new()).unwrap().status(), 200);
     assert!(capability::metadata(&public_base(), "_format=xml", &HeaderMap::new()).is_err());
+}
+
+/// Through a real router: what axum adds is right, and the handlers' futures may move between threads.
+#[tokio::test]
+async fn head_is_answered_and_other_methods_are_told_what_is_allowed() {
+    let (_folder, store) = store().await;
+    let get_read =
+        async |State(store): State<Store>, Path((resource_type, id)): Path<(String, String)>, headers: HeaderMap| {
+            read(&store, &caller("t", &[A]), "r", &resource_type, &id, "", &headers).await
+        };
+    let get_search = async |State(store): State<Store>,
+                            Path(resource_type): Path<String>,
+                            RawQuery(query): RawQuery,
+                            headers: HeaderMap| {
+        search(&store, &caller("t", &[A]), "r", &public_base(), &resource_type, &query.unwrap_or_default(), &headers)
+            .await
+    };
+    let refuse = async || reply::method_not_allowed(ALLOW);
+    let router = Router::new()
+        .route("/fhir/{resource_type}/{id}", get(get_read).fallback(refuse))
+        .route("/fhir/{resource_type}", get(get_search).fallback(refuse))
+        .with_state(store);
+    for (method, path, status) in [
+        ("GET", "/fhir/DiagnosticReport/r1", 200),
+        ("HEAD", "/fhir/DiagnosticReport/r1", 200),
+        ("HEAD", "/fhir/DiagnosticReport/x1", 404),
+        ("DELETE", "/fhir/DiagnosticReport/r1", 405),
+        ("PUT", "/fhir/DiagnosticReport/r1", 405),
+        ("GET", "/fhir/DiagnosticReport?patient=1", 200),
+        ("POST", "/fhir/DiagnosticReport", 405),
+        ("GET", "/fhir/Patient", 404),
+        ("GET", "/fhir/DiagnosticReport?code=1", 400),
+    ] {
+        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), status, "{method} {path}");
+        assert_eq!(response.headers()["content-type"], "application/fhir+json");
+        assert_eq!(response.headers().get("allow").is_some(), status == 405);
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        match method {
+            "HEAD" => assert!(body.is_empty()),
+            _ => {
+                let body: Value = serde_json::from_slice(&body).unwrap();
+                assert_eq!(body["resourceType"] == "OperationOutcome", status >= 400, "{method} {path}");
+            }
+        }
+    }
 }
