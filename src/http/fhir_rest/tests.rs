@@ -1,0 +1,435 @@
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::to_bytes,
+    extract::{Path, RawQuery, State},
+    http::Request,
+    routing::get,
+};
+use serde_json::json;
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+use super::*;
+use crate::{
+    caller::AllowedBase,
+    error::Kind,
+    http::{capability, reply::status},
+    store::{Commit, Config, Draft, search::SERVED},
+};
+
+const A: &str = "https://a.example/fhir";
+const B: &str = "https://b.example/fhir";
+
+fn public_base() -> Url {
+    Url::parse("https://curbside.example/fhir/").unwrap()
+}
+
+fn caller(tenant: &str, bases: &[&str]) -> Caller {
+    let base = |fhir: &&str| AllowedBase {
+        fhir: Url::parse(fhir).unwrap(),
+        dicomweb: Vec::new(),
+        patient_id_systems: Vec::new(),
+        dicomweb_takes_token: false,
+    };
+    Caller { tenant: tenant.into(), client: "local".into(), allowed_bases: bases.iter().map(base).collect() }
+}
+
+/// One report with its Observation, Provenance and Device, about `Patient/{patient}` of `base`.
+async fn report(store: &Store, tenant: &str, base: &str, patient: &str, id: &str, date: Value) {
+    let patient = format!("{base}/Patient/{patient}");
+    let mut diagnostic_report =
+        json!({"resourceType": "DiagnosticReport", "id": id, "status": "partial", "subject": {"reference": patient}});
+    diagnostic_report.as_object_mut().unwrap().extend(date.as_object().unwrap().clone());
+    let resources = vec![
+        diagnostic_report,
+        json!({"resourceType": "Observation", "id": format!("{id}-o"), "status": "preliminary", "subject": {"reference": patient}}),
+        json!({"resourceType": "Provenance", "id": format!("{id}-p"), "target": [{"reference": format!("DiagnosticReport/{id}")}]}),
+        json!({"resourceType": "Device", "id": "model", "status": "active"}),
+    ];
+    let event = Event {
+        action: Action::Hook,
+        target: "chest".into(),
+        source_base: None,
+        patient: None,
+        outcome: 200,
+        request_id: "r".into(),
+    };
+    let draft = Draft {
+        report_id: id.into(),
+        source_base: base.into(),
+        patient,
+        resources,
+        page: json!({}),
+        pictures: vec![("b".repeat(64), Arc::new(vec![1]))],
+    };
+    let commit = Commit { key: None, answer: String::new(), report: Some(draft), event };
+    store.commit(&caller(tenant, &[base]), commit).await.unwrap();
+}
+
+async fn store() -> (TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Config { path: folder.path().join("curbside.db") }).await.unwrap();
+    report(&store, "t", A, "1", "r1", json!({"effectiveDateTime": "2025-06-02T08:00:00Z"})).await;
+    report(&store, "t", A, "1", "r2", json!({"effectiveDateTime": "2025-07"})).await;
+    report(&store, "t", A, "2", "r3", json!({})).await;
+    report(&store, "t", B, "1", "r4", json!({"effectivePeriod": {"start": "2024-12-31", "end": "2025-01-01"}})).await;
+    report(&store, "other", A, "1", "x1", json!({"effectiveDateTime": "2025-06-02"})).await;
+    (folder, store)
+}
+
+fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+}
+
+async fn json_of(response: Response) -> Value {
+    serde_json::from_slice(&to_bytes(response.into_body(), 1 << 20).await.unwrap()).unwrap()
+}
+
+async fn searched(
+    store: &Store,
+    caller: &Caller,
+    resource_type: &str,
+    query: &str,
+    headers: HeaderMap,
+) -> Result<Value> {
+    match search(store, caller, "r", &public_base(), resource_type, query, &headers).await {
+        Ok(response) => Ok(json_of(response).await),
+        Err(error) => Err(error),
+    }
+}
+
+fn ids(bundle: &Value) -> Vec<String> {
+    let entries = bundle["entry"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut ids: Vec<_> = entries.iter().map(|e| e["resource"]["id"].as_str().unwrap_or("-").to_owned()).collect();
+    ids.sort();
+    ids
+}
+
+#[tokio::test]
+async fn a_search_finds_what_it_names() {
+    let (_folder, store) = store().await;
+    let caller = caller("t", &[A]);
+    for (resource_type, query, expected) in [
+        ("DiagnosticReport", "", "r1 r2 r3 r4"),
+        ("DiagnosticReport", "patient=1", "r1 r2"),
+        ("DiagnosticReport", "patient=Patient/1", "r1 r2"),
+        ("DiagnosticReport", "subject=Patient/1,Patient/2", "r1 r2 r3"),
+        ("DiagnosticReport", "patient=1&patient=2", ""),
+        ("DiagnosticReport", "patient=https://b.example/fhir/Patient/1", "r4"),
+        ("DiagnosticReport", "patient=https%3A%2F%2Fb.example%2Ffhir%2FPatient%2F1", "r4"),
+        ("DiagnosticReport", "patient=https://c.example/fhir/Patient/1", ""),
+        ("DiagnosticReport", "_id=r1,r3,x1", "r1 r3"),
+        ("DiagnosticReport", "_id=r1&_format=json", "r1"),
+        ("DiagnosticReport", "status=partial", "r1 r2 r3 r4"),
+        ("DiagnosticReport", "status=http://hl7.org/fhir/diagnostic-report-status%7Cpartial,final", "r1 r2 r3 r4"),
+        ("DiagnosticReport", "status=http://other%7Cpartial", ""),
+        ("DiagnosticReport", "status=final", ""),
+        ("DiagnosticReport", "date=2025-06-02", "r1"),
+        ("DiagnosticReport", "date=eq2025", "r1 r2"),
+        ("DiagnosticReport", "date=2025-06,2025-07", "r1 r2"),
+        ("DiagnosticReport", "date=ne2025", "r4"),
+        ("DiagnosticReport", "date=gt2025-06-02", "r2"),
+        ("DiagnosticReport", "date=ge2025-06-02", "r1 r2"),
+        ("DiagnosticReport", "date=ge2025-06-02T10:00:00+02:00", "r1 r2"),
+        ("DiagnosticReport", "date=lt2025-06-02T08:00:00Z", "r4"),
+        ("DiagnosticReport", "date=le2025-06-02T08:00Z", "r1 r4"),
+        ("DiagnosticReport", "date=sa2025-06", "r2"),
+        ("DiagnosticReport", "date=eb2025-06", "r4"),
+        ("DiagnosticReport", "date=ge2025-06&date=lt2025-07", "r1"),
+        ("Observation", "patient=2", "r3-o"),
+        ("Provenance", "patient=2", "r3-p"),
+        ("Provenance", "target=DiagnosticReport/r1", "r1-p"),
+        ("Provenance", "target=https://curbside.example/fhir/DiagnosticReport/r1", "r1-p"),
+        ("Provenance", "target=https://elsewhere.example/fhir/DiagnosticReport/r1", ""),
+        ("Provenance", "target=DiagnosticReport/x1", ""),
+        ("Device", "_id=model&status=active", "model"),
+    ] {
+        let bundle = searched(&store, &caller, resource_type, query, HeaderMap::new()).await.unwrap();
+        let found = ids(&bundle);
+        assert_eq!(found.join(" "), expected, "{resource_type}?{query}");
+        assert_eq!(bundle["total"].to_string(), found.len().to_string());
+        assert_eq!(bundle.get("entry").is_some(), !found.is_empty(), "an empty array is no FHIR");
+    }
+}
+
+#[tokio::test]
+async fn a_search_that_is_not_understood_is_refused() {
+    let (_folder, store) = store().await;
+    let caller = caller("t", &[A]);
+    let long = format!("_id={}", "x".repeat(10_000));
+    let many = format!("_id={}", "x,".repeat(300));
+    for (resource_type, query) in [
+        ("DiagnosticReport", "code=1"),
+        ("DiagnosticReport", "patient:missing=true"),
+        ("DiagnosticReport", "subject:Patient=1"),
+        ("DiagnosticReport", "patient.name=x"),
+        ("DiagnosticReport", "_include=DiagnosticReport:result"),
+        ("DiagnosticReport", "_has:Provenance:target:agent=1"),
+        ("DiagnosticReport", "target=DiagnosticReport/r1"),
+        ("DiagnosticReport", "patient="),
+        ("DiagnosticReport", "patient=Group/1"),
+        ("DiagnosticReport", "patient=1%27%20OR%201=1"),
+        ("DiagnosticReport", "_id=r1,"),
+        ("DiagnosticReport", "date=yesterday"),
+        ("DiagnosticReport", "date=ap2025"),
+        ("DiagnosticReport", "_count=-1"),
+        ("DiagnosticReport", "_count=ten"),
+        ("DiagnosticReport", "_count="),
+        ("DiagnosticReport", "_page=forged"),
+        ("DiagnosticReport", "_page="),
+        ("Provenance", "target=r1"),
+        ("Device", "patient=1"),
+        ("DiagnosticReport", &long),
+        ("DiagnosticReport", &many),
+    ] {
+        let error = searched(&store, &caller, resource_type, query, HeaderMap::new()).await.unwrap_err();
+        assert_eq!(error.kind, Kind::Invalid, "{query:.60}");
+        assert!(!error.message.contains("yesterday") && !error.message.contains("OR 1"), "no echo");
+    }
+    for resource_type in ["Patient", "diagnosticreport", "DiagnosticReport; DROP TABLE resource", ""] {
+        let error = searched(&store, &caller, resource_type, "", HeaderMap::new()).await.unwrap_err();
+        assert_eq!(error.kind, Kind::NotFound);
+    }
+    let xml = headers(&[("accept", "application/fhir+xml")]);
+    assert_eq!(searched(&store, &caller, "Device", "", xml).await.unwrap_err().kind, Kind::NotAcceptable);
+}
+
+#[tokio::test]
+async fn characters_of_sql_are_only_characters() {
+    let (_folder, store) = store().await;
+    for value in ["'", "r1' OR '1'='1", "%25", "r_", "\\", "\"", "r1'; DROP TABLE resource; --", "r1%00", "?", "*"] {
+        for query in [format!("_id={value}"), format!("status={value}")] {
+            let bundle =
+                searched(&store, &caller("t", &[A]), "DiagnosticReport", &query, HeaderMap::new()).await.unwrap();
+            assert!(ids(&bundle).is_empty(), "{query}");
+        }
+    }
+    let all = searched(&store, &caller("t", &[A]), "DiagnosticReport", "", HeaderMap::new()).await.unwrap();
+    assert_eq!(ids(&all).len(), 4);
+}
+
+#[tokio::test]
+async fn an_unqualified_patient_is_refused_where_there_are_several_bases() {
+    let (_folder, store) = store().await;
+    for bases in [&[A, B][..], &[]] {
+        let caller = caller("t", bases);
+        for query in ["patient=1", "patient=Patient/1", "subject=1"] {
+            let error = searched(&store, &caller, "DiagnosticReport", query, HeaderMap::new()).await.unwrap_err();
+            assert_eq!(error.kind, Kind::Invalid, "{query}");
+        }
+        let qualified = format!("patient={A}/Patient/1");
+        let bundle = searched(&store, &caller, "DiagnosticReport", &qualified, HeaderMap::new()).await.unwrap();
+        assert_eq!(ids(&bundle), ["r1", "r2"]);
+    }
+}
+
+#[tokio::test]
+async fn a_lenient_client_is_told_what_was_ignored() {
+    let (_folder, store) = store().await;
+    let prefer = headers(&[("prefer", "return=minimal, handling=lenient")]);
+    let bundle =
+        searched(&store, &caller("t", &[A]), "DiagnosticReport", "code=secret&patient=2", prefer).await.unwrap();
+    assert_eq!(bundle["link"][0]["url"], "https://curbside.example/fhir/DiagnosticReport?patient=2");
+    assert_eq!(bundle["total"].to_string(), "1");
+    assert_eq!(bundle["entry"][0]["search"]["mode"], "match");
+    assert_eq!(bundle["entry"][0]["fullUrl"], "https://curbside.example/fhir/DiagnosticReport/r3");
+    assert_eq!(bundle["entry"][1]["search"]["mode"], "outcome");
+    assert_eq!(bundle["entry"][1]["resource"]["issue"][0]["severity"], "warning");
+    assert!(!bundle.to_string().contains("secret"));
+}
+
+#[tokio::test]
+async fn pages_are_stable_while_reports_arrive() {
+    let (_folder, store) = store().await;
+    let caller = caller("t", &[A]);
+    let (mut query, mut seen) = ("_count=1".to_owned(), Vec::new());
+    loop {
+        let bundle = searched(&store, &caller, "DiagnosticReport", &query, HeaderMap::new()).await.unwrap();
+        seen.extend(ids(&bundle));
+        report(&store, "t", A, "9", &format!("new{}", seen.len()), json!({})).await;
+        let Some(next) = bundle["link"][1]["url"].as_str() else { break };
+        query = next.split_once('?').unwrap().1.to_owned();
+        assert!(query.starts_with("_count=1&_page="), "{query}");
+    }
+    seen.sort();
+    assert_eq!(seen, ["r1", "r2", "r3", "r4"]);
+}
+
+#[tokio::test]
+async fn the_page_size_is_bounded() {
+    let (_folder, store) = store().await;
+    let caller = caller("t", &[A]);
+    for (query, shown, entries) in [
+        ("_count=0", "_count=0", 0),
+        ("_count=201", "_count=200", 4),
+        ("_count=4294967296", "_count=200", 4),
+        ("_count=99999999999999999999999999", "_count=200", 4),
+    ] {
+        let bundle = searched(&store, &caller, "DiagnosticReport", query, HeaderMap::new()).await.unwrap();
+        assert_eq!(bundle["link"][0]["url"], format!("https://curbside.example/fhir/DiagnosticReport?{shown}"));
+        assert_eq!((ids(&bundle).len(), bundle["total"].to_string().as_str()), (entries, "4"));
+        assert!(bundle["link"][1].is_null());
+    }
+}
+
+#[tokio::test]
+async fn a_page_link_leads_nowhere_but_into_the_callers_own_tenant() {
+    let (_folder, store) = store().await;
+    let first = searched(&store, &caller("t", &[A]), "DiagnosticReport", "_count=1", HeaderMap::new()).await.unwrap();
+    let next = first["link"][1]["url"].as_str().unwrap().split_once('?').unwrap().1.to_owned();
+    // A position after everything, as anyone could write it.
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    let forged = format!("_page={}", URL_SAFE_NO_PAD.encode(format!("{}.~", i64::MAX)));
+    for query in [next.as_str(), forged.as_str()] {
+        let bundle =
+            searched(&store, &caller("other", &[A]), "DiagnosticReport", query, HeaderMap::new()).await.unwrap();
+        assert_eq!(bundle["total"].to_string(), "1");
+        assert!(ids(&bundle).iter().all(|id| id == "x1"), "{query}");
+    }
+    for text in ["", ".", "1", "x.y", "99999999999999999999.a", "1.' OR 1=1"] {
+        let query = format!("_page={}", URL_SAFE_NO_PAD.encode(text));
+        if let Ok(bundle) = searched(&store, &caller("t", &[A]), "DiagnosticReport", &query, HeaderMap::new()).await {
+            assert!(ids(&bundle).is_empty(), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_read_answers_with_version_and_time() {
+    let (_folder, store) = store().await;
+    let caller = caller("t", &[A]);
+    let get = async |id: &str, query: &str, given: HeaderMap| {
+        read(&store, &caller, "r", "DiagnosticReport", id, query, &given).await
+    };
+    let response = get("r1", "_format=json", HeaderMap::new()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["content-type"], "application/fhir+json");
+    assert_eq!(response.headers()["etag"], "W/\"1\"");
+    let modified = response.headers()["last-modified"].to_str().unwrap().to_owned();
+    assert!(chrono::DateTime::parse_from_rfc2822(&modified).is_ok() && modified.ends_with(" GMT"), "{modified}");
+    assert_eq!(json_of(response).await["id"], "r1");
+
+    for (tag, status) in
+        [("W/\"1\"", 304), ("\"1\"", 304), ("*", 304), ("\"7\", W/\"1\"", 304), ("W/\"2\"", 200), ("1", 200)]
+    {
+        let response = get("r1", "", headers(&[("if-none-match", tag)])).await.unwrap();
+        assert_eq!(response.status(), status, "{tag}");
+        assert_eq!(response.headers()["etag"], "W/\"1\"");
+    }
+    for id in ["x1", "nobody", "r1' OR '1'='1", "", &"x".repeat(10_000)] {
+        assert_eq!(get(id, "", HeaderMap::new()).await.unwrap_err().kind, Kind::NotFound);
+    }
+    assert_eq!(get("r1", "_summary=true", HeaderMap::new()).await.unwrap_err().kind, Kind::Invalid);
+    assert_eq!(get("r1", "_format=xml", HeaderMap::new()).await.unwrap_err().kind, Kind::NotAcceptable);
+}
+
+#[tokio::test]
+async fn no_audit_no_answer() {
+    let (folder, store) = store().await;
+    let caller = caller("t", &[A]);
+    let outside =
+        sqlx::SqlitePool::connect(&format!("sqlite:{}", folder.path().join("curbside.db").display())).await.unwrap();
+    let trail = async || {
+        let rows = "SELECT action || ' ' || target || ' ' || outcome || ' ' || COALESCE(patient, '-') FROM audit WHERE sequence > 5";
+        sqlx::query_scalar::<_, String>(rows).fetch_all(&outside).await.unwrap()
+    };
+    let _ = read(&store, &caller, "r", "DiagnosticReport", "r3", "", &HeaderMap::new()).await;
+    let _ = read(&store, &caller, "r", "DiagnosticReport", "Jane Doe", "", &HeaderMap::new()).await;
+    let _ = searched(&store, &caller, "DiagnosticReport", "patient=2", HeaderMap::new()).await;
+    let _ = searched(&store, &caller, "DiagnosticReport", "name=Jane", HeaderMap::new()).await;
+    let patient = format!("{A}/Patient/2");
+    assert_eq!(
+        trail().await,
+        [
+            format!("read DiagnosticReport/r3 200 {patient}"),
+            "read DiagnosticReport 404 -".into(),
+            format!("search DiagnosticReport 200 {patient}"),
+            "search DiagnosticReport 400 -".into(),
+        ]
+    );
+
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    sqlx::query(refuse).execute(&outside).await.unwrap();
+    let error = read(&store, &caller, "r", "DiagnosticReport", "r1", "", &HeaderMap::new()).await.unwrap_err();
+    assert_eq!(status(error.kind), 503);
+    assert!(error.retry_after.is_some());
+    let error = searched(&store, &caller, "DiagnosticReport", "", HeaderMap::new()).await.unwrap_err();
+    assert_eq!(status(error.kind), 503);
+}
+
+/// Every parameter that the statement claims is asked with a value of its kind and filters.
+#[tokio::test]
+async fn the_capability_statement_claims_what_is_there() {
+    let (_folder, store) = store().await;
+    let statement = capability::statement(&public_base());
+    assert_eq!(statement["fhirVersion"], "4.0.1");
+    assert_eq!(statement["rest"][0]["mode"], "server");
+    let resources = statement["rest"][0]["resource"].as_array().unwrap();
+    assert_eq!(resources.len(), SERVED.len());
+    for resource in resources {
+        let resource_type = resource["type"].as_str().unwrap();
+        for parameter in resource["searchParam"].as_array().unwrap() {
+            let name = parameter["name"].as_str().unwrap();
+            let value = match parameter["type"].as_str().unwrap() {
+                "date" => "eq1900",
+                "token" => "none",
+                _ if name == "target" => "DiagnosticReport/none",
+                _ => "none",
+            };
+            let query = format!("{name}={value}");
+            let bundle = searched(&store, &caller("t", &[A]), resource_type, &query, HeaderMap::new()).await.unwrap();
+            assert_eq!(bundle["total"].to_string(), "0", "{resource_type}?{query}");
+        }
+    }
+    assert_eq!(capability::metadata(&public_base(), "", &HeaderMap::new()).unwrap().status(), 200);
+    assert!(capability::metadata(&public_base(), "_format=xml", &HeaderMap::new()).is_err());
+}
+
+/// Through a real router: what axum adds is right, and the handlers' futures may move between threads.
+#[tokio::test]
+async fn head_is_answered_and_other_methods_are_told_what_is_allowed() {
+    let (_folder, store) = store().await;
+    let get_read =
+        async |State(store): State<Store>, Path((resource_type, id)): Path<(String, String)>, headers: HeaderMap| {
+            read(&store, &caller("t", &[A]), "r", &resource_type, &id, "", &headers).await
+        };
+    let get_search = async |State(store): State<Store>,
+                            Path(resource_type): Path<String>,
+                            RawQuery(query): RawQuery,
+                            headers: HeaderMap| {
+        search(&store, &caller("t", &[A]), "r", &public_base(), &resource_type, &query.unwrap_or_default(), &headers)
+            .await
+    };
+    let refuse = async || reply::method_not_allowed(ALLOW);
+    let router = Router::new()
+        .route("/fhir/{resource_type}/{id}", get(get_read).fallback(refuse))
+        .route("/fhir/{resource_type}", get(get_search).fallback(refuse))
+        .with_state(store);
+    for (method, path, status) in [
+        ("GET", "/fhir/DiagnosticReport/r1", 200),
+        ("HEAD", "/fhir/DiagnosticReport/r1", 200),
+        ("HEAD", "/fhir/DiagnosticReport/x1", 404),
+        ("DELETE", "/fhir/DiagnosticReport/r1", 405),
+        ("PUT", "/fhir/DiagnosticReport/r1", 405),
+        ("GET", "/fhir/DiagnosticReport?patient=1", 200),
+        ("POST", "/fhir/DiagnosticReport", 405),
+        ("GET", "/fhir/Patient", 404),
+        ("GET", "/fhir/DiagnosticReport?code=1", 400),
+    ] {
+        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), status, "{method} {path}");
+        assert_eq!(response.headers()["content-type"], "application/fhir+json");
+        assert_eq!(response.headers().get("allow").is_some(), status == 405);
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        match method {
+            "HEAD" => assert!(body.is_empty()),
+            _ => {
+                let body: Value = serde_json::from_slice(&body).unwrap();
+                assert_eq!(body["resourceType"] == "OperationOutcome", status >= 400, "{method} {path}");
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! How an answer leaves: errors as OperationOutcome, and the one table from [`Kind`] to HTTP status.
+//! <https://hl7.org/fhir/R4/http.html#Status-Codes>
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use crate::{
+    error::{Error, Kind},
+    fhir,
+};
+
+const FHIR_JSON: HeaderValue = HeaderValue::from_static("application/fhir+json");
+
+/// One status for each kind.
+pub fn status(kind: Kind) -> StatusCode {
+    match kind {
+        Kind::Invalid => StatusCode::BAD_REQUEST,
+        Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Kind::Forbidden => StatusCode::FORBIDDEN,
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Kind::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+        Kind::EditConflict => StatusCode::CONFLICT,
+        Kind::Gone => StatusCode::GONE,
+        Kind::VersionMismatch | Kind::MissingData => StatusCode::PRECONDITION_FAILED,
+        Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Kind::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Kind::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
+        Kind::Quota => StatusCode::TOO_MANY_REQUESTS,
+        Kind::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::Upstream => StatusCode::BAD_GATEWAY,
+        Kind::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        Kind::Fault => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// A FHIR resource as the body. Nothing between us and the caller may keep it.
+pub fn fhir_json(status: StatusCode, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, FHIR_JSON);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The reply to a method that a path does not have; `allow` lists those it has, such as `GET, HEAD`.
+pub fn method_not_allowed(allow: &'static str) -> Response {
+    let mut response = Error::new(Kind::MethodNotAllowed, "This path does not answer to that method.").into_response();
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+/// The one place where an error is logged: its kind and message, which hold no data of a patient. The source stays out,
+/// because a library may quote its input.
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = status(self.kind);
+        match status.is_server_error() {
+            true => {
+                tracing::error!(kind = ?self.kind, status = status.as_u16(), message = %self.message, "request failed")
+            }
+            false => tracing::info!(kind = ?self.kind, status = status.as_u16(), "request refused"),
+        }
+        let mut response = fhir_json(status, fhir::outcome(&self).to_string());
+        let headers = response.headers_mut();
+        if let Some(after) = self.retry_after {
+            // Whole seconds, and never "at once".
+            headers
+                .insert(header::RETRY_AFTER, HeaderValue::from(after.as_millis().div_ceil(1000).clamp(1, 3600) as u64));
+        } else if matches!(self.kind, Kind::Busy | Kind::Quota) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(1));
+        }
+        if self.kind == Kind::Unauthenticated {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// Whether the client takes JSON: `_format` beats `Accept`; `fhirVersion` may be given and must be 4.0.
+pub fn takes_json(headers: &HeaderMap, query: &str) -> Result<(), Error> {
+    let format =
+        url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "_format").map(|(_, format)| format);
+    let taken = match format {
+        // A plus sign that was not percent-encoded arrives as a space.
+        Some(format) => format == "json" || takes(&format.replace(' ', "+")),
+        None => {
+            let mut ranges = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
+            ranges.peek().is_none() || ranges.flat_map(|value| value.split(',')).any(takes)
+        }
+    };
+    if taken {
+        Ok(())
+    } else {
+        Err(Error::new(Kind::NotAcceptable, "This server answers in application/fhir+json, FHIR version 4.0."))
+    }
+}
+
+fn takes(range: &str) -> bool {
+    let mut parts = range.split(';').map(str::trim);
+    let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+    ["application/fhir+json", "application/json", "text/json", "application/*", "*/*"].contains(&name.as_str())
+        && parts.all(|parameter| match parameter.split_once('=') {
+            Some((name, value)) if name.eq_ignore_ascii_case("q") => value.parse::<f32>().is_ok_and(|q| q > 0.0),
+            Some((name, value)) if name.eq_ignore_ascii_case("fhirVersion") => {
+                ["4.0", "4.0.1"].contains(&value.trim_matches('"'))
+            }
+            _ => true,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_is_answered_with_its_status_and_an_outcome() {
+        for kind in Kind::ALL {
+            let response = Error::new(kind, "message").into_response();
+            assert!(response.status().is_client_error() || response.status().is_server_error(), "{kind:?}");
+            assert_eq!(response.headers()[header::CONTENT_TYPE], FHIR_JSON);
+            assert_eq!(
+                response.headers().contains_key(header::RETRY_AFTER),
+                matches!(kind, Kind::Busy | Kind::Quota),
+                "{kind:?}"
+            );
+        }
+        assert_eq!(Error::not_found("").into_response().status(), 404);
+        assert_eq!(Error::missing_data("").into_response().status(), 412);
+        assert_eq!(method_not_allowed("GET, HEAD").headers()[header::ALLOW], "GET, HEAD");
+    }
+
+    #[test]
+    fn retry_after_is_whole_seconds_and_never_at_once() {
+        for (wait, seconds) in [(0, "1"), (1, "1"), (1001, "2"), (u64::MAX, "3600")] {
+            let response = Error::busy("", Duration::from_millis(wait)).into_response();
+            assert_eq!(response.headers()[header::RETRY_AFTER], seconds, "{wait}");
+        }
+    }
+
+    #[test]
+    fn json_is_answered_and_nothing_else() {
+        let ask = |accept: &str, query| {
+            let mut headers = HeaderMap::new();
+            if !accept.is_empty() {
+                headers.insert(header::ACCEPT, HeaderValue::from_str(accept).unwrap());
+            }
+            takes_json(&headers, query).is_ok()
+        };
+        for (accept, query, taken) in [
+            ("", "", true),
+            ("*/*", "", true),
+            ("application/fhir+json; fhirVersion=4.0", "", true),
+            ("application/fhir+json; fhirVersion=5.0", "", false),
+            ("text/html,application/xml;q=0.9,*/*;q=0.8", "", true),
+            ("application/fhir+xml", "", false),
+            ("application/fhir+xml, application/fhir+json;q=0", "", false),
+            ("application/fhir+xml", "_format=json", true),
+            ("application/fhir+xml", "_format=application/fhir+json", true),
+            ("*/*", "_format=application/fhir%2Bxml", false),
+            ("*/*", "_format=", false),
+            (";;;,,,q=", "", false),
+        ] {
+            assert_eq!(ask(accept, query), taken, "{accept} {query}");
+        }
+    }
+}

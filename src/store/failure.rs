@@ -1,0 +1,124 @@
+//! What a failing database means for whoever asked, and for the operator at start. <https://www.sqlite.org/rescode.html>
+
+use std::{path::Path, time::Duration};
+
+use sqlx::migrate::MigrateError;
+
+use crate::error::Error;
+
+const SOON: Duration = Duration::from_secs(1);
+const LATER: Duration = Duration::from_secs(30);
+
+/// The causes we tell apart; SQLite's extended codes carry the plain one in their low byte.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Cause {
+    InUse,
+    CannotWrite,
+    Full,
+    Damaged,
+    Newer,
+    Altered,
+    Other,
+}
+
+/// The error of a query. It names no table content: SQLite's own text stays out.
+pub(super) fn query(error: sqlx::Error) -> Error {
+    match cause(&error) {
+        Cause::InUse => Error::busy("the store is busy", SOON),
+        Cause::CannotWrite | Cause::Full => Error::busy("the store cannot write", LATER),
+        Cause::Damaged => Error::fault("the database is damaged"),
+        Cause::Newer | Cause::Altered | Cause::Other => Error::fault("a query of the store failed"),
+    }
+    .because(code(&error))
+}
+
+/// One sentence for the operator who named this file.
+pub(super) fn open(path: &Path, error: MigrateError) -> Error {
+    let (cause, code) = match &error {
+        MigrateError::VersionMissing(version) => (Cause::Newer, format!("schema {version}")),
+        MigrateError::VersionMismatch(version) => (Cause::Altered, format!("schema {version}")),
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => (cause(error), code(error)),
+        _ => (Cause::Other, error.to_string()),
+    };
+    Error::fault(sentence(path, cause)).because(code)
+}
+
+/// One sentence for a file that the operating system refuses.
+pub(super) fn file(path: &Path, error: std::io::Error) -> Error {
+    let cause = match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Cause::Full,
+        _ => Cause::CannotWrite,
+    };
+    Error::fault(sentence(path, cause)).because(error)
+}
+
+fn sentence(path: &Path, cause: Cause) -> String {
+    let rest = match cause {
+        Cause::InUse => "is locked by another process: stop that process or name another file",
+        Cause::CannotWrite => {
+            "cannot be created or written: give the server write access to the file and its folder, or name another file"
+        }
+        Cause::Full => "cannot be written because the disk is full: free some space or name a file on another disk",
+        Cause::Damaged => "is damaged or not an SQLite database: restore it from a backup or name another file",
+        Cause::Newer => "was written by a newer version of curbside: run that version or name another file",
+        Cause::Altered => {
+            "has a schema that this version of curbside did not make: restore it from a backup or name another file"
+        }
+        Cause::Other => {
+            "cannot be opened: check that it is a database of curbside on a local disk, or name another file"
+        }
+    };
+    format!("The database {} {rest}.", path.display())
+}
+
+fn cause(error: &sqlx::Error) -> Cause {
+    match error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => Cause::InUse,
+        sqlx::Error::Io(_) => Cause::CannotWrite,
+        sqlx::Error::Database(error) => error.code().and_then(|code| code.parse().ok()).map_or(Cause::Other, of_code),
+        _ => Cause::Other,
+    }
+}
+
+fn of_code(code: u32) -> Cause {
+    match code & 0xff {
+        5 | 6 => Cause::InUse,                 // BUSY, LOCKED
+        3 | 8 | 10 | 14 => Cause::CannotWrite, // PERM, READONLY, IOERR, CANTOPEN
+        13 => Cause::Full,
+        11 | 26 => Cause::Damaged, // CORRUPT, NOTADB
+        _ => Cause::Other,
+    }
+}
+
+fn code(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => format!("SQLite result code {}", error.code().unwrap_or_default()),
+        sqlx::Error::PoolTimedOut => "no connection became free".into(),
+        sqlx::Error::PoolClosed => "the store is closed".into(),
+        _ => "not an error of SQLite itself".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_has_a_sentence_that_says_what_to_do() {
+        for (code, cause, words) in [
+            (5, Cause::InUse, "stop that process"),
+            (261, Cause::InUse, "stop that process"),
+            (8, Cause::CannotWrite, "write access"),
+            (1032, Cause::CannotWrite, "write access"),
+            (266, Cause::CannotWrite, "write access"),
+            (13, Cause::Full, "free some space"),
+            (11, Cause::Damaged, "restore it"),
+            (26, Cause::Damaged, "restore it"),
+            (1, Cause::Other, "name another file"),
+        ] {
+            assert_eq!(of_code(code), cause, "{code}");
+            let sentence = sentence(Path::new("curbside.db"), of_code(code));
+            assert!(sentence.contains(words) && sentence.starts_with("The database curbside.db "), "{sentence}");
+        }
+    }
+}
