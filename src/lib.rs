@@ -1,1 +1,5 @@
 //! curbside
+
+pub mod egress;
+pub mod error;
+pub mod fhir;

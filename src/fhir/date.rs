@@ -17,7 +17,9 @@ impl Date {
     /// `YYYY`, `YYYY-MM`, `YYYY-MM-DD`, or a date with time and zone; anything else is `None`.
     pub fn parse(text: &str) -> Option<Date> {
         let day = |text: &str| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
-        let digits = |n: usize| text.len() == n && text.chars().enumerate().all(|(i, c)| if i == 4 { c == '-' } else { c.is_ascii_digit() });
+        let digits = |n: usize| {
+            text.len() == n && text.chars().enumerate().all(|(i, c)| if i == 4 { c == '-' } else { c.is_ascii_digit() })
+        };
         let instant = if digits(4) {
             day(&format!("{text}-01-01"))?.and_time(NaiveTime::MIN)
         } else if digits(7) {
