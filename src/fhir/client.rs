@@ -55,6 +55,16 @@ impl Limits {
     }
 }
 
+/// What every answer is asked before it is used.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    resource_type: String,
+    id: Option<String>,
+}
+
+type Resource = (Head, Box<RawValue>);
+
 /// What a search found. `complete` is false, and a problem says why, where anything may be missing.
 #[derive(Debug)]
 pub struct Found {
@@ -92,8 +102,7 @@ impl Client {
         if !is_type(resource_type) || !is_id(id) {
             return Err(Error::invalid("not a resource type and id"));
         }
-        let raw = self.fetch(&egress::join(&self.base, &format!("{resource_type}/{id}"))?).await?;
-        let head: lenient::Head = lenient::read(&raw).map_err(|_| not_fhir())?;
+        let (head, raw) = self.fetch(&egress::join(&self.base, &format!("{resource_type}/{id}"))?).await?;
         if head.resource_type == "OperationOutcome" {
             return Err(Error::upstream("the EHR answered with an OperationOutcome in place of the resource"));
         }
@@ -143,8 +152,7 @@ impl Client {
     }
 
     async fn page(&self, url: &Url) -> Result<Split> {
-        let raw = self.fetch(url).await?;
-        let head: lenient::Head = lenient::read(&raw).map_err(|_| not_fhir())?;
+        let (head, raw) = self.fetch(url).await?;
         let page = split(&raw).map_err(|_| not_fhir())?;
         match page.failed {
             Some(reason) => Err(Error::upstream(reason)),
@@ -154,7 +162,7 @@ impl Client {
     }
 
     /// One answer, the request repeated once where that may help and the time allows it.
-    async fn fetch(&self, url: &Url) -> Result<Box<RawValue>> {
+    async fn fetch(&self, url: &Url) -> Result<Resource> {
         let permit = timeout_at(self.deadline, self.permits.acquire()).await;
         let _permit = permit.map_err(|_| Error::timeout("no answer from the EHR before the deadline"))?;
         let error = match self.attempt(url).await {
@@ -169,7 +177,7 @@ impl Client {
         self.attempt(url).await.map_err(|failure| failure.error)
     }
 
-    async fn attempt(&self, url: &Url) -> std::result::Result<Box<RawValue>, Failure> {
+    async fn attempt(&self, url: &Url) -> std::result::Result<Resource, Failure> {
         let left = self.limits.max_bytes.saturating_sub(self.bytes.load(Ordering::Relaxed));
         let counted = self.calls.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |calls| {
             (calls < self.limits.max_calls).then_some(calls + 1)
@@ -212,7 +220,7 @@ impl From<Error> for Failure {
     }
 }
 
-fn resource(reply: &Reply) -> std::result::Result<Box<RawValue>, Failure> {
+fn resource(reply: &Reply) -> std::result::Result<Resource, Failure> {
     let status = reply.status;
     let error = match status {
         200 => return Ok(json(reply)?),
@@ -226,7 +234,7 @@ fn resource(reply: &Reply) -> std::result::Result<Box<RawValue>, Failure> {
 }
 
 /// The body if it is one FHIR resource; read without recursion, so depth cannot reach the stack.
-fn json(reply: &Reply) -> Result<Box<RawValue>> {
+fn json(reply: &Reply) -> Result<Resource> {
     let media_type = reply.content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let fhir = ["", "application/fhir+json", "application/json+fhir", "application/json", "text/json"];
     if !fhir.contains(&media_type.as_str()) {
@@ -234,8 +242,8 @@ fn json(reply: &Reply) -> Result<Box<RawValue>> {
     }
     let body = reply.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&reply.body);
     let raw: Box<RawValue> = serde_json::from_slice(body).map_err(|_| not_fhir())?;
-    let head: std::result::Result<lenient::Head, _> = lenient::read(&raw);
-    if head.is_ok() { Ok(raw) } else { Err(not_fhir()) }
+    let head = lenient::read(&raw).map_err(|_| not_fhir())?;
+    Ok((head, raw))
 }
 
 fn not_fhir() -> Error {

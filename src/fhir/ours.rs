@@ -29,6 +29,9 @@ pub fn check(resource: &Value) -> Result<()> {
 ///
 /// `Invalid` where an element is unknown to FHIR R4 or has the wrong type.
 pub fn normal(value: Value) -> Result<Value> {
+    if !value.is_object() {
+        return Err(Error::invalid(NO_RESOURCE));
+    }
     // fhirbolt's own words quote the input, so they go no further.
     let element: Element<{ FhirReleases::R4 }> =
         fhirbolt::json::from_json_value(type_first(value), None).map_err(|e| Error::invalid(reason(&e.to_string())))?;
@@ -36,11 +39,13 @@ pub fn normal(value: Value) -> Result<Value> {
         .map_err(|_| Error::invalid("the resource cannot be written as FHIR R4"))
 }
 
+const NO_RESOURCE: &str = "the body is not a resource of FHIR R4";
+
 fn reason(words: &str) -> &'static str {
     if words.starts_with("unknown field") {
         "the resource holds an element that FHIR R4 does not know, or names no type"
     } else {
-        "the body is not a resource of FHIR R4"
+        NO_RESOURCE
     }
 }
 

@@ -303,7 +303,8 @@ fn choices(holder: &Value, name: &str) -> usize {
 
 fn single(place: &str, value: &Value) -> Verdict {
     let Value::Object(members) = value else { return Ok(()) };
-    members.iter().try_for_each(|(name, value)| {
+    // What is contained is of any type.
+    members.iter().filter(|(name, _)| *name != "contained").try_for_each(|(name, value)| {
         let place = format!("{place}.{name}");
         match value {
             Value::Array(items) => {

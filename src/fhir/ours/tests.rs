@@ -10,7 +10,11 @@ fn report() -> Value {
         "id": "r-1",
         "meta": { "security": [{ "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "AIAST" }] },
         "text": { "status": "generated", "div": "<div xmlns=\"http://www.w3.org/1999/xhtml\"><p>Not reviewed.</p></div>" },
-        "contained": [{ "resourceType": "Device", "id": "d", "version": [{ "value": "1" }] }],
+        "contained": [
+            { "resourceType": "Device", "id": "d", "version": [{ "value": "1" }] },
+            { "resourceType": "ImagingStudy", "id": "s", "status": "available", "subject": { "display": "x" },
+              "series": [{ "uid": "1.2", "modality": { "code": "DX" } }] }
+        ],
         "identifier": [{ "system": "urn:ietf:rfc:3986", "value": "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0" }],
         "status": "partial",
         "category": [{ "coding": [{ "system": "http://loinc.org", "code": "LP29684-5" }] }],
