@@ -334,9 +334,12 @@ pub struct Extension {
     pub value_boolean: Option<bool>,
 }
 
-/// Reads one resource; the error says where, never what stood there.
+/// Reads one resource; the error names the element, never what stood there.
 pub fn read<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, String> {
-    serde_json::from_str(raw.get()).map_err(|e| format!("not readable at line {} column {}", e.line(), e.column()))
+    serde_json::from_str(raw.get()).or_else(|_| {
+        let mut json = serde_json::Deserializer::from_str(raw.get());
+        serde_path_to_error::deserialize(&mut json).map_err(|e| format!("its element {} is not readable", e.path()))
+    })
 }
 
 #[cfg(test)]
@@ -360,8 +363,10 @@ mod tests {
     }
 
     #[test]
-    fn an_ill_typed_member_says_where_and_not_what() {
+    fn an_ill_typed_member_is_named_and_not_quoted() {
         let error = parse::<Observation>(r#"{"status":{"secret":"Jane Doe"}}"#).unwrap_err();
-        assert!(error.contains("column") && !error.contains("Jane"), "{error}");
+        assert_eq!(error, "its element status is not readable");
+        let error = parse::<Observation>(r#"{"component":[{},{"code":{"coding":["Jane Doe"]}}]}"#).unwrap_err();
+        assert_eq!(error, "its element component[1].code.coding[0] is not readable");
     }
 }

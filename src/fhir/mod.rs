@@ -9,10 +9,10 @@ mod outcome;
 mod reference;
 
 pub use bundle::{Split, split};
-pub use client::{Client, Limits};
+pub use client::{Client, Found, Limits, query};
 pub use date::Date;
-pub use ours::check;
-pub use outcome::{issue_code, outcome};
+pub use ours::{check, normal};
+pub use outcome::{SYSTEM, issue_code, outcome};
 pub use reference::Reference;
 
 /// A code in a code system.

@@ -17,8 +17,10 @@ impl<'a> Reference<'a> {
         let text = text.split("/_history/").next()?;
         let (rest, id) = text.rsplit_once('/')?;
         let (base, resource_type) = rest.rsplit_once('/').unwrap_or(("", rest));
-        let named = resource_type.starts_with(|c: char| c.is_ascii_uppercase()) && resource_type.chars().all(|c| c.is_ascii_alphabetic());
-        let identified = !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
+        let named = resource_type.starts_with(|c: char| c.is_ascii_uppercase())
+            && resource_type.chars().all(|c| c.is_ascii_alphabetic());
+        let identified =
+            !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
         let based = base.is_empty() || base.starts_with("http://") || base.starts_with("https://");
         (named && identified && based).then_some(Reference { base, resource_type, id })
     }
@@ -53,7 +55,16 @@ mod tests {
 
     #[test]
     fn what_is_no_literal_reference_is_none() {
-        for text in ["", "#contained", "Patient", "Patient/", "urn:uuid:0c3151bd", "patient/1", "javascript:alert(1)/Patient/1", "Patient/a b"] {
+        for text in [
+            "",
+            "#contained",
+            "Patient",
+            "Patient/",
+            "urn:uuid:0c3151bd",
+            "patient/1",
+            "Patient/..", "javascript:alert(1)/Patient/1",
+            "Patient/a b",
+        ] {
             assert!(Reference::parse(text).is_none(), "{text}");
         }
     }

@@ -1,0 +1,365 @@
+//! Bundles of others, split into resources without reading them. <https://hl7.org/fhir/R4/bundle.html>
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+const MAX_ENTRIES: usize = 5_000;
+const MAX_LINKS: usize = 20;
+const MAX_ISSUES: usize = 50;
+
+/// The parts of one answer to a read or a search, its resources still as they came.
+#[derive(Debug, Default)]
+pub struct Split {
+    pub resources: Vec<Box<RawValue>>,
+    /// Sentences about what was left out of `resources`: the rest is not all there was.
+    pub problems: Vec<String>,
+    /// `link[relation=next].url`, as it came: it may be relative and may point anywhere.
+    pub next: Option<String>,
+    /// Why there is no data at all: the server reported an error and no match. An empty search has `None`.
+    pub failed: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire<'a> {
+    resource_type: Option<String>,
+    #[serde(borrow)]
+    entry: Option<&'a RawValue>,
+    #[serde(borrow)]
+    link: Option<&'a RawValue>,
+    #[serde(borrow)]
+    resource: Option<&'a RawValue>,
+    response: Option<Response>,
+}
+
+#[derive(Deserialize)]
+struct Entry<'a> {
+    #[serde(borrow)]
+    resource: Option<&'a RawValue>,
+    search: Option<Search>,
+    response: Option<Response>,
+}
+
+#[derive(Deserialize)]
+struct Search {
+    mode: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Response {
+    status: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    relation: Option<String>,
+    url: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Typed {
+    resource_type: String,
+}
+
+#[derive(Deserialize)]
+struct Outcome<'a> {
+    #[serde(borrow)]
+    issue: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Issue {
+    severity: Option<String>,
+    code: Option<String>,
+}
+
+/// Splits a Bundle; any other resource is itself the only one, and an OperationOutcome is a failure.
+///
+/// The legacy wrapper `{"response": {"status": "200 OK"}, "resource": …}` of the first drafts of CDS Hooks is unwrapped.
+/// Errors say that the text is no resource, and where; never what stood there.
+pub fn split(raw: &RawValue) -> Result<Split, String> {
+    let wire: Wire = parse(raw)?;
+    match (wire.resource_type.as_deref(), wire.response) {
+        (Some("Bundle"), _) => Ok(entries(wire.entry, wire.link)),
+        (Some("OperationOutcome"), _) => Ok(failed(reported(worst(raw).unwrap_or("unknown")))),
+        (Some(_), _) => Ok(Split { resources: vec![raw.to_owned()], ..Split::default() }),
+        (None, Some(response)) => match (refusal(&response), wire.resource) {
+            (Some(refusal), _) => Ok(failed(refusal)),
+            (None, Some(inner)) if parse::<Typed>(inner).is_ok() => split(inner),
+            (None, _) => Err("the wrapper holds no resource".into()),
+        },
+        (None, None) => Err("not a FHIR resource".into()),
+    }
+}
+
+fn entries(entry: Option<&RawValue>, link: Option<&RawValue>) -> Split {
+    let mut split = Split::default();
+    let mut errors = Vec::new();
+    let mut unreadable = 0;
+    let (items, left_out) = items(entry, MAX_ENTRIES);
+    for item in items {
+        let Ok(entry) = parse::<Entry>(item) else {
+            unreadable += 1;
+            continue;
+        };
+        errors.extend(entry.response.as_ref().and_then(refusal));
+        let Some(resource) = entry.resource else { continue };
+        let Ok(Typed { resource_type }) = parse(resource) else {
+            unreadable += 1;
+            continue;
+        };
+        let marked = entry.search.and_then(|search| search.mode).is_some_and(|mode| mode == "outcome");
+        if resource_type == "OperationOutcome" {
+            errors.extend(worst(resource).map(reported));
+        } else if marked {
+            split.problems.push("an entry marked as an outcome is none and was left out".into());
+        } else {
+            split.resources.push(resource.to_owned());
+        }
+    }
+    if unreadable > 0 {
+        split.problems.push(format!("{unreadable} of the Bundle's entries could not be read"));
+    }
+    if left_out > 0 {
+        split.problems.push(format!("the Bundle has more than {MAX_ENTRIES} entries; {left_out} were left out"));
+    }
+    errors.dedup();
+    errors.truncate(MAX_ISSUES);
+    match split.resources.is_empty() {
+        true => split.failed = errors.into_iter().next(),
+        false => split.problems.append(&mut errors),
+    }
+    let links = self::items(link, MAX_LINKS).0.into_iter().filter_map(|link| parse::<Link>(link).ok());
+    split.next = links.filter(|link| link.relation.as_deref() == Some("next")).find_map(|link| link.url);
+    split
+}
+
+fn failed(reason: String) -> Split {
+    Split { failed: Some(reason), ..Split::default() }
+}
+
+fn reported(code: &str) -> String {
+    format!("the server reported an error ({code})")
+}
+
+/// A status other than 2xx, as a sentence with its number and nothing else.
+fn refusal(response: &Response) -> Option<String> {
+    let status = response.status.as_deref()?.trim();
+    let number: Option<u16> = status.get(..3).and_then(|digits| digits.parse().ok());
+    match number {
+        Some(200..=299) => None,
+        Some(number) => Some(format!("the server answered with status {number}")),
+        None => Some("the server answered with an unreadable status".into()),
+    }
+}
+
+/// The code of the first issue that is an error; `None` where all are warnings or information.
+///
+/// The text of an outcome may name the patient, so a code is passed on only if it is one of the standard's.
+fn worst(raw: &RawValue) -> Option<&'static str> {
+    let Ok(outcome) = parse::<Outcome>(raw) else { return Some("unknown") };
+    items(outcome.issue, MAX_ISSUES).0.into_iter().find_map(|issue| match parse::<Issue>(issue) {
+        Ok(Issue { severity: Some(severity), code }) if severity == "error" || severity == "fatal" => {
+            Some(ISSUE_TYPES.into_iter().find(|known| code.as_deref() == Some(known)).unwrap_or("unknown"))
+        }
+        Ok(_) => None,
+        Err(_) => Some("unknown"),
+    })
+}
+
+/// <https://hl7.org/fhir/R4/valueset-issue-type.html>
+const ISSUE_TYPES: [&str; 31] = [
+    "invalid",
+    "structure",
+    "required",
+    "value",
+    "invariant",
+    "security",
+    "login",
+    "unknown",
+    "expired",
+    "forbidden",
+    "suppressed",
+    "processing",
+    "not-supported",
+    "duplicate",
+    "multiple-matches",
+    "not-found",
+    "deleted",
+    "too-long",
+    "code-invalid",
+    "extension",
+    "too-costly",
+    "business-rule",
+    "conflict",
+    "transient",
+    "lock-error",
+    "no-store",
+    "exception",
+    "timeout",
+    "incomplete",
+    "throttled",
+    "informational",
+];
+
+fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, String> {
+    super::lenient::read(raw)
+}
+
+/// The items of an array, or the one object standing where an array belongs; and how many went beyond `most`.
+fn items(raw: Option<&RawValue>, most: usize) -> (Vec<&RawValue>, usize) {
+    struct Items(usize);
+    impl<'de> Visitor<'de> for Items {
+        type Value = (Vec<&'de RawValue>, usize);
+        fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+            f.write_str("an array")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut items = Vec::new();
+            while items.len() < self.0 {
+                match seq.next_element::<Option<&RawValue>>()? {
+                    Some(item) => items.extend(item),
+                    None => return Ok((items, 0)),
+                }
+            }
+            let mut left_out = 0;
+            while seq.next_element::<IgnoredAny>()?.is_some() {
+                left_out += 1;
+            }
+            Ok((items, left_out))
+        }
+    }
+    let Some(raw) = raw else { return Default::default() };
+    if raw.get().starts_with('[') {
+        let mut reader = serde_json::Deserializer::from_str(raw.get());
+        reader.deserialize_seq(Items(most)).unwrap_or_default()
+    } else {
+        (vec![raw], 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Split {
+        split(serde_json::from_str(text).unwrap()).unwrap()
+    }
+
+    const OUTCOME: &str =
+        r#"{"resourceType":"OperationOutcome","issue":{"severity":"SEVERITY","code":"CODE","diagnostics":"Jane Doe"}}"#;
+
+    fn outcome(severity: &str, code: &str) -> String {
+        OUTCOME.replace("SEVERITY", severity).replace("CODE", code)
+    }
+
+    #[test]
+    fn resources_keep_their_text() {
+        let split = of(r#"{"entry":[null,{"resource":{"resourceType":"Observation","valueQuantity":{"value":72.50}}},
+            {"search":{"mode":"include"},"resource":{"id":"a","resourceType":"Patient"}}],"resourceType":"Bundle",
+            "link":[null,{"relation":"self","url":"a"},{"relation":"next","url":"Observation?page=2"}]}"#);
+        assert_eq!(split.resources.len(), 2);
+        assert_eq!(split.resources[0].get(), r#"{"resourceType":"Observation","valueQuantity":{"value":72.50}}"#);
+        assert_eq!(split.next.as_deref(), Some("Observation?page=2"));
+        assert!(split.problems.is_empty() && split.failed.is_none());
+    }
+
+    #[test]
+    fn empty_is_not_failed() {
+        let warning = outcome("warning", "processing");
+        for text in [
+            r#"{"resourceType":"Bundle"}"#.to_owned(),
+            r#"{"resourceType":"Bundle","entry":null,"link":null,"total":0}"#.to_owned(),
+            r#"{"resourceType":"Bundle","entry":[]}"#.to_owned(),
+            format!(
+                r#"{{"resourceType":"Bundle","type":"searchset","entry":[{{"search":{{"mode":"outcome"}},"resource":{warning}}}]}}"#
+            ),
+        ] {
+            let split = of(&text);
+            assert!(split.resources.is_empty() && split.failed.is_none() && split.problems.is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_without_a_match_is_a_failure_and_beside_matches_a_problem() {
+        let error = outcome("error", "too-costly");
+        let alone = of(&format!(r#"{{"resourceType":"Bundle","entry":[{{"resource":{error}}}]}}"#));
+        assert_eq!(alone.failed.as_deref(), Some("the server reported an error (too-costly)"));
+        let beside = of(&format!(
+            r#"{{"resourceType":"Bundle","entry":[{{"resource":{error}}},{{"resource":{{"resourceType":"Patient"}}}}]}}"#
+        ));
+        assert!(beside.failed.is_none());
+        assert_eq!((beside.resources.len(), beside.problems.len()), (1, 1));
+        assert_eq!(
+            of(&outcome("information", "not-found")).failed.as_deref(),
+            Some("the server reported an error (unknown)")
+        );
+    }
+
+    #[test]
+    fn an_outcome_is_told_by_its_code_only() {
+        for code in ["jane-doe", "Jane Doe", ""] {
+            let failed = of(&outcome("fatal", code)).failed.unwrap();
+            assert_eq!(failed, "the server reported an error (unknown)");
+        }
+    }
+
+    #[test]
+    fn the_legacy_wrapper_is_unwrapped() {
+        let split = of(
+            r#"{"response":{"status":"200 OK"},"resource":{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Patient"}}]}}"#,
+        );
+        assert_eq!(split.resources.len(), 1);
+        let split = of(r#"{"response":{"status":"404 Jane Doe"},"resource":{"resourceType":"Patient"}}"#);
+        assert_eq!(split.failed.as_deref(), Some("the server answered with status 404"));
+        assert!(split.resources.is_empty());
+    }
+
+    #[test]
+    fn one_bad_entry_leaves_the_others() {
+        let split = of(r#"{"resourceType":"Bundle","entry":[7,{"resource":"Jane Doe"},{},{"fullUrl":"urn:uuid:1"},
+            {"resource":{"resourceType":"Patient"}},{"search":{"mode":"outcome"},"resource":{"resourceType":"Patient"}}]}"#);
+        assert_eq!(split.resources.len(), 1);
+        assert_eq!(split.problems.len(), 2, "{:?}", split.problems);
+        assert!(split.problems.iter().any(|p| p.starts_with("2 of")) && !split.problems.concat().contains("Jane"));
+    }
+
+    #[test]
+    fn entries_are_bounded_and_the_rest_is_counted() {
+        let entry = r#"{"resource":{"resourceType":"Patient"}}"#;
+        let split = of(&format!(r#"{{"resourceType":"Bundle","entry":[{}]}}"#, vec![entry; MAX_ENTRIES + 3].join(",")));
+        assert_eq!(split.resources.len(), MAX_ENTRIES);
+        assert!(split.problems[0].contains("3 were left out"), "{:?}", split.problems);
+    }
+
+    #[test]
+    fn what_is_no_resource_is_an_error_that_does_not_echo() {
+        for text in
+            ["[]", "7", r#""Jane Doe""#, "{}", r#"{"response":{"status":"200"}}"#, r#"{"resourceType":{"Jane":1}}"#]
+        {
+            let error = split(serde_json::from_str(text).unwrap()).unwrap_err();
+            assert!(!error.contains("Jane"), "{error}");
+        }
+    }
+
+    #[test]
+    fn depth_does_not_reach_the_stack() {
+        let depth = 100_000;
+        let deep = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let split = of(&format!(
+            r#"{{"resourceType":"Bundle","x":{deep},"entry":[{{"resource":{{"resourceType":"Patient","x":{deep}}}}}]}}"#
+        ));
+        assert_eq!(split.resources.len(), 1);
+        let wrapped = format!(
+            "{}{}{}",
+            r#"{"response":{"status":"200"},"resource":"#.repeat(9),
+            r#"{"resourceType":"Patient"}"#,
+            "}".repeat(9)
+        );
+        assert!(super::split(serde_json::from_str(&wrapped).unwrap()).is_err());
+    }
+}

@@ -1,0 +1,275 @@
+//! Read and search on the caller's FHIR server, within the limits of one request. <https://hl7.org/fhir/R4/http.html>
+
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
+    slice,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep, timeout_at},
+};
+use url::{Url, form_urlencoded};
+
+use super::{Split, lenient, split};
+use crate::{
+    egress::{self, AccessToken, Egress, Get, Reply},
+    error::{Error, Kind, Result},
+};
+
+/// The `[upstream]` section of the configuration: what one request may cost the caller's FHIR server, and us.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Bytes of one answer.
+    pub max_bytes_per_response: usize,
+    /// Bytes of all answers together. Answers under way when it is reached are dropped.
+    pub max_bytes: usize,
+    /// Requests sent, repeats included.
+    pub max_calls: usize,
+    /// Pages of one search.
+    pub max_pages: usize,
+    /// Requests at once.
+    pub parallel: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { max_bytes_per_response: 8 << 20, max_bytes: 32 << 20, max_calls: 50, max_pages: 10, parallel: 8 }
+    }
+}
+
+impl Limits {
+    /// Refuses limits under which nothing could be fetched.
+    pub fn check(&self) -> Result<()> {
+        let all = [self.max_bytes_per_response, self.max_bytes, self.max_calls, self.max_pages, self.parallel];
+        if all.contains(&0) || self.parallel > Semaphore::MAX_PERMITS {
+            return Err(Error::invalid("a limit of [upstream] is zero or absurd"));
+        }
+        Ok(())
+    }
+}
+
+/// What every answer is asked before it is used.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    resource_type: String,
+    id: Option<String>,
+}
+
+type Resource = (Head, Box<RawValue>);
+
+/// What a search found. `complete` is false, and a problem says why, where anything may be missing.
+#[derive(Debug)]
+pub struct Found {
+    pub resources: Vec<Box<RawValue>>,
+    pub complete: bool,
+    pub problems: Vec<String>,
+}
+
+/// A client for one request: it holds that request's token, budget and deadline, and ends with it.
+pub struct Client {
+    egress: Egress,
+    base: Url,
+    token: Option<AccessToken>,
+    limits: Limits,
+    deadline: Instant,
+    permits: Semaphore,
+    calls: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Client {
+    /// `base` must be one of the caller's allowed bases: the token goes there and nowhere else.
+    pub fn new(egress: Egress, base: Url, token: Option<AccessToken>, limits: Limits, deadline: Instant) -> Client {
+        let permits = Semaphore::new(limits.parallel.clamp(1, Semaphore::MAX_PERMITS));
+        let (calls, bytes) = Default::default();
+        Client { egress, base, token, limits, deadline, permits, calls, bytes }
+    }
+
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// One resource by type and id. Another resource than the one asked for is an error.
+    pub async fn read(&self, resource_type: &str, id: &str) -> Result<Box<RawValue>> {
+        if !is_type(resource_type) || !is_id(id) {
+            return Err(Error::invalid("not a resource type and id"));
+        }
+        let (head, raw) = self.fetch(&egress::join(&self.base, &format!("{resource_type}/{id}"))?).await?;
+        if head.resource_type == "OperationOutcome" {
+            return Err(Error::upstream("the EHR answered with an OperationOutcome in place of the resource"));
+        }
+        // INVARIANT: a_resource_other_than_the_one_asked_for_is_refused
+        if head.resource_type != resource_type || head.id.as_deref() != Some(id) {
+            return Err(Error::upstream("the EHR answered with another resource than the one asked for"));
+        }
+        Ok(raw)
+    }
+
+    /// Every page of a search, as far as the limits go. `query` is what [`query()`] makes.
+    ///
+    /// An error only where the first page fails; whatever is missing later is named in the result.
+    pub async fn search(&self, query: &str) -> Result<Found> {
+        let mut at = egress::join(&self.base, query)?;
+        let mut page = self.page(&at).await?;
+        let mut seen = HashSet::from([at.clone()]);
+        let mut found = Found { resources: Vec::new(), complete: true, problems: Vec::new() };
+        loop {
+            found.complete &= page.problems.is_empty();
+            found.resources.append(&mut page.resources);
+            found.problems.append(&mut page.problems);
+            let Some(next) = page.next else { return Ok(found) };
+            let more = match at.join(&next) {
+                // INVARIANT: a_next_link_leaves_neither_the_base_nor_the_limits
+                Ok(next) if egress::permitted(&next, slice::from_ref(&self.base)) => {
+                    at = next;
+                    if !seen.insert(at.clone()) {
+                        Err("the pages of a search repeat".to_owned())
+                    } else if seen.len() > self.limits.max_pages {
+                        Err(format!("a search has more than {} pages", self.limits.max_pages))
+                    } else {
+                        self.page(&at).await.map_err(|e| format!("a further page of a search could not be had: {e}"))
+                    }
+                }
+                _ => Err("the next page of a search lies outside the EHR's base and was not fetched".to_owned()),
+            };
+            match more {
+                Ok(more) => page = more,
+                Err(problem) => {
+                    found.complete = false;
+                    found.problems.push(problem);
+                    return Ok(found);
+                }
+            }
+        }
+    }
+
+    async fn page(&self, url: &Url) -> Result<Split> {
+        let (head, raw) = self.fetch(url).await?;
+        let page = split(&raw).map_err(|_| not_fhir())?;
+        match page.failed {
+            Some(reason) => Err(Error::upstream(reason)),
+            None if head.resource_type != "Bundle" => Err(Error::upstream("the answer to a search is not a Bundle")),
+            None => Ok(page),
+        }
+    }
+
+    /// One answer, the request repeated once where that may help and the time allows it.
+    async fn fetch(&self, url: &Url) -> Result<Resource> {
+        let permit = timeout_at(self.deadline, self.permits.acquire()).await;
+        let _permit = permit.map_err(|_| Error::timeout("no answer from the EHR before the deadline"))?;
+        let error = match self.attempt(url).await {
+            Err(Failure { error, repeat: true }) => error,
+            done => return done.map_err(|failure| failure.error),
+        };
+        let pause = error.retry_after.unwrap_or(Duration::ZERO) + jitter();
+        if self.deadline.saturating_duration_since(Instant::now()) <= pause || self.calls_left() == 0 {
+            return Err(error);
+        }
+        sleep(pause).await;
+        self.attempt(url).await.map_err(|failure| failure.error)
+    }
+
+    async fn attempt(&self, url: &Url) -> std::result::Result<Resource, Failure> {
+        let left = self.limits.max_bytes.saturating_sub(self.bytes.load(Ordering::Relaxed));
+        let counted = self.calls.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |calls| {
+            (calls < self.limits.max_calls).then_some(calls + 1)
+        });
+        if counted.is_err() || left == 0 {
+            return Err(Error::upstream("the limit on calls or bytes for one request is used up").into());
+        }
+        let get = Get {
+            url,
+            allowed: slice::from_ref(&self.base),
+            accept: "application/fhir+json",
+            token: self.token.as_ref(),
+            max_bytes: self.limits.max_bytes_per_response.min(left),
+            deadline: self.deadline,
+        };
+        let reply = self.egress.get(get).await.map_err(|error| match error.kind {
+            Kind::TooLarge => Error::upstream("the EHR's answer is larger than the limit").into(),
+            kind => Failure { error, repeat: kind == Kind::Upstream },
+        })?;
+        // Requests in flight together each saw the same remainder: what goes over in sum is dropped here.
+        if self.bytes.fetch_add(reply.body.len(), Ordering::Relaxed) + reply.body.len() > self.limits.max_bytes {
+            return Err(Error::upstream("the limit on bytes for one request is used up").into());
+        }
+        resource(&reply)
+    }
+
+    fn calls_left(&self) -> usize {
+        self.limits.max_calls.saturating_sub(self.calls.load(Ordering::Relaxed))
+    }
+}
+
+struct Failure {
+    error: Error,
+    repeat: bool,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure { error, repeat: false }
+    }
+}
+
+fn resource(reply: &Reply) -> std::result::Result<Resource, Failure> {
+    let status = reply.status;
+    let error = match status {
+        200 => return Ok(json(reply)?),
+        401 | 403 => Error::new(Kind::Forbidden, "the EHR refused access"),
+        404 | 410 => Error::not_found("the EHR does not have the resource"),
+        300..=399 => Error::upstream("the EHR answered with a redirect, which is not followed"),
+        _ => Error::upstream(format!("the EHR answered with status {status}")),
+    };
+    let repeat = matches!(status, 429 | 500..=599) && status != 501;
+    Err(Failure { error: Error { retry_after: reply.retry_after, ..error }, repeat })
+}
+
+/// The body if it is one FHIR resource; read without recursion, so depth cannot reach the stack.
+fn json(reply: &Reply) -> Result<Resource> {
+    let media_type = reply.content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let fhir = ["", "application/fhir+json", "application/json+fhir", "application/json", "text/json"];
+    if !fhir.contains(&media_type.as_str()) {
+        return Err(not_fhir());
+    }
+    let body = reply.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&reply.body);
+    let raw: Box<RawValue> = serde_json::from_slice(body).map_err(|_| not_fhir())?;
+    let head = lenient::read(&raw).map_err(|_| not_fhir())?;
+    Ok((head, raw))
+}
+
+fn not_fhir() -> Error {
+    Error::upstream("the answer is not FHIR JSON")
+}
+
+/// A tenth to three tenths of a second, so that clients cut off together do not come back together.
+fn jitter() -> Duration {
+    Duration::from_millis(100 + RandomState::new().hash_one(0) % 200)
+}
+
+fn is_type(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_uppercase()) && text.chars().all(|c| c.is_ascii_alphabetic())
+}
+
+/// The standard's syntax and the underscore that some servers use, but nothing that is a path.
+fn is_id(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    (1..=64).contains(&text.len()) && text.chars().all(allowed) && text.chars().any(|c| c != '.')
+}
+
+/// `Type?name=value&…` with the values encoded.
+pub fn query(resource_type: &str, parameters: &[(&str, &str)]) -> String {
+    let encoded = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+    format!("{resource_type}?{encoded}")
+}
+
+#[cfg(test)]
+mod tests;
