@@ -141,6 +141,9 @@ impl Config {
                  so nothing but this machine may reach it",
             ));
         }
+        if self.listen.port() == 0 {
+            return Err(Error::invalid("listen must name a port, such as 127.0.0.1:8080"));
+        }
         if let Some(base) = &self.public_base {
             plain(base, "public_base")?;
         }

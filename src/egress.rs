@@ -73,18 +73,13 @@ impl Egress {
 
     async fn send(get: &Get<'_>, request: reqwest::RequestBuilder) -> Result<Reply> {
         if !permitted(get.url, get.allowed) {
-            return Err(Error::new(
-                crate::error::Kind::Forbidden,
-                "the address lies outside the allowed bases and was not contacted",
-            ));
+            return Err(Error::new(crate::error::Kind::Forbidden, "the address lies outside the allowed bases and was not contacted"));
         }
-        tokio::time::timeout_at(get.deadline, Self::exchange(get, request))
-            .await
-            .map_err(|_| Error::timeout("no answer before the deadline"))?
+        tokio::time::timeout_at(get.deadline, Self::exchange(get, request)).await.map_err(|_| Error::timeout("no answer before the deadline"))?
     }
 
-    async fn exchange(get: &Get<'_>, mut request: reqwest::RequestBuilder) -> Result<Reply> {
-        request = request.header(header::ACCEPT, get.accept);
+    async fn exchange(get: &Get<'_>, request: reqwest::RequestBuilder) -> Result<Reply> {
+        let mut request = request.header(header::ACCEPT, get.accept);
         if let Some(token) = get.token {
             request = request.bearer_auth(&token.0);
         }
@@ -127,10 +122,7 @@ pub fn permitted(url: &Url, allowed: &[Url]) -> bool {
 
 /// Whether `url` lies under `base`, by parsed origin and whole path segments.
 pub fn under(url: &Url, base: &Url) -> bool {
-    if url.scheme() != base.scheme()
-        || url.host() != base.host()
-        || url.port_or_known_default() != base.port_or_known_default()
-    {
+    if url.scheme() != base.scheme() || url.host() != base.host() || url.port_or_known_default() != base.port_or_known_default() {
         return false;
     }
     let trimmed = base.path().trim_end_matches('/');
@@ -143,8 +135,7 @@ fn link_local(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_link_local(),
         Some(Host::Ipv6(ip)) => {
-            (ip.segments()[0] & 0xffc0) == 0xfe80
-                || matches!(IpAddr::V6(ip).to_canonical(), IpAddr::V4(v4) if v4.is_link_local())
+            (ip.segments()[0] & 0xffc0) == 0xfe80 || matches!(IpAddr::V6(ip).to_canonical(), IpAddr::V4(v4) if v4.is_link_local())
         }
         _ => false,
     }

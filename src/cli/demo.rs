@@ -22,6 +22,7 @@ use crate::{
     egress::{Egress, Get, Reply, join, under},
     engine::{self, Health},
     error::{Error, Result},
+    store,
 };
 
 const PLAIN_WORDS: &str = "This is a demonstration. Its model reads only made-up films. It is no medical device; its intended use is `research`.";
@@ -87,7 +88,7 @@ async fn demonstrate(options: &Options, folders: Vec<PathBuf>, engine: engine::C
         intended_use: Some(IntendedUse::Research),
         ehr: vec![peers.allowed_base()],
         engine,
-        store: crate::store::Config { path: data.path().join("curbside.db"), ..Default::default() },
+        store: store::Config { path: data.path().join("curbside.db") },
         ..Config::default()
     };
     config.check()?;
@@ -202,7 +203,6 @@ async fn load(config: &Config) -> Result<(Server, Duration)> {
         }
         tokio::time::sleep(TICK).await;
     }
-    progress.end();
     Ok((server, progress.started.elapsed()))
 }
 
@@ -223,8 +223,10 @@ impl Progress {
         }
         self.phase = phase.to_owned();
     }
+}
 
-    fn end(&self) {
+impl Drop for Progress {
+    fn drop(&mut self) {
         if self.terminal {
             eprint!("\r\x1b[K");
         }

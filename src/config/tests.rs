@@ -25,6 +25,7 @@ fn errors_name_the_file_the_key_and_what_to_do() {
     for (text, parts) in [
         ("listen = ", vec!["line 1", "--print-config"]),
         ("lisen = \"127.0.0.1:1\"", vec!["lisen", "expected one of", "listen"]),
+        ("listen = \"127.0.0.1:0\"", vec!["listen", "port"]),
         ("listen = 8080", vec!["listen", "--print-config"]),
         ("[engine]\nqueue = \"two\"", vec!["engine.queue"]),
         ("[engine]\nqueues = 2", vec!["queues", "engine"]),
