@@ -12,7 +12,7 @@ const JPEG_2000: &str = "1.2.840.10008.1.2.4.90";
 /// A DICOM file without pixels, written by hand: preamble, file meta information, three UIDs.
 fn film(path: &Path, uids: [&str; 3], transfer_syntax: &str) {
     let element = |group: u16, number: u16, uid: &str| {
-        let padded = if uid.len() % 2 == 0 { uid.to_owned() } else { format!("{uid}\0") };
+        let padded = if uid.len().is_multiple_of(2) { uid.to_owned() } else { format!("{uid}\0") };
         let mut bytes =
             [group.to_le_bytes(), number.to_le_bytes(), *b"UI", (padded.len() as u16).to_le_bytes()].concat();
         bytes.extend(padded.bytes());
