@@ -14,19 +14,15 @@ pub struct Caller {
 }
 
 /// One EHR: its FHIR base and the DICOMweb bases its `Endpoint.address` may point to.
-#[derive(Clone, Debug, PartialEq, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AllowedBase {
     /// FHIR base URL, as the EHR names it in `fhirServer`; with and without trailing slash are the same.
     pub fhir: Url,
     /// DICOMweb base URLs. An `Endpoint.address` elsewhere is not contacted and the card says so.
-    #[serde(default)]
     pub dicomweb: Vec<Url>,
     /// `Patient.identifier.system` values under which a film's PatientID is looked up. Without any, no film can be
     /// tied to a patient and none is used.
-    #[serde(default)]
     pub patient_id_systems: Vec<String>,
     /// Send the EHR's access token to the DICOMweb bases too, where the Endpoint does not say whether to.
-    #[serde(default)]
     pub dicomweb_takes_token: bool,
 }

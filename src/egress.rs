@@ -75,17 +75,26 @@ impl Egress {
 
     /// Sends one request and reads the whole answer. Never follows a redirect: a 3xx is an answer like any other.
     pub async fn get(&self, get: Get<'_>) -> Result<Reply> {
+        Self::send(&get, self.client.get(get.url.clone())).await
+    }
+
+    /// The same with a JSON body. Upstreams are only read; the demonstration calls its own hook with this.
+    pub async fn post(&self, to: Get<'_>, json: String) -> Result<Reply> {
+        let request = self.client.post(to.url.clone()).header(header::CONTENT_TYPE, "application/json").body(json);
+        Self::send(&to, request).await
+    }
+
+    async fn send(get: &Get<'_>, request: reqwest::RequestBuilder) -> Result<Reply> {
         if !permitted(get.url, get.allowed) {
             let refused = "the address lies outside the allowed bases and was not contacted";
             return Err(Error::new(Kind::Forbidden, refused));
         }
         let late = |_| Error::timeout("no answer before the deadline");
-        tokio::time::timeout_at(get.deadline, self.exchange(&get)).await.map_err(late)?
+        tokio::time::timeout_at(get.deadline, Self::exchange(get, request)).await.map_err(late)?
     }
 
-    async fn exchange(&self, get: &Get<'_>) -> Result<Reply> {
-        let mut request = self.client.get(get.url.clone());
-        request = request.header(header::ACCEPT, get.accept).header(header::ACCEPT_ENCODING, "identity");
+    async fn exchange(get: &Get<'_>, request: reqwest::RequestBuilder) -> Result<Reply> {
+        let mut request = request.header(header::ACCEPT, get.accept).header(header::ACCEPT_ENCODING, "identity");
         if let Some(token) = get.token {
             request = request.bearer_auth(&token.0);
         }

@@ -1,0 +1,316 @@
+//! `curbside demo`: one order signed for a made-up patient, from the request to the report, with everything in this process.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    pin::pin,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use super::{serve::Server, show};
+use crate::{
+    config::{Config, IntendedUse},
+    demo::{self, Demo},
+    egress::{Egress, Get, Reply, join, under},
+    engine::{self, Health},
+    error::{Error, Result},
+    store,
+};
+
+const PLAIN_WORDS: &str = "This is a demonstration. Its model reads only made-up films. It is no medical device; its intended use is `research`.";
+const PORTS: &str = "three free ports in a row are needed, choose the first with --port";
+const TICK: Duration = Duration::from_millis(200);
+/// How long one answer may take here; the service's own deadline is shorter.
+const PATIENCE: Duration = Duration::from_secs(300);
+const LARGEST_ANSWER: usize = 32 << 20;
+
+#[derive(Args)]
+pub struct Options {
+    /// Port of curbside on 127.0.0.1; the EHR takes the next one, the PACS the one after.
+    #[arg(long, value_name = "PORT", default_value_t = 8080, value_parser = clap::value_parser!(u16).range(1..=65533))]
+    port: u16,
+    /// Folder to keep the database in. Without it a temporary folder is used and removed at the end.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Folder with the made-up patients and their films.
+    #[arg(long, value_name = "DIR", default_value = "fixtures")]
+    fixtures: PathBuf,
+    /// Folder of the model's checkpoint. Without it the folder `model` among the fixtures.
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Which patient the order is signed for: the name of a folder under `patients` among the fixtures.
+    #[arg(long, value_name = "NAME", default_value = "demo")]
+    patient: String,
+    /// Exit after the answer instead of serving on; the exit code is 0 if a report came.
+    #[arg(long)]
+    once: bool,
+    /// Show the program's log on stderr.
+    #[arg(long)]
+    verbose: bool,
+}
+
+pub fn run(options: &Options) -> Result<ExitCode> {
+    let folders = patients(&options.fixtures, &options.patient)?;
+    let model = options.model.clone().unwrap_or_else(|| options.fixtures.join("model"));
+    if !model.is_dir() {
+        return Err(Error::invalid(format!("{} is no folder; name the model's with --model DIR", model.display())));
+    }
+    let engine = engine::Config { model: Some(model), ..Default::default() };
+    super::with_variables(engine.environment())?;
+    if options.verbose {
+        tracing_subscriber::fmt().with_writer(io::stderr).with_env_filter(EnvFilter::new("warn,curbside=info")).init();
+    }
+    super::block_on(demonstrate(options, folders, engine))
+}
+
+async fn demonstrate(options: &Options, folders: Vec<PathBuf>, engine: engine::Config) -> Result<ExitCode> {
+    let stop = CancellationToken::new();
+    let asked = stop.clone();
+    tokio::spawn(async move {
+        super::stop_asked().await.ok();
+        asked.cancel();
+    });
+    let data = Data::new(options.data.as_deref())?;
+    let at = |offset: u16| SocketAddr::from(([127, 0, 0, 1], options.port + offset));
+    let peers = demo::start(&folders, at(1), at(2))
+        .await
+        .map_err(|e| super::unbound(e, &format!("{} or {}", at(1), at(2)), PORTS))?;
+    let config = Config {
+        listen: at(0),
+        intended_use: Some(IntendedUse::Research),
+        ehr: vec![peers.allowed_base()],
+        engine,
+        store: store::Config { path: data.path().join("curbside.db") },
+        ..Config::default()
+    };
+    config.check()?;
+    say(&format!("{PLAIN_WORDS}\n"));
+    let Some(loaded) = stop.run_until_cancelled(load(&config)).await else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let (server, loading) = loaded?;
+    say(&format!("The model was loaded in {:.1} s.\n", loading.as_secs_f64()));
+    let shown = stop.run_until_cancelled(show_answer(&server, &peers, &options.patient)).await.unwrap_or(Ok(()));
+    let serve_on = shown.is_ok() && !options.once;
+    if serve_on && !stop.is_cancelled() {
+        say(&format!(
+            "\nServing until Ctrl-C:\n  curbside  {}\n  EHR       {}\n  PACS      {}\n",
+            server.base, peers.fhir_base, peers.dicomweb_base
+        ));
+    }
+    let end = async {
+        if serve_on {
+            stop.cancelled().await;
+        }
+        Ok(())
+    };
+    server.until(end).await?;
+    peers.shutdown().await;
+    data.remove()?;
+    shown.map(|()| ExitCode::SUCCESS)
+}
+
+/// The folders under `patients`, the one named among them with a request.
+fn patients(fixtures: &Path, patient: &str) -> Result<Vec<PathBuf>> {
+    let folder = fixtures.join("patients");
+    let entries = std::fs::read_dir(&folder).map_err(|_| {
+        Error::invalid(format!(
+            "{} is no folder; run this where the fixtures are or name them with --fixtures DIR",
+            folder.display()
+        ))
+    })?;
+    let mut folders: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|p| p.join("fhir.json").is_file()).collect();
+    folders.sort();
+    let usable = |path: &&PathBuf| path.join("request.json").is_file();
+    let names: Vec<&str> = folders.iter().filter(usable).filter_map(|path| path.file_name()?.to_str()).collect();
+    match names.contains(&patient) {
+        true => Ok(folders),
+        false => Err(Error::invalid(format!(
+            "no patient of that name has a request; --patient takes one of: {}",
+            names.join(", ")
+        ))),
+    }
+}
+
+/// Where the database lives: the folder given, or one that is removed when this is dropped.
+enum Data {
+    Kept(PathBuf),
+    Temporary(tempfile::TempDir),
+}
+
+impl Data {
+    fn new(kept: Option<&Path>) -> Result<Data> {
+        match kept {
+            Some(path) => {
+                let refused = |e| {
+                    Error::invalid(format!("{} cannot be made a folder; choose another with --data", path.display()))
+                        .because(e)
+                };
+                std::fs::create_dir_all(path).map_err(|e: io::Error| refused(e))?;
+                Ok(Data::Kept(path.to_owned()))
+            }
+            None => {
+                let made = tempfile::Builder::new().prefix("curbside-demo-").tempdir();
+                let refused = |e| Error::fault("no temporary folder can be made; name a folder with --data").because(e);
+                Ok(Data::Temporary(made.map_err(|e: io::Error| refused(e))?))
+            }
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Data::Kept(path) => path,
+            Data::Temporary(folder) => folder.path(),
+        }
+    }
+
+    fn remove(self) -> Result<()> {
+        match self {
+            Data::Kept(_) => Ok(()),
+            Data::Temporary(folder) => {
+                folder.close().map_err(|e| Error::fault("the temporary folder could not be removed").because(e))
+            }
+        }
+    }
+}
+
+/// Starts the server and waits for its model, telling how far it is. Gives the time that took, too.
+async fn load(config: &Config) -> Result<(Server, Duration)> {
+    let mut progress = Progress { started: Instant::now(), terminal: io::stderr().is_terminal(), phase: String::new() };
+    let mut starting = pin!(Server::start(config, PORTS));
+    let server = loop {
+        progress.show("starting");
+        tokio::select! {
+            server = &mut starting => break server?,
+            () = tokio::time::sleep(TICK) => {}
+        }
+    };
+    loop {
+        match server.health() {
+            Health::Ready => break,
+            Health::Loading { phase } => progress.show(&phase),
+            Health::Dead { reason } => return Err(Error::fault(reason)),
+            Health::Absent => return Err(Error::invalid("no model is configured; name its folder with --model DIR")),
+        }
+        tokio::time::sleep(TICK).await;
+    }
+    Ok((server, progress.started.elapsed()))
+}
+
+/// One line on stderr: rewritten in place on a terminal, else written anew at each change of phase.
+struct Progress {
+    started: Instant,
+    terminal: bool,
+    phase: String,
+}
+
+impl Progress {
+    fn show(&mut self, phase: &str) {
+        let seconds = self.started.elapsed().as_secs();
+        if self.terminal {
+            eprint!("\r\x1b[Kmodel: {phase}, {seconds} s");
+        } else if self.phase != phase {
+            eprintln!("model: {phase}, {seconds} s");
+        }
+        self.phase = phase.to_owned();
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.terminal {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
+/// Posts the order to our own server as the EHR would, and prints what comes of it. Fails where no report does.
+async fn show_answer(server: &Server, peers: &Demo, patient: &str) -> Result<()> {
+    let own = Own { egress: Egress::new()?, base: [server.base.clone()] };
+    let request = peers
+        .authorized_request(patient)
+        .ok_or_else(|| Error::invalid("the patient's request.json names no patient"))?;
+    let hook = request["hook"].as_str().unwrap_or_default();
+    let offered = own.json("cds-services").await?;
+    let services = offered["services"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let service = services.iter().find(|service| service["hook"] == hook).and_then(|service| service["id"].as_str());
+    let service = service.ok_or_else(|| Error::fault(format!("this server offers no service for the hook {hook}")))?;
+    let address = join(&server.base, &format!("cds-services/{service}"))?;
+    say(&format!("\nThe EHR sends {hook} for patient {patient} to {address}\n"));
+    let started = Instant::now();
+    let reply = own.egress.post(own.ask(&address, "application/json"), request.to_string()).await?;
+    let answer = body(&reply, "the hook")?;
+    say(&format!("Answered in {:.2} s.\n", started.elapsed().as_secs_f64()));
+    let cards = answer["cards"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for card in cards {
+        say(&format!("\nCARD\n{}", show::card(card)));
+    }
+    let links =
+        cards.iter().filter_map(|card| card["links"].as_array()).flatten().filter_map(|link| link["url"].as_str());
+    let pages: Vec<Url> = links.filter_map(|url| Url::parse(url).ok()).filter(|url| under(url, &server.base)).collect();
+    for page in pages {
+        let id = page.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default().to_owned();
+        let path = format!("fhir/DiagnosticReport/{id}");
+        let Ok(report) = own.json(&path).await else { continue };
+        let reply = own.egress.get(own.ask(&page, "text/html")).await?;
+        say(&format!("\nREPORT PAGE {page}\n{}", show::page(&String::from_utf8_lossy(&reply.body))));
+        say(&format!("\nREPORT {}\n{}", join(&server.base, &path)?, own.report(&report, &id).await?));
+        return Ok(());
+    }
+    Err(Error::fault("the answer came without a report"))
+}
+
+/// A client of our own server, which contacts nothing else.
+struct Own {
+    egress: Egress,
+    base: [Url; 1],
+}
+
+impl Own {
+    fn ask<'a>(&'a self, url: &'a Url, accept: &'a str) -> Get<'a> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        Get { url, allowed: &self.base, accept, token: None, max_bytes: LARGEST_ANSWER, deadline }
+    }
+
+    async fn json(&self, path: &str) -> Result<Value> {
+        let url = join(&self.base[0], path)?;
+        let accept = if path.starts_with("fhir/") { "application/fhir+json" } else { "application/json" };
+        body(&self.egress.get(self.ask(&url, accept)).await?, path)
+    }
+
+    /// The report with its Observations and what its Provenance names; parts that cannot be had are left out.
+    async fn report(&self, report: &Value, id: &str) -> Result<String> {
+        let mut results = Vec::new();
+        for reference in report["result"].as_array().into_iter().flatten().filter_map(|r| r["reference"].as_str()) {
+            let id = reference.rsplit('/').next().unwrap_or_default();
+            results.extend(self.json(&format!("fhir/Observation/{id}")).await);
+        }
+        let found = self.json(&format!("fhir/Provenance?target=DiagnosticReport/{id}")).await.unwrap_or_default();
+        let entries = found["entry"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let provenances: Vec<Value> = entries.iter().map(|entry| entry["resource"].clone()).collect();
+        Ok(show::report(report, &results, &provenances))
+    }
+}
+
+fn body(reply: &Reply, what: &str) -> Result<Value> {
+    if reply.status != 200 {
+        return Err(Error::fault(format!("{what} was answered with status {}; --verbose shows the log", reply.status)));
+    }
+    serde_json::from_slice(&reply.body)
+        .map_err(|e| Error::fault(format!("{what} was answered without JSON")).because(e))
+}
+
+/// To stdout; a reader that has gone is no reason to fail.
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();
+}

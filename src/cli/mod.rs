@@ -1,0 +1,156 @@
+//! The command line: one file a command. Exit codes: 0 done, 1 it failed while running, 2 usage or configuration.
+
+mod check_model;
+mod demo;
+mod serve;
+mod show;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    future::Future,
+    io,
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{self, ExitCode},
+    time::Duration,
+};
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    config, engine,
+    error::{Error, Kind, Result},
+};
+
+/// Clinical decision support over FHIR that reads pictures: CDS Hooks in, cards and draft reports out.
+#[derive(Parser)]
+#[command(name = "curbside", version, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve(serve::Options),
+    /// Show one answer from request to report, with a made-up patient, an EHR and a PACS inside this program.
+    Demo(demo::Options),
+    /// Check a model's folder without serving it.
+    CheckModel(CheckModel),
+}
+
+#[derive(Args)]
+struct CheckModel {
+    /// Folder of the checkpoint.
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// Load the weights too and ask the model one known question; without it only the files are read.
+    #[arg(long)]
+    load: bool,
+}
+
+/// Runs the command the process was started with. Every failure is one sentence on stderr.
+pub fn run() -> ExitCode {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(e) => {
+            e.print().ok();
+            return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
+        }
+    };
+    if let Err(sentence) = engine::check_cpu() {
+        eprintln!("curbside: {sentence}");
+        return ExitCode::FAILURE;
+    }
+    let done = match command {
+        Command::Serve(options) => serve::run(&options),
+        Command::Demo(options) => demo::run(&options),
+        Command::CheckModel(CheckModel { dir, load }) => check_model::run(&dir, load)
+            .map_err(|e| e.downcast::<Error>().unwrap_or_else(|e| Error::fault(format!("{e:#}")))),
+    };
+    done.unwrap_or_else(|e| {
+        eprintln!("curbside: {e}");
+        ExitCode::from(if e.kind == Kind::Invalid { 2 } else { 1 })
+    })
+}
+
+/// The command line as data.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// One option as `--help` tells of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explained {
+    /// Such as `serve`.
+    pub command: String,
+    /// Such as `--listen`; a positional argument by its placeholder, such as `DIR`.
+    pub name: String,
+    /// Empty where there is none.
+    pub default: String,
+    pub help: String,
+}
+
+/// Every option of every command, in the order of `--help`.
+pub fn options() -> Vec<Explained> {
+    let root = command();
+    let explained = |command: &clap::Command, arg: &clap::Arg| {
+        let placeholder =
+            || arg.get_value_names().and_then(|names| names.first()).map(|name| name.to_string()).unwrap_or_default();
+        let defaults: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+        let takes_value = arg.get_action().takes_values();
+        Explained {
+            command: command.get_name().to_owned(),
+            name: arg.get_long().map(|long| format!("--{long}")).unwrap_or_else(placeholder),
+            default: if takes_value { defaults.join(" ") } else { String::new() },
+            help: arg.get_help().map(|help| help.to_string()).unwrap_or_default(),
+        }
+    };
+    root.get_subcommands().flat_map(|command| command.get_arguments().map(move |arg| explained(command, arg))).collect()
+}
+
+/// Runs to the end, then gives blocking work such as a model that is loading two seconds to leave.
+fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Error::fault("the threads could not be started").because(e))?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    done
+}
+
+/// Resolves on Ctrl-C and on SIGTERM.
+async fn stop_asked() -> Result<()> {
+    let listen = |kind| signal(kind).map_err(|e| Error::fault("signals cannot be received").because(e));
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// A port that cannot be had, in the words of the command that wanted it; other errors stay as they are.
+fn unbound(e: Error, wanted: &str, advice: &str) -> Error {
+    match e.source.as_deref().and_then(|source| source.downcast_ref::<io::Error>()) {
+        Some(cause) => {
+            Error::new(Kind::EditConflict, format!("{wanted} cannot be listened on ({}); {advice}", cause.kind()))
+        }
+        None => e,
+    }
+}
+
+/// The model's runtime reads some variables when it starts, and a running process cannot safely set its own: where one is
+/// missing, the process is replaced by itself with all of them set. Returns when there is nothing to set.
+fn with_variables(wanted: Vec<(&'static str, String)>) -> Result<()> {
+    let missing = config::missing(wanted);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let program = std::env::current_exe()
+        .map_err(|e| Error::fault("this program cannot find its own file to start anew").because(e))?;
+    let failed = process::Command::new(program).args(std::env::args_os().skip(1)).envs(missing).exec();
+    Err(Error::fault("this program could not start itself anew with the variables its model needs").because(failed))
+}

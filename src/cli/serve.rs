@@ -1,0 +1,105 @@
+//! `curbside serve`: the server, until it is told to stop.
+
+use std::{future::Future, io, path::PathBuf, process::ExitCode, sync::Arc};
+
+use clap::Args;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use crate::{
+    app::App,
+    config::{self, Config, Flag},
+    engine::Health,
+    error::{Error, Result},
+    http,
+};
+
+#[derive(Args)]
+pub struct Options {
+    /// Configuration file (TOML). Without it CURBSIDE_CONFIG may name one; without either the defaults hold.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address and port to listen on, loopback only; wins over the configuration's `listen`.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Folder of the model's checkpoint; wins over the configuration's `engine.model`.
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Database file; wins over the configuration's `store.path`.
+    #[arg(long, value_name = "FILE")]
+    store: Option<PathBuf>,
+    /// Print the default configuration with every key explained, and exit.
+    #[arg(long)]
+    print_config: bool,
+}
+
+impl Options {
+    pub fn flags(&self) -> Vec<Flag> {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|p| p.to_string_lossy().into_owned());
+        let given = [
+            ("--listen", "listen", self.listen.clone()),
+            ("--model", "engine.model", path(&self.model)),
+            ("--store", "store.path", path(&self.store)),
+        ];
+        given.into_iter().filter_map(|(name, key, value)| Some(Flag { name, key, value: value? })).collect()
+    }
+}
+
+pub fn run(options: &Options) -> Result<ExitCode> {
+    if options.print_config {
+        print!("{}", Config::documented());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let config = Config::load(options.config.as_deref(), &config::variables(), &options.flags())?;
+    super::with_variables(config.engine.environment())?;
+    let filter = EnvFilter::new("warn,curbside=info");
+    tracing_subscriber::fmt().json().with_writer(io::stderr).with_env_filter(filter).init();
+    super::block_on(async {
+        let server = Server::start(&config, "choose another address with `listen` or --listen").await?;
+        tracing::info!(address = %config.listen, "serving");
+        if config.intended_use.is_none() {
+            tracing::warn!("intended_use is not set: services that read pictures are not offered");
+        }
+        server.until(super::stop_asked()).await?;
+        tracing::info!("stopped");
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// The running server. The model may still be loading: see [`Server::health`].
+pub struct Server {
+    /// Where it is reached.
+    pub base: Url,
+    app: Arc<App>,
+    stop: CancellationToken,
+    serving: JoinHandle<Result<()>>,
+}
+
+impl Server {
+    /// The one place where the application is built and served; `advice` says what to do where the port is taken.
+    pub async fn start(config: &Config, advice: &str) -> Result<Server> {
+        let bound = http::server::bind(config.listen, &config.http);
+        let bound = bound.map_err(|e| super::unbound(e, &config.listen.to_string(), advice))?;
+        let app = Arc::new(App::build(config.settings()?).await?);
+        let stop = CancellationToken::new();
+        let serving =
+            tokio::spawn(bound.serve(http::router(app.clone(), &config.http), stop.clone().cancelled_owned()));
+        Ok(Server { base: config.public_base()?, app, stop, serving })
+    }
+
+    pub fn health(&self) -> Health {
+        self.app.engine.health()
+    }
+
+    /// Serves until `asked` resolves, then stops cleanly. Fails at once where serving fails.
+    pub async fn until(mut self, asked: impl Future<Output = Result<()>>) -> Result<()> {
+        tokio::select! {
+            ended = &mut self.serving => return ended.unwrap_or_else(|e| Err(Error::fault("the server broke off").because(e))),
+            asked = asked => asked?,
+        }
+        self.stop.cancel();
+        self.serving.await.unwrap_or_else(|e| Err(Error::fault("the server broke off").because(e)))
+    }
+}

@@ -1,0 +1,163 @@
+use super::*;
+
+const EHR: &str = "[[ehr]]\nfhir = \"http://127.0.0.1:9/fhir\"\ndicomweb = [\"http://127.0.0.1:9/dicomweb\"]\n";
+
+fn load(text: &str, variables: &[(&str, &str)], flags: &[Flag]) -> Result<Config> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("site.toml");
+    std::fs::write(&file, text).unwrap();
+    let variables: Vec<_> = variables.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
+    Config::load(Some(&file), &variables, flags)
+}
+
+fn flag(name: &'static str, key: &'static str, value: &str) -> Flag {
+    Flag { name, key, value: value.into() }
+}
+
+fn refused(text: &str) -> String {
+    load(text, &[], &[]).expect_err(text).message
+}
+
+#[test]
+fn errors_name_the_file_the_key_and_what_to_do() {
+    let tied = format!("intended_use = \"research\"\n{EHR}patient_id_systems = [\"urn:x\"]\n");
+    assert!(load(&tied, &[], &[]).is_ok());
+    for (text, parts) in [
+        ("listen = ", vec!["line 1", "--print-config"]),
+        ("lisen = \"127.0.0.1:1\"", vec!["lisen", "expected one of", "listen"]),
+        ("listen = \"127.0.0.1:0\"", vec!["listen", "port"]),
+        ("listen = 8080", vec!["listen", "--print-config"]),
+        ("[engine]\nqueue = \"two\"", vec!["engine.queue"]),
+        ("[engine]\nqueues = 2", vec!["queues", "engine"]),
+        ("[engine]\ndevice = \"abacus\"", vec!["engine.device"]),
+        ("intended_use = \"fun\"", vec!["intended_use", "research", "investigational", "cleared"]),
+        ("tenant = \"a b\"", vec!["tenant", "letters"]),
+        ("services = \"/nowhere/at/all\"", vec!["services", "leave the key out"]),
+        ("public_base = \"ftp://x/\"", vec!["public_base", "http or https"]),
+        ("public_base = \"http://x/?a=b\"", vec!["public_base", "without"]),
+        ("[[ehr]]\nfhir = \"http://ehr.example/fhir\"", vec!["fhir of [[ehr]] number 1", "https"]),
+        ("[[ehr]]\nfhir = \"https://me:pw@ehr.example/fhir\"", vec!["fhir of [[ehr]] number 1", "without user"]),
+        ("[[ehr]]\nfhir = \"https://a/\"\ndicomweb = [\"http://pacs.example/\"]", vec!["dicomweb of [[ehr]]", "https"]),
+        ("[[ehr]]\nfhir = \"https://a/fhir\"\n[[ehr]]\nfhir = \"https://a/fhir/\"", vec!["number 2", "earlier"]),
+        ("[[ehr]]\nurl = \"https://a/fhir\"", vec!["url", "fhir"]),
+    ] {
+        let message = refused(text);
+        assert!(message.contains("site.toml"), "{message}");
+        for part in parts {
+            assert!(message.contains(part), "{part:?} is not in {message:?}");
+        }
+        assert!(!message.contains('\n'), "{message}");
+    }
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let e = Config::load(Some(Path::new("/nowhere/site.toml")), &[], &[]).unwrap_err();
+    assert!(e.message.contains("/nowhere/site.toml") && e.message.contains("--config"));
+    let e = Config::load(None, &[(FILE_VARIABLE.into(), "/elsewhere.toml".into())], &[]).unwrap_err();
+    assert!(e.message.contains("/elsewhere.toml"));
+}
+
+#[test]
+fn serves_loopback_only() {
+    for address in ["0.0.0.0:8080", "192.0.2.1:80", "[::]:8080"] {
+        assert!(refused(&format!("listen = \"{address}\"")).contains("loopback"), "{address}");
+    }
+    assert!(load("listen = \"[::1]:8080\"", &[], &[]).is_ok());
+    assert!(load("", &[("CURBSIDE_LISTEN", "0.0.0.0:1")], &[]).is_err());
+    assert!(load("", &[], &[flag("--listen", "listen", "0.0.0.0:1")]).is_err());
+}
+
+#[test]
+fn films_need_an_identifier_system() {
+    assert!(load(EHR, &[], &[]).is_ok(), "without intended use no film is read");
+    let message = refused(&format!("intended_use = \"research\"\n{EHR}"));
+    assert!(message.contains("patient_id_systems of [[ehr]] number 1") && message.contains("tied to a patient"));
+}
+
+#[test]
+fn patient_data_travel_encrypted() {
+    for base in ["http://127.0.0.1:8081/fhir", "http://localhost/fhir", "http://[::1]/fhir", "https://ehr.example/fhir"]
+    {
+        assert!(load(&format!("[[ehr]]\nfhir = \"{base}\""), &[], &[]).is_ok(), "{base}");
+    }
+    for base in ["http://10.0.0.1/fhir", "http://localhost.example/fhir", "http://127.0.0.1.example/fhir"] {
+        assert!(load(&format!("[[ehr]]\nfhir = \"{base}\""), &[], &[]).is_err(), "{base}");
+    }
+}
+
+#[test]
+fn flags_win_over_variables_and_variables_over_the_file() {
+    let text = "listen = \"127.0.0.1:1\"\ntenant = \"file\"\n[engine]\nqueue = 1\n";
+    assert_eq!(load(text, &[], &[]).unwrap().listen.port(), 1);
+    let variables = [("CURBSIDE_LISTEN", "127.0.0.1:2"), ("CURBSIDE_ENGINE_QUEUE", "7"), ("HOME", "/home/x")];
+    let config = load(text, &variables, &[]).unwrap();
+    assert_eq!((config.listen.port(), config.engine.queue, config.tenant.as_str()), (2, 7, "file"));
+    let config = load(text, &variables, &[flag("--listen", "listen", "127.0.0.1:3")]).unwrap();
+    assert_eq!((config.listen.port(), config.engine.queue), (3, 7));
+    assert_eq!(config.public_base().unwrap().as_str(), "http://127.0.0.1:3/");
+}
+
+#[test]
+fn a_digits_only_text_stays_text() {
+    assert_eq!(load("", &[("CURBSIDE_TENANT", "1234")], &[]).unwrap().tenant, "1234");
+}
+
+#[test]
+fn variables_and_flags_are_named_in_errors() {
+    for (name, value, part) in [
+        ("CURBSIDE_ENGINE_QUEUE", "many", "engine.queue takes a whole number"),
+        ("CURBSIDE_LISTN", "127.0.0.1:2", "unset it"),
+        ("CURBSIDE_EHR_FHIR", "https://a", "unset it"),
+        ("CURBSIDE_LISTEN", "here", "listen"),
+    ] {
+        let message = load("", &[(name, value)], &[]).unwrap_err().message;
+        assert!(message.starts_with(name) && message.contains(part), "{message}");
+    }
+    let message = load("", &[], &[flag("--listen", "listen", "here")]).unwrap_err().message;
+    assert!(message.starts_with("--listen"), "{message}");
+}
+
+#[test]
+fn the_documented_defaults_are_the_defaults() {
+    let read: Config = toml::from_str(DOCUMENTED).unwrap();
+    assert_eq!(format!("{read:?}"), format!("{:?}", Config::default()));
+    assert!(Config::default().check().is_ok());
+}
+
+#[test]
+fn every_example_is_a_legal_value() {
+    let uncommented: Vec<_> =
+        DOCUMENTED.lines().map(|l| if l.starts_with("# ") { "" } else { l.trim_start_matches('#') }).collect();
+    let read: Config = toml::from_str(&uncommented.join("\n")).unwrap();
+    assert_eq!(read.ehr.len(), 1);
+}
+
+/// serde itself says which keys a struct takes when it meets one that it does not.
+fn keys(section: &str) -> Vec<String> {
+    let open = |s: &str| if s == "ehr" { "[[ehr]]".to_owned() } else { format!("[{s}]") };
+    let head = if section.is_empty() { String::new() } else { open(section) };
+    let message = toml::from_str::<Config>(&format!("{head}\nno_such_key = 1\n")).unwrap_err().to_string();
+    let expected = message.split_once("expected").map(|(_, list)| list).unwrap_or_default();
+    expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_key_is_documented() {
+    let documented: Vec<String> = Config::reference().into_iter().map(|(key, ..)| key).collect();
+    let sections = ["ehr", "engine", "store", "http", "upstream", "imaging", "report"];
+    let mut accepted: Vec<String> = keys("").into_iter().filter(|key| !sections.contains(&key.as_str())).collect();
+    assert_eq!(keys("").len(), accepted.len() + sections.len(), "a section is missing from this test");
+    for section in sections {
+        accepted.extend(keys(section).into_iter().map(|key| format!("{section}.{key}")));
+    }
+    let missing: Vec<_> = accepted.iter().filter(|key| !documented.contains(key)).collect();
+    let stale: Vec<_> = documented.iter().filter(|key| !accepted.contains(key)).collect();
+    assert!(
+        missing.is_empty() && stale.is_empty(),
+        "config.default.toml lacks {missing:?} and documents {stale:?}, which do not exist"
+    );
+    for (key, _, description) in Config::reference() {
+        assert!(description.ends_with('.'), "{key} is not explained");
+    }
+}

@@ -1,0 +1,140 @@
+//! An embedded EHR and PACS over fixture folders, for the demonstration and for tests; nothing here is meant for patients.
+//!
+//! A folder holds `fhir.json` (a Bundle of type `collection`), `images/*.dcm`, and perhaps `request.json`, the CDS Hooks
+//! request the EHR would send. `{{fhir}}` and `{{dicomweb}}` in either stand for the addresses served here.
+
+mod ehr;
+mod faults;
+mod folder;
+mod pacs;
+mod search;
+#[cfg(test)]
+mod tests;
+
+pub use faults::{Fault, Faults, Received, Recorder};
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+use uuid::Uuid;
+
+use self::{ehr::Ehr, folder::Folder, pacs::Pacs};
+use crate::{
+    caller::AllowedBase,
+    error::{Error, Kind, Result},
+};
+
+/// A running EHR and PACS; both stop when this is dropped.
+pub struct Demo {
+    /// Such as `http://127.0.0.1:8081/fhir`.
+    pub fhir_base: Url,
+    /// Such as `http://127.0.0.1:8082/dicomweb`.
+    pub dicomweb_base: Url,
+    /// What goes wrong, settable while running.
+    pub faults: Faults,
+    /// What was asked of either server.
+    pub requests: Recorder,
+    folders: Vec<Folder>,
+    ehr: Arc<Ehr>,
+    stop: CancellationToken,
+    servers: Vec<JoinHandle<()>>,
+}
+
+/// Serves the folders; port 0 takes any free port. A port that is taken is an error whose source is the `io::Error`.
+pub async fn start(folders: &[PathBuf], ehr: SocketAddr, pacs: SocketAddr) -> Result<Demo> {
+    let (ehr, fhir_base) = listen(ehr, "fhir")?;
+    let (pacs, dicomweb_base) = listen(pacs, "dicomweb")?;
+    let (paths, bases) = (folders.to_vec(), (fhir_base.clone(), dicomweb_base.clone()));
+    let read = move || paths.iter().map(|path| Folder::read(path, &bases.0, &bases.1)).collect::<Result<Vec<_>>>();
+    let folders = tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|e| Error::fault("the fixtures could not be read").because(e))??;
+    let (faults, requests, stop) = (Faults::default(), Recorder::default(), CancellationToken::new());
+    let records = Arc::new(Ehr::new(fhir_base.clone(), &folders)?);
+    let archive = Arc::new(Pacs::new(&folders));
+    let mut servers = Vec::new();
+    for (listener, routes) in [(ehr, ehr::routes(records.clone())), (pacs, pacs::routes(archive))] {
+        let routes = faults::wrap(routes, faults.clone(), requests.clone(), stop.clone());
+        let listener = tokio::net::TcpListener::from_std(listener)
+            .map_err(|e| Error::fault("a listener was refused").because(e))?;
+        let stopped = stop.clone().cancelled_owned();
+        servers.push(tokio::spawn(async move {
+            if let Err(e) = axum::serve(listener, routes).with_graceful_shutdown(stopped).await {
+                tracing::error!(error = %e, "the demonstration's EHR or PACS stopped");
+            }
+        }));
+    }
+    Ok(Demo { fhir_base, dicomweb_base, faults, requests, folders, ehr: records, stop, servers })
+}
+
+impl Demo {
+    /// The names of the folders served.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.folders.iter().map(|folder| folder.name.as_str())
+    }
+
+    /// The request of a folder as it stands there: no token, and the data stay open to everyone.
+    pub fn request(&self, name: &str) -> Option<Value> {
+        self.folders.iter().find(|folder| folder.name == name)?.request.clone()
+    }
+
+    /// The same with a new `hookInstance` and a new access token for its patient. From then on the EHR demands one for
+    /// that patient: none or an unknown one is 401, one for another patient 403.
+    pub fn authorized_request(&self, name: &str) -> Option<Value> {
+        let mut request = self.request(name)?;
+        let patient = request.pointer("/context/patientId")?.as_str()?.to_owned();
+        request["hookInstance"] = json!(Uuid::new_v4());
+        request["fhirAuthorization"] = json!({
+            "access_token": self.ehr.grant(&patient),
+            "token_type": "Bearer",
+            "expires_in": 300,
+            "scope": "patient/*.rs",
+            "subject": "curbside",
+            "patient": patient,
+        });
+        Some(request)
+    }
+
+    /// The configuration block under which this EHR and PACS may be asked.
+    pub fn allowed_base(&self) -> AllowedBase {
+        AllowedBase {
+            fhir: self.fhir_base.clone(),
+            dicomweb: vec![self.dicomweb_base.clone()],
+            patient_id_systems: self.ehr.patient_id_systems(),
+            dicomweb_takes_token: false,
+        }
+    }
+
+    /// Stops both servers and waits until they are gone.
+    pub async fn shutdown(mut self) {
+        self.stop.cancel();
+        for server in std::mem::take(&mut self.servers) {
+            server.await.ok();
+        }
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn listen(address: SocketAddr, path: &str) -> Result<(TcpListener, Url)> {
+    let refused = |e: std::io::Error| {
+        Error::new(Kind::EditConflict, format!("{address} cannot be listened on: {}", e.kind())).because(e)
+    };
+    let listener = TcpListener::bind(address).map_err(refused)?;
+    listener.set_nonblocking(true).map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    let base = Url::parse(&format!("http://{bound}/{path}"))
+        .map_err(|e| Error::fault("the address gives no URL").because(e))?;
+    Ok((listener, base))
+}
