@@ -9,7 +9,7 @@ use crate::{
     card,
     cds_hooks::{Card, HookRequest, Response},
     chart::{self, Asked, Chart, Sources},
-    engine::{Admission, ModelInfo},
+    engine::{Admission, EngineError, ModelInfo},
     error::{Error, Result},
     grounding::{self, Assessment},
     prompt, report,
@@ -48,7 +48,8 @@ async fn draft(app: &App, call: &Call<'_>, asked: Asked, deadline: Instant) -> R
         return Ok(answer);
     }
     // Before anything is fetched: a full queue, or a model not there yet, is told at once.
-    let (admission, model) = (app.engine.admit()?, app.engine.loaded()?);
+    let admission = app.engine.admit()?;
+    let model = app.engine.info().ok_or(EngineError::Unavailable)?;
     let chart = prepare(app, call, Some(asked), model.image_size, deadline).await?;
     let (card, report) = complete(app, call.service, &chart, &model, admission, &call.request.body_sha256, deadline).await?;
     if Instant::now() >= deadline {

@@ -61,7 +61,7 @@ fn out_of_scope(image: &Image, scope: Option<&Scope>) -> Option<String> {
         ("made by", &source, has(&scope.sources, &source)),
     ];
     let (respect, value, _) = respects.into_iter().find(|(.., fits)| !fits)?;
-    Some(format!("the loaded model cannot read such a film ({respect}: {})", Neutral::line(value, MAX_TEXT).as_str()))
+    Some(format!("the loaded model cannot read such a film ({respect}: {})", Neutral::line(value, MAX_TEXT)))
 }
 
 /// Renders the view of the chart that fits: the first lines in evidence order that contract 1 can express.
@@ -91,14 +91,15 @@ pub fn render(
         }
     }
     let shown: Vec<EvidenceId> = lines.iter().map(|line| line.id).collect();
-    let neutralised = lines.iter().map(|line| line.text.replacements()).sum();
     let prompt = prompt(&lines, Some(schema(&shown)));
+    let replacements = |part: &Part| if let Part::Text(text) = part { text.replacements() } else { 0 };
+    let neutralised = prompt.parts.iter().map(replacements).sum();
     Ok((prompt, View { shown, not_shown, neutralised }))
 }
 
 struct Line<'a> {
     id: EvidenceId,
-    text: Neutral,
+    text: String,
     image: Option<&'a Image>,
 }
 
@@ -107,7 +108,7 @@ fn prompt(lines: &[Line], schema: Option<Value>) -> Prompt {
     let mut parts = Vec::new();
     let mut text = format!("{INSTRUCTION}\n");
     for (at, line) in lines.iter().enumerate() {
-        text.push_str(&format!("[{}] {}", line.id, line.text.as_str()));
+        text.push_str(&format!("[{}] {}", line.id, line.text));
         match line.image {
             Some(image) => {
                 parts.push(Part::Text(Neutral::new(&text)));
