@@ -15,7 +15,7 @@ const PRODUCT_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The same model, runtime, product and prompt version are the same Device.
 pub fn id(made: &Made) -> String {
     let model = made.model;
-    let parts = [&model.revision, &model.weights_sha256, &model.runtime, &model.dtype, PRODUCT_VERSION, made.prompt_version];
+    let parts = [&model.revision, &model.weights_sha256, &model.runtime, &model.dtype, PRODUCT_VERSION, made.prompt.version];
     derived_id(&parts.map(str::as_bytes))
 }
 
@@ -34,7 +34,7 @@ pub fn resource(made: &Made) -> Value {
         (text("Weights, SHA-256"), &model.weights_sha256),
         (text("Runtime"), &model.runtime),
         (text("Number format"), &model.dtype),
-        (text("Prompt version"), made.prompt_version),
+        (text("Prompt version"), made.prompt.version),
         (text("curbside"), PRODUCT_VERSION),
     ]
     .into_iter()

@@ -56,11 +56,8 @@ pub fn effective(made: &Made, resource: &mut Value) {
     }
 }
 
-/// Encounters reach us as a bare id, which is how the hook's context names them, or as a reference.
 pub fn encounter(made: &Made) -> Option<String> {
-    let text = made.chart.encounter.as_deref()?;
-    let reference = if text.contains('/') { text.to_owned() } else { format!("Encounter/{text}") };
-    made.absolute(&reference)
+    made.chart.encounter.as_deref().and_then(|reference| made.absolute(reference))
 }
 
 /// The chest X-ray where every current picture says it is one, else an imaging study of any kind.

@@ -39,14 +39,20 @@ pub struct Made<'a> {
     pub chart: &'a Chart,
     pub assessment: &'a Assessment,
     pub model: &'a ModelInfo,
-    /// Hex; empty where the model was not asked.
-    pub prompt_sha256: &'a str,
-    pub prompt_version: &'a str,
+    pub prompt: PromptUsed<'a>,
     /// Such as `research`; printed on report and page.
     pub intended_use: &'a str,
     pub options: &'a Options,
     pub report_id: Uuid,
     pub issued: DateTime<Utc>,
+}
+
+/// Which prompt the model was asked with.
+#[derive(Clone, Copy)]
+pub struct PromptUsed<'a> {
+    pub version: &'a str,
+    /// Hex; empty where the model was not asked.
+    pub sha256: &'a str,
 }
 
 /// The section `[report]` of the configuration.

@@ -103,10 +103,7 @@ pub fn described(fact: &Fact) -> (&'static str, String) {
             ("allergy", [Some(text.clone()), criticality, reactions].into_iter().flatten().collect::<Vec<_>>().join("; "))
         }
         Fact::Study { text, modality } => ("imaging study", joined(text, modality.as_deref())),
-        Fact::Report { text, status, conclusion, machine_made } => {
-            let maker = if *machine_made { ", machine-made" } else { "" };
-            ("report", joined(&format!("{text} ({status}{maker})"), conclusion.as_deref()))
-        }
+        Fact::Report { text, status, conclusion } => ("report", joined(&format!("{text} ({status})"), conclusion.as_deref())),
     };
     (kind, plain(&text, 600))
 }
@@ -140,9 +137,9 @@ pub fn ids(evidence: &[EvidenceId]) -> String {
 /// The conclusion: our own sentences, made by code from the coded findings, or why there are none.
 pub fn impression(made: &Made) -> String {
     if let Some(abstained) = &made.assessment.abstained {
-        return format!("Nothing is stated. {}", plain(&abstained.reason, 600));
+        return format!("Nothing is stated: {}.", plain(&abstained.reason, 600));
     }
-    let mut sentences: Vec<String> = made.statements().map(|s| plain(&s.text, 600)).collect();
+    let mut sentences: Vec<String> = made.statements().map(|s| format!("{}.", plain(&s.text, 600))).collect();
     if sentences.is_empty() {
         sentences.push("No finding is stated, which does not say that the examination is normal.".to_owned());
     }

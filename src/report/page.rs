@@ -68,7 +68,7 @@ pub fn view(made: &Made) -> Value {
             "context": made.model.context.to_string(),
             "scope": scope_sentence(made.model),
         },
-        "prompt": { "sha256": made.prompt_sha256, "version": made.prompt_version },
+        "prompt": { "sha256": made.prompt.sha256, "version": made.prompt.version },
         "product": concat!("curbside ", env!("CARGO_PKG_VERSION")),
         "report_id": made.report_id.to_string(),
         "issued": made.issued.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
