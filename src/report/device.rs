@@ -15,7 +15,8 @@ const PRODUCT_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The same model, runtime, product and prompt version are the same Device.
 pub fn id(made: &Made) -> String {
     let model = made.model;
-    let parts = [&model.revision, &model.weights_sha256, &model.runtime, &model.dtype, PRODUCT_VERSION, made.prompt.version];
+    let parts =
+        [&model.revision, &model.weights_sha256, &model.runtime, &model.dtype, PRODUCT_VERSION, made.prompt.version];
     derived_id(&parts.map(str::as_bytes))
 }
 
@@ -26,7 +27,8 @@ pub fn reference(made: &Made) -> Value {
 pub fn resource(made: &Made) -> Value {
     let model = made.model;
     let kinds = ["Vision-Language-Models", "Medical-Image-Analysis", "AI-for-Multimodal-Data", "Deterministic-AI"];
-    let kinds = kinds.map(|kind| json!({ "url": AI_KIND, "valueCodeableConcept": code::concept(AI_DEVICE_TYPE, kind) }));
+    let kinds =
+        kinds.map(|kind| json!({ "url": AI_KIND, "valueCodeableConcept": code::concept(AI_DEVICE_TYPE, kind) }));
     let text = |text: &str| json!({ "text": text });
     let versions: Vec<Value> = [
         (code::named(DCM, "111001", "Model"), model.name.as_str()),

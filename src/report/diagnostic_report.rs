@@ -14,8 +14,11 @@ const INLINE_LABEL: &str = "http://hl7.org/fhir/uv/security-label-ds4p/Structure
 const ALTERNATE_REFERENCE: &str = "http://hl7.org/fhir/StructureDefinition/alternate-reference";
 
 pub fn resource(made: &Made, observations: &[Value]) -> Value {
-    let results: Vec<Value> =
-        observations.iter().filter_map(|o| o["id"].as_str()).map(|id| json!({ "reference": format!("Observation/{id}") })).collect();
+    let results: Vec<Value> = observations
+        .iter()
+        .filter_map(|o| o["id"].as_str())
+        .map(|id| json!({ "reference": format!("Observation/{id}") }))
+        .collect();
     let mut report = json!({
         "resourceType": "DiagnosticReport",
         "id": made.report_id.to_string(),
@@ -68,7 +71,8 @@ fn examination(made: &Made) -> Value {
     });
     let first = films.next();
     let chest = first.into_iter().chain(films).all(|image| {
-        matches!(image.modality.as_str(), "CR" | "DX") && image.body_part.as_deref().is_some_and(|p| p.eq_ignore_ascii_case("CHEST"))
+        matches!(image.modality.as_str(), "CR" | "DX")
+            && image.body_part.as_deref().is_some_and(|p| p.eq_ignore_ascii_case("CHEST"))
     });
     match first.is_some() && chest {
         true => code::named(code::LOINC, code::CHEST_XRAY, "Chest X-ray"),
@@ -97,7 +101,8 @@ fn imaging_study(made: &Made, study: &StudyRead, which: &str) -> Value {
 }
 
 fn narrative(made: &Made) -> Value {
-    let statements: Vec<String> = made.statements().map(|s| format!("{} [{}]", plain(&s.text, 600), ids(&s.evidence))).collect();
+    let statements: Vec<String> =
+        made.statements().map(|s| format!("{} [{}]", plain(&s.text, 600), ids(&s.evidence))).collect();
     let cited: Vec<String> = made
         .chart
         .evidence
@@ -110,7 +115,11 @@ fn narrative(made: &Made) -> Value {
         })
         .collect();
     let ledger = &made.assessment.ledger;
-    let pictures = ledger.shown.iter().filter(|id| matches!(made.evidence(**id).map(|e| &e.fact), Some(Fact::Image { .. }))).count();
+    let pictures = ledger
+        .shown
+        .iter()
+        .filter(|id| matches!(made.evidence(**id).map(|e| &e.fact), Some(Fact::Image { .. })))
+        .count();
     let counts = format!(
         "Shown to the model: {pictures} pictures and {} other facts. Found but not shown: {}. Statements not kept: {}.",
         ledger.shown.len() - pictures,

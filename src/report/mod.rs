@@ -179,9 +179,14 @@ fn date_time(date: &Date) -> String {
 
 /// A DICOM UID as FHIR writes it; `None` where the text is no UID.
 fn oid(uid: &str) -> Option<String> {
-    let arcs = |t: &str| t.split('.').all(|arc| arc.bytes().all(|b| b.is_ascii_digit()) && (arc == "0" || !arc.starts_with('0')) && !arc.is_empty());
+    let arcs = |t: &str| {
+        t.split('.').all(|arc| {
+            arc.bytes().all(|b| b.is_ascii_digit()) && (arc == "0" || !arc.starts_with('0')) && !arc.is_empty()
+        })
+    };
     let uid = uid.strip_prefix("urn:oid:").unwrap_or(uid);
-    (uid.len() <= 64 && uid.starts_with(['0', '1', '2']) && uid.contains('.') && arcs(uid)).then(|| format!("urn:oid:{uid}"))
+    (uid.len() <= 64 && uid.starts_with(['0', '1', '2']) && uid.contains('.') && arcs(uid))
+        .then(|| format!("urn:oid:{uid}"))
 }
 
 /// A UUID that names its parts: the same parts, the same id.

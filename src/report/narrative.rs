@@ -12,7 +12,8 @@ use super::{BANNER, Made};
 /// One line of text from anywhere: control and invisible characters and changes of writing direction taken out, at most
 /// `limit` characters.
 pub fn plain(text: &str, limit: usize) -> String {
-    let visible = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !c.is_control() && !hidden(*c));
+    let visible =
+        text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !c.is_control() && !hidden(*c));
     let mut line = String::new();
     for (count, word) in visible.collect::<String>().split_whitespace().enumerate() {
         if count > 0 {
@@ -100,10 +101,15 @@ pub fn described(fact: &Fact) -> (&'static str, String) {
         Fact::Allergy { text, criticality, reactions } => {
             let reactions = (!reactions.is_empty()).then(|| format!("reactions: {}", reactions.join(", ")));
             let criticality = criticality.as_deref().map(|c| format!("criticality {c}"));
-            ("allergy", [Some(text.clone()), criticality, reactions].into_iter().flatten().collect::<Vec<_>>().join("; "))
+            (
+                "allergy",
+                [Some(text.clone()), criticality, reactions].into_iter().flatten().collect::<Vec<_>>().join("; "),
+            )
         }
         Fact::Study { text, modality } => ("imaging study", joined(text, modality.as_deref())),
-        Fact::Report { text, status, conclusion } => ("report", joined(&format!("{text} ({status})"), conclusion.as_deref())),
+        Fact::Report { text, status, conclusion } => {
+            ("report", joined(&format!("{text} ({status})"), conclusion.as_deref()))
+        }
     };
     (kind, plain(&text, 600))
 }

@@ -97,7 +97,11 @@ fn sections(made: &Made) -> Vec<Value> {
 fn evidence(made: &Made, evidence: &Evidence) -> Value {
     let ledger = &made.assessment.ledger;
     let (kind, text) = described(&evidence.fact);
-    let cited = made.statements().zip(1..).filter(|(s, _)| s.evidence.contains(&evidence.id)).map(|(_, n): (_, usize)| n.to_string());
+    let cited = made
+        .statements()
+        .zip(1..)
+        .filter(|(s, _)| s.evidence.contains(&evidence.id))
+        .map(|(_, n): (_, usize)| n.to_string());
     let why_not = ledger.not_shown.iter().find(|n| n.evidence == evidence.id).map(|n| plain(&n.why, 200));
     json!({
         "id": evidence.id.to_string(),
@@ -132,7 +136,8 @@ fn pictures(made: &Made) -> Vec<Value> {
         .map(|(evidence, role, image)| {
             let word = |text: &Option<String>| text.as_deref().map(|t| plain(t, 100));
             // A picture is addressed by its hash alone.
-            let named = image.sha256.len() == 64 && image.sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+            let named =
+                image.sha256.len() == 64 && image.sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
             json!({
                 "evidence": evidence.id.to_string(),
                 "role": role_word(role),

@@ -29,7 +29,9 @@ pub fn resources(made: &Made) -> Vec<Value> {
 
 fn whole(made: &Made) -> Value {
     let mut targets = vec![version_one("DiagnosticReport", &made.report_id.to_string())];
-    targets.extend(observation::resources(made).iter().filter_map(|o| o["id"].as_str()).map(|id| version_one("Observation", id)));
+    targets.extend(
+        observation::resources(made).iter().filter_map(|o| o["id"].as_str()).map(|id| version_one("Observation", id)),
+    );
     // INVARIANT: every shown piece of evidence is an entity
     let mut entities: Vec<Value> = made.assessment.ledger.shown.iter().map(|id| source(made, *id)).collect();
     let hashes = [("prompt-sha256", made.prompt.sha256), ("weights-sha256", &made.model.weights_sha256)];
@@ -91,7 +93,8 @@ fn source(made: &Made, id: EvidenceId) -> Value {
             format!("burned-in annotation: {}", image.burned_in),
         ];
         what["display"] = json!(plain(&facts.join("; "), 500));
-        what["identifier"] = json!(oid(&image.instance_uid).map(|uid| json!({ "system": "urn:dicom:uid", "value": uid })));
+        what["identifier"] =
+            json!(oid(&image.instance_uid).map(|uid| json!({ "system": "urn:dicom:uid", "value": uid })));
     } else if let Some(uid) = oid(&evidence.reference) {
         what["identifier"] = json!({ "system": "urn:dicom:uid", "value": uid });
     } else {

@@ -65,7 +65,10 @@ fn sample() -> Sample {
         ("Observation/o1", Fact::Measurement(serde_json::from_value(measurement).unwrap())),
         ("Condition/c1", Fact::Problem { text: text(), status: "active".into() }),
         ("MedicationRequest/m1", Fact::Medication { text: text(), dosage: Some(text()) }),
-        ("AllergyIntolerance/a1", Fact::Allergy { text: text(), criticality: Some("high".into()), reactions: vec![text()] }),
+        (
+            "AllergyIntolerance/a1",
+            Fact::Allergy { text: text(), criticality: Some("high".into()), reactions: vec![text()] },
+        ),
         ("DiagnosticReport/r1", Fact::Report { text: text(), status: "final".into(), conclusion: Some(text()) }),
         ("Observation/o2", Fact::Note { text: text() }),
     ];
@@ -76,16 +79,18 @@ fn sample() -> Sample {
         fact,
         origin: Origin::Prefetch,
     });
-    let study = |id: &str, number: u32, date: &str| {
-        json!({ "reference": format!("{BASE}/ImagingStudy/{id}"), "study_uid": format!("1.2.{number}"), "date": date, "description": MARKER, "named_by_order": false })
-    };
+    let study = |id: &str, number: u32, date: &str| json!({ "reference": format!("{BASE}/ImagingStudy/{id}"), "study_uid": format!("1.2.{number}"), "date": date, "description": MARKER, "named_by_order": false });
     let reading = json!({
         "order": { "text": MARKER, "code": null, "identifier": null, "authored_on": null, "modality": null, "body_part": null, "names": [] },
         "other_orders": 0, "study": study("s3", 3, "2034-08-15"), "prior": study("s2", 2, "2032-01-10"), "no_film": null,
     });
     let chart = Chart {
         source_base: BASE.into(),
-        subject: crate::chart::Subject { reference: format!("{BASE}/Patient/12"), sex: Some("female".into()), age_band: Some("60-69".into()) },
+        subject: crate::chart::Subject {
+            reference: format!("{BASE}/Patient/12"),
+            sex: Some("female".into()),
+            age_band: Some("60-69".into()),
+        },
         requester: Some(format!("{BASE}/Practitioner/9")),
         encounter: Some(format!("{BASE}/Encounter/5")),
         evidence: evidence.collect(),
@@ -93,15 +98,21 @@ fn sample() -> Sample {
         examined: vec![],
         reading: serde_json::from_value(reading).unwrap(),
     };
-    let finding: Finding =
-        serde_json::from_value(json!({ "kind": "effusion", "side": "left", "region": "lower", "severity": "large", "change": "same" })).unwrap();
+    let finding: Finding = serde_json::from_value(
+        json!({ "kind": "effusion", "side": "left", "region": "lower", "severity": "large", "change": "same" }),
+    )
+    .unwrap();
     let statement = |text: &str, finding, evidence: &[u32]| Statement {
         text: text.into(),
         finding,
         evidence: evidence.iter().map(|n| EvidenceId(*n)).collect(),
     };
     let statements = vec![
-        statement("Large pleural effusion, left, lower (unchanged from the prior film)", Some(finding), &[1, 2, 3, 4, 5]),
+        statement(
+            "Large pleural effusion, left, lower (unchanged from the prior film)",
+            Some(finding),
+            &[1, 2, 3, 4, 5],
+        ),
         statement(MARKER, None, &[1, 7]),
     ];
     let assessment = Assessment {
@@ -109,7 +120,12 @@ fn sample() -> Sample {
         urgency: Some(Urgency::Urgent),
         abstained: None,
         ledger: Ledger {
-            examined: vec![Examined { what: "conditions".into(), resources: 1, origin: Origin::Fetched, complete: true }],
+            examined: vec![Examined {
+                what: "conditions".into(),
+                resources: 1,
+                origin: Origin::Fetched,
+                complete: true,
+            }],
             shown: (1..=7).map(EvidenceId).collect(),
             not_shown: vec![NotShown { evidence: EvidenceId(8), why: "over the line budget".into() }],
             failed: vec![],
@@ -133,7 +149,11 @@ fn sample() -> Sample {
 
 fn abstained(asked: bool) -> Sample {
     let mut sample = sample();
-    let abstention = Abstention { reason: "the model found the picture blank".into(), evidence: vec![EvidenceId(1)], model_asked: asked };
+    let abstention = Abstention {
+        reason: "the model found the picture blank".into(),
+        evidence: vec![EvidenceId(1)],
+        model_asked: asked,
+    };
     sample.assessment = Assessment { abstained: Some(abstention), ..Assessment::default() };
     sample
 }
@@ -142,8 +162,10 @@ fn abstained(asked: bool) -> Sample {
 fn bare() -> Sample {
     let mut sample = sample();
     sample.assessment = Assessment::default();
-    sample.chart = Chart { requester: None, encounter: None, evidence: vec![], gaps: vec![], reading: None, ..sample.chart };
-    sample.model = ModelInfo { weights_sha256: String::new(), runtime: String::new(), dtype: String::new(), ..sample.model };
+    sample.chart =
+        Chart { requester: None, encounter: None, evidence: vec![], gaps: vec![], reading: None, ..sample.chart };
+    sample.model =
+        ModelInfo { weights_sha256: String::new(), runtime: String::new(), dtype: String::new(), ..sample.model };
     sample
 }
 
@@ -160,13 +182,16 @@ fn walk<'a>(value: &'a Value, path: &str, visit: &mut impl FnMut(&str, &'a Value
     visit(path, value);
     match value {
         Value::Array(items) => items.iter().for_each(|item| walk(item, path, visit)),
-        Value::Object(members) => members.iter().for_each(|(name, member)| walk(member, &format!("{path}.{name}"), visit)),
+        Value::Object(members) => {
+            members.iter().for_each(|(name, member)| walk(member, &format!("{path}.{name}"), visit))
+        }
         _ => {}
     }
 }
 
 fn labelled(resource: &Value) -> bool {
-    let has = |labels: &Value| labels.as_array().is_some_and(|labels| labels.iter().any(|label| label["code"] == "AIAST"));
+    let has =
+        |labels: &Value| labels.as_array().is_some_and(|labels| labels.iter().any(|label| label["code"] == "AIAST"));
     has(&resource["meta"]["security"])
 }
 
@@ -243,7 +268,8 @@ fn every_shown_piece_of_evidence_is_an_entity() {
     let sample = sample();
     let draft = sample.draft();
     let whole = of(&draft, "Provenance")[0];
-    let sources: Vec<&Value> = whole["entity"].as_array().unwrap().iter().filter(|e| e["role"] == "source").map(|e| &e["what"]).collect();
+    let sources: Vec<&Value> =
+        whole["entity"].as_array().unwrap().iter().filter(|e| e["role"] == "source").map(|e| &e["what"]).collect();
     assert_eq!(sources.len(), sample.assessment.ledger.shown.len());
     for id in &sample.assessment.ledger.shown {
         let evidence = sample.chart.evidence(*id).unwrap();
@@ -253,7 +279,8 @@ fn every_shown_piece_of_evidence_is_an_entity() {
         };
         assert_eq!(sources.iter().filter(named).count(), 1, "{id}");
     }
-    let derived: Vec<&Value> = whole["entity"].as_array().unwrap().iter().filter(|e| e["role"] == "derivation").collect();
+    let derived: Vec<&Value> =
+        whole["entity"].as_array().unwrap().iter().filter(|e| e["role"] == "derivation").collect();
     assert_eq!(derived[0]["what"]["identifier"], json!({ "system": "urn:curbside:prompt-sha256", "value": "aa11" }));
     assert_eq!(derived[1]["what"]["identifier"], json!({ "system": "urn:curbside:weights-sha256", "value": "cc33" }));
 }
@@ -263,13 +290,15 @@ fn a_statement_names_what_it_cites_even_where_an_observation_may_not() {
     let sample = sample();
     let draft = sample.draft();
     let statement = of(&draft, "Observation")[0];
-    let derived: Vec<&str> = statement["derivedFrom"].as_array().unwrap().iter().map(|d| d["reference"].as_str().unwrap()).collect();
+    let derived: Vec<&str> =
+        statement["derivedFrom"].as_array().unwrap().iter().map(|d| d["reference"].as_str().unwrap()).collect();
     assert_eq!(derived, ["ImagingStudy/s3", "ImagingStudy/s2", "Observation/o1"].map(|r| format!("{BASE}/{r}")));
     let target = format!("Observation/{}/_history/1", statement["id"].as_str().unwrap());
     let provenances = of(&draft, "Provenance");
     let own = provenances.iter().find(|p| p["target"][0]["reference"] == target.as_str()).unwrap();
     assert_eq!(own["target"][0]["extension"][0]["valueString"], "Observation.value");
-    let cited: Vec<&str> = own["entity"].as_array().unwrap().iter().filter_map(|e| e["what"]["reference"].as_str()).collect();
+    let cited: Vec<&str> =
+        own["entity"].as_array().unwrap().iter().filter_map(|e| e["what"]["reference"].as_str()).collect();
     assert_eq!(cited, ["Observation/o1", "Condition/c1", "MedicationRequest/m1"].map(|r| format!("{BASE}/{r}")));
     for resource in of(&draft, "Observation") {
         for derived in resource["derivedFrom"].as_array().unwrap() {
@@ -282,8 +311,12 @@ fn a_statement_names_what_it_cites_even_where_an_observation_may_not() {
 #[test]
 fn a_finding_is_coded_from_the_closed_vocabulary() {
     let draft = sample().draft();
-    let words: Vec<&str> =
-        of(&draft, "Observation")[0]["component"].as_array().unwrap().iter().map(|c| c["valueCodeableConcept"]["text"].as_str().unwrap()).collect();
+    let words: Vec<&str> = of(&draft, "Observation")[0]["component"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["valueCodeableConcept"]["text"].as_str().unwrap())
+        .collect();
     assert_eq!(words, ["effusion", "left", "lower", "large", "same"]);
     assert_eq!(of(&draft, "Observation")[2]["component"][0]["valueCodeableConcept"]["text"], "urgent");
 }
@@ -310,15 +343,19 @@ fn nothing_is_empty_anywhere() {
 fn references_to_the_ehr_are_absolute_and_ours_resolve() {
     for sample in every() {
         let draft = sample.draft();
-        let ours: Vec<String> =
-            draft.resources.iter().map(|r| format!("{}/{}", r["resourceType"].as_str().unwrap(), r["id"].as_str().unwrap())).collect();
+        let ours: Vec<String> = draft
+            .resources
+            .iter()
+            .map(|r| format!("{}/{}", r["resourceType"].as_str().unwrap(), r["id"].as_str().unwrap()))
+            .collect();
         assert_eq!(ours.iter().collect::<std::collections::HashSet<_>>().len(), ours.len(), "ids differ");
         for resource in &draft.resources {
             assert!(Uuid::parse_str(resource["id"].as_str().unwrap()).is_ok());
             walk(resource, "", &mut |path, value| {
                 if path.ends_with(".reference") {
                     let text = value.as_str().unwrap();
-                    let known = text.starts_with(&format!("{BASE}/")) || ours.iter().any(|id| text.split("/_history/").next() == Some(id));
+                    let known = text.starts_with(&format!("{BASE}/"))
+                        || ours.iter().any(|id| text.split("/_history/").next() == Some(id));
                     assert!(known, "{path}: {text}");
                 }
             });
@@ -357,7 +394,10 @@ fn a_report_holds_what_its_profiles_require() {
         assert_eq!(report["category"][1]["coding"][0]["code"], "85430-7");
         assert_eq!(report["subject"]["reference"], format!("{BASE}/Patient/12"));
         for resource in of(&draft, "DiagnosticReport").into_iter().chain(of(&draft, "Observation")) {
-            assert!(resource.get("effectiveDateTime").is_some() != resource.get("_effectiveDateTime").is_some(), "{resource}");
+            assert!(
+                resource.get("effectiveDateTime").is_some() != resource.get("_effectiveDateTime").is_some(),
+                "{resource}"
+            );
         }
     }
     let draft = sample().draft();
@@ -385,7 +425,10 @@ fn drafting_again_gives_the_same_report() {
     let (first, second) = (sample().draft(), sample().draft());
     assert_eq!(first.resources, second.resources);
     assert_eq!(first.page, second.page);
-    assert_eq!(first.pictures.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["3".repeat(64), "2".repeat(64)]);
+    assert_eq!(
+        first.pictures.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+        ["3".repeat(64), "2".repeat(64)]
+    );
 }
 
 #[test]

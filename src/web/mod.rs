@@ -38,7 +38,8 @@ pub struct Recent {
 
 /// Renders the page of one report from the JSON that `report::draft` made and the store kept.
 pub fn report_page(page_json: &str) -> Result<String> {
-    let page: Value = serde_json::from_str(page_json).map_err(|e| Error::fault("a stored report page is not JSON").because(e))?;
+    let page: Value =
+        serde_json::from_str(page_json).map_err(|e| Error::fault("a stored report page is not JSON").because(e))?;
     render("report.html", &page, UndefinedBehavior::Lenient)
 }
 
@@ -58,5 +59,6 @@ fn render(template: &str, page: &impl Serialize, undefined: UndefinedBehavior) -
         environment.get_template(template)?.render(page)
     })();
     // The engine's error can quote values, and a value can be a patient's.
-    rendered.map_err(|e: minijinja::Error| Error::fault(format!("the page {template} could not be rendered: {}", e.kind())))
+    rendered
+        .map_err(|e: minijinja::Error| Error::fault(format!("the page {template} could not be rendered: {}", e.kind())))
 }

@@ -36,7 +36,13 @@ fn filled(value: &Value, text: &str) -> Value {
 
 #[test]
 fn every_value_a_template_prints_is_escaped() {
-    for text in ["<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "' onclick='x", "</bdi><a href='javascript:x'>", "<!--"] {
+    for text in [
+        "<script>alert(1)</script>",
+        "\"><img src=x onerror=alert(1)>",
+        "' onclick='x",
+        "</bdi><a href='javascript:x'>",
+        "<!--",
+    ] {
         let html = report_page(&filled(&page(), text).to_string()).unwrap();
         assert!(!html.contains(text), "{text}");
         let start = Start { version: text.into(), intended_use: Some(text.into()), reports: vec![] };
@@ -68,8 +74,16 @@ fn text_that_turns_the_writing_direction_is_isolated() {
 fn the_page_says_what_it_is_and_links_each_statement_to_its_evidence() {
     let html = report_page(&page().to_string()).unwrap();
     assert!(html.contains("AI-generated draft, review before signing") && html.contains("Not a medical device"));
-    assert!(html.contains("href=\"#E2\"") && html.contains("id=\"E2\"") && html.contains("href=\"#S1\"") && html.contains("id=\"S1\""));
-    assert!(html.contains(&format!("src=\"/pictures/{}\"", "a".repeat(64))) && html.contains("alt=\"Current film, PA view, 2034-08-15"));
+    assert!(
+        html.contains("href=\"#E2\"")
+            && html.contains("id=\"E2\"")
+            && html.contains("href=\"#S1\"")
+            && html.contains("id=\"S1\"")
+    );
+    assert!(
+        html.contains(&format!("src=\"/pictures/{}\"", "a".repeat(64)))
+            && html.contains("alt=\"Current film, PA view, 2034-08-15")
+    );
     assert!(html.contains("the search failed") && html.contains("cites nothing"));
 }
 
@@ -80,7 +94,11 @@ fn pages_run_nothing_and_load_nothing_from_elsewhere() {
         for banned in ["<script", "style=\"", "<style", " onclick", "http://", "<form", "<iframe"] {
             assert!(!html.contains(banned), "{banned}");
         }
-        assert!(html.contains(&format!("href=\"{STYLE_PATH}\"")) && html.contains("<html lang=\"en\">") && html.contains("<main"));
+        assert!(
+            html.contains(&format!("href=\"{STYLE_PATH}\""))
+                && html.contains("<html lang=\"en\">")
+                && html.contains("<main")
+        );
     }
     assert!(CONTENT_SECURITY_POLICY.starts_with("default-src 'none'") && !CONTENT_SECURITY_POLICY.contains("unsafe"));
     assert!(!STYLE.contains("url(") && !STYLE.contains("@import"));
