@@ -25,7 +25,7 @@ pub fn resource(made: &Made, observations: &[Value]) -> Value {
         "meta": { "security": [code::ai_asserted(), code::labels_inline()] },
         "text": narrative(made),
         "identifier": [{ "system": "urn:curbside:report", "value": made.report_id.to_string() }],
-        // INVARIANT: a draft is never final
+        // INVARIANT: a_draft_is_never_final
         "status": made.options.draft_status.word(),
         "category": [
             { "coding": [code::coding(code::LOINC, "LP29684-5"), code::coding("http://terminology.hl7.org/CodeSystem/v2-0074", "RAD")] },
@@ -80,7 +80,8 @@ fn examination(made: &Made) -> Value {
     }
 }
 
-/// INVARIANT: R4 lets no Device perform a report, so the model stands beside the organisation in an extension.
+// INVARIANT: no_device_performs_a_report
+// R4 does not allow it, so the model stands beside the organisation in an extension.
 fn performers(made: &Made) -> Value {
     json!([
         { "display": plain(&made.options.organization, 200) },

@@ -69,7 +69,7 @@ impl Div {
     }
 }
 
-// INVARIANT: no markup survives from a model or a chart
+// INVARIANT: text_of_a_chart_is_never_a_code_a_link_or_an_id_and_is_escaped
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

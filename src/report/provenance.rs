@@ -32,7 +32,7 @@ fn whole(made: &Made) -> Value {
     targets.extend(
         observation::resources(made).iter().filter_map(|o| o["id"].as_str()).map(|id| version_one("Observation", id)),
     );
-    // INVARIANT: every shown piece of evidence is an entity
+    // INVARIANT: every_shown_piece_of_evidence_is_an_entity
     let mut entities: Vec<Value> = made.assessment.ledger.shown.iter().map(|id| source(made, *id)).collect();
     let hashes = [("prompt-sha256", made.prompt.sha256), ("weights-sha256", &made.model.weights_sha256)];
     for (name, value) in hashes.into_iter().filter(|(_, value)| !value.is_empty()) {

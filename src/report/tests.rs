@@ -434,7 +434,7 @@ fn drafting_again_gives_the_same_report() {
 #[test]
 fn uids_and_times_are_written_as_fhir_wants_them() {
     assert_eq!(oid("1.2.840.0.5").as_deref(), Some("urn:oid:1.2.840.0.5"));
-    for text in ["", "1", "1..2", "1.02", "9.1", "1.2.x", "urn:uuid:1", &"1.".repeat(40)] {
+    for text in ["", "1", "1..2", "1.02", "9.1", "1.2.x", "urn:uuid:1", &format!("1.{}", "1".repeat(63))] {
         assert_eq!(oid(text), None, "{text}");
     }
     for (text, written) in [("2034-08", "2034-08"), ("2034-08-15t08:00:00z", "2034-08-15T08:00:00Z")] {

@@ -49,7 +49,8 @@ pub fn start_page(start: &Start) -> Result<String> {
 }
 
 fn render(template: &str, page: &impl Serialize, undefined: UndefinedBehavior) -> Result<String> {
-    // INVARIANT: names end in .html, so every value a template prints is escaped
+    // INVARIANT: every_value_a_template_prints_is_escaped
+    // The engine escapes in templates whose name ends in .html.
     let mut environment = Environment::new();
     environment.set_undefined_behavior(undefined);
     let rendered = (|| {
