@@ -48,14 +48,11 @@ pub fn resource(made: &Made, observations: &[Value]) -> Value {
     report
 }
 
-/// US Core wants the time of a draft's study; where none is known, that is said.
+/// US Core wants the day of a draft's study. Where no day is known, all that is known is said: it was before the draft.
 pub fn effective(made: &Made, resource: &mut Value) {
     match made.studied() {
         Some(date) => resource["effectiveDateTime"] = json!(date),
-        None => {
-            let absent = "http://hl7.org/fhir/StructureDefinition/data-absent-reason";
-            resource["_effectiveDateTime"] = json!({ "extension": [{ "url": absent, "valueCode": "unknown" }] });
-        }
+        None => resource["effectivePeriod"] = json!({ "end": made.issued() }),
     }
 }
 

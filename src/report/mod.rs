@@ -151,13 +151,14 @@ impl Made<'_> {
         self.chart.reading.as_ref()?.prior.as_ref()
     }
 
-    /// When what the report speaks of was observed: the current study's date, else the current film's.
+    /// When what the report speaks of was observed, to the day at least: the current study's date, else the current film's.
     fn studied(&self) -> Option<String> {
         let film = self.chart.evidence.iter().find_map(|e| match &e.fact {
             Fact::Image { role: Role::Current, image } => image.date.as_ref(),
             _ => None,
         });
-        self.study().and_then(|s| s.date.as_ref()).or(film).map(date_time)
+        let study = self.study().and_then(|s| s.date.as_ref());
+        study.into_iter().chain(film).find(|date| date.text().len() >= "2034-08-15".len()).map(date_time)
     }
 
     /// An EHR's resource by its absolute address; `None` where the text names none.

@@ -96,8 +96,8 @@ pub fn described(fact: &Fact) -> (&'static str, String) {
         }
         Fact::Measurement(m) => (if m.vital { "vital sign" } else { "measurement" }, measured(m)),
         Fact::Note { text } => ("note", text.clone()),
-        Fact::Medication { text, dosage } => ("medication", joined(text, dosage.as_deref())),
-        Fact::Problem { text, status } => ("problem", format!("{text} ({status})")),
+        Fact::Medication { text, dosage, .. } => ("medication", joined(text, dosage.as_deref())),
+        Fact::Problem { text, status, .. } => ("problem", format!("{text} ({status})")),
         Fact::Allergy { text, criticality, reactions } => {
             let reactions = (!reactions.is_empty()).then(|| format!("reactions: {}", reactions.join(", ")));
             let criticality = criticality.as_deref().map(|c| format!("criticality {c}"));
