@@ -1,0 +1,138 @@
+//! The draft DiagnosticReport. <https://hl7.org/fhir/R4/diagnosticreport.html>
+
+use serde_json::{Value, json};
+
+use crate::chart::{Fact, Role, StudyRead};
+
+use super::{
+    Made, code, device,
+    narrative::{Div, described, ids, impression, plain, study_sentence, study_words},
+    oid,
+};
+
+const INLINE_LABEL: &str = "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-inline-sec-label";
+const ALTERNATE_REFERENCE: &str = "http://hl7.org/fhir/StructureDefinition/alternate-reference";
+
+pub fn resource(made: &Made, observations: &[Value]) -> Value {
+    let results: Vec<Value> = observations
+        .iter()
+        .filter_map(|o| o["id"].as_str())
+        .map(|id| json!({ "reference": format!("Observation/{id}") }))
+        .collect();
+    let mut report = json!({
+        "resourceType": "DiagnosticReport",
+        "id": made.report_id.to_string(),
+        "meta": { "security": [code::ai_asserted(), code::labels_inline()] },
+        "text": narrative(made),
+        "identifier": [{ "system": "urn:curbside:report", "value": made.report_id.to_string() }],
+        // INVARIANT: a_draft_is_never_final
+        "status": made.options.draft_status.word(),
+        "category": [
+            { "coding": [code::coding(code::LOINC, "LP29684-5"), code::coding("http://terminology.hl7.org/CodeSystem/v2-0074", "RAD")] },
+            code::concept(code::LOINC, "85430-7"),
+        ],
+        "code": examination(made),
+        "subject": { "reference": made.absolute(&made.chart.subject.reference) },
+        "encounter": { "reference": encounter(made) },
+        "issued": made.issued(),
+        "performer": performers(made),
+        "result": results,
+        "imagingStudy": [
+            made.study().map(|study| imaging_study(made, study, "Current")),
+            made.prior().map(|study| imaging_study(made, study, "Prior")),
+        ],
+        "conclusion": format!("{}. {}", super::BANNER, impression(made)),
+        "_conclusion": { "extension": [{ "url": INLINE_LABEL, "valueCoding": code::ai_asserted() }] },
+    });
+    effective(made, &mut report);
+    report
+}
+
+/// US Core wants the day of a draft's study. Where no day is known, all that is known is said: it was before the draft.
+pub fn effective(made: &Made, resource: &mut Value) {
+    match made.studied() {
+        Some(date) => resource["effectiveDateTime"] = json!(date),
+        None => resource["effectivePeriod"] = json!({ "end": made.issued() }),
+    }
+}
+
+pub fn encounter(made: &Made) -> Option<String> {
+    made.chart.encounter.as_deref().and_then(|reference| made.absolute(reference))
+}
+
+/// The chest X-ray where every current picture says it is one, else an imaging study of any kind.
+fn examination(made: &Made) -> Value {
+    let mut films = made.chart.evidence.iter().filter_map(|e| match &e.fact {
+        Fact::Image { role: Role::Current, image } => Some(image),
+        _ => None,
+    });
+    let first = films.next();
+    let chest = first.into_iter().chain(films).all(|image| {
+        matches!(image.modality.as_str(), "CR" | "DX")
+            && image.body_part.as_deref().is_some_and(|p| p.eq_ignore_ascii_case("CHEST"))
+    });
+    match first.is_some() && chest {
+        true => code::named(code::LOINC, code::CHEST_XRAY, "Chest X-ray"),
+        false => code::named(code::LOINC, code::IMAGING_STUDY, "Diagnostic imaging study"),
+    }
+}
+
+// INVARIANT: no_device_performs_a_report
+// R4 does not allow it, so the model stands beside the organisation in an extension.
+fn performers(made: &Made) -> Value {
+    json!([
+        { "display": plain(&made.options.organization, 200) },
+        {
+            "extension": [{ "url": ALTERNATE_REFERENCE, "valueReference": device::reference(made) }],
+            "display": "curbside, an AI device",
+        },
+    ])
+}
+
+fn imaging_study(made: &Made, study: &StudyRead, which: &str) -> Value {
+    let identifier = oid(&study.study_uid).map(|uid| json!({ "system": "urn:dicom:uid", "value": uid }));
+    json!({
+        "reference": made.absolute(&study.reference),
+        "identifier": identifier,
+        "display": format!("{which} study: {}", study_words(study)),
+    })
+}
+
+fn narrative(made: &Made) -> Value {
+    let statements: Vec<String> =
+        made.statements().map(|s| format!("{} [{}]", plain(&s.text, 600), ids(&s.evidence))).collect();
+    let cited: Vec<String> = made
+        .chart
+        .evidence
+        .iter()
+        .filter(|e| made.statements().any(|s| s.evidence.contains(&e.id)))
+        .map(|e| {
+            let (kind, text) = described(&e.fact);
+            let date = e.date.as_ref().map(|d| format!(", {}", d.day())).unwrap_or_default();
+            format!("{}: {kind}{date}: {text}", e.id)
+        })
+        .collect();
+    let ledger = &made.assessment.ledger;
+    let pictures = ledger
+        .shown
+        .iter()
+        .filter(|id| matches!(made.evidence(**id).map(|e| &e.fact), Some(Fact::Image { .. })))
+        .count();
+    let counts = format!(
+        "Shown to the model: {pictures} pictures and {} other facts. Found but not shown: {}. Statements not kept: {}.",
+        ledger.shown.len() - pictures,
+        ledger.not_shown.len(),
+        made.assessment.rejected.len()
+    );
+    let failed: Vec<String> = made.failures().map(|gap| plain(&format!("{}: {}", gap.what, gap.why), 300)).collect();
+    Div::draft()
+        .line(&format!("Intended use: {}. Not a medical device.", plain(made.intended_use, 100)))
+        .line(&impression(made))
+        .line(&study_sentence(made).unwrap_or_default())
+        .list("Statements and what each rests on:", &statements)
+        .list("Evidence cited:", &cited)
+        .line(&counts)
+        .list("Could not be had or used:", &failed)
+        .line(&format!("Model: {}.", plain(&made.model.name, 200)))
+        .narrative()
+}

@@ -1,0 +1,162 @@
+//! What the report page shows, as strings and truth values: the template decides nothing.
+
+use serde_json::{Value, json};
+
+use crate::{
+    chart::{Evidence, Fact, Gap, Origin, Role},
+    grounding::Statement,
+};
+
+use super::{
+    BANNER, DraftStatus, Made,
+    narrative::{described, impression, plain, role_word, scope_sentence, study_sentence, study_words},
+};
+
+impl Made<'_> {
+    /// What could not be had or used, each named once.
+    pub(super) fn failures(&self) -> impl Iterator<Item = &Gap> {
+        let failed = &self.assessment.ledger.failed;
+        failed.iter().chain(self.chart.gaps.iter().filter(move |gap| !failed.contains(gap)))
+    }
+}
+
+pub fn view(made: &Made) -> Value {
+    let assessment = made.assessment;
+    let chart = made.chart;
+    let reading = chart.reading.as_ref();
+    json!({
+        "banner": BANNER,
+        "intended_use": plain(made.intended_use, 100),
+        "service": plain(&made.service.title, 200),
+        "status": made.options.draft_status.word(),
+        "status_words": match made.options.draft_status {
+            DraftStatus::Partial => "A machine's draft. No clinician has reviewed it.",
+            DraftStatus::Preliminary => "A machine's draft, filed as preliminary by this site's choice. No clinician has reviewed it.",
+        },
+        "organization": plain(&made.options.organization, 200),
+        "patient": { "reference": plain(&chart.subject.reference, 300), "sex": chart.subject.sex.as_deref().map(|s| plain(s, 30)),
+            "age_band": chart.subject.age_band.as_deref().map(|a| plain(a, 30)) },
+        "order": reading.map(|r| plain(&r.order.text, 200)),
+        "other_orders": reading.filter(|r| r.other_orders > 0).map(|r| r.other_orders.to_string()),
+        "study": study_sentence(made),
+        "prior": made.prior().map(study_words),
+        "no_film": reading.and_then(|r| r.no_film.as_deref()).map(|why| plain(why, 300)),
+        "impression": impression(made),
+        "urgency": assessment.urgency.map(|u| u.word()),
+        "sections": sections(made),
+        "abstention": assessment.abstained.as_ref().map(|a| json!({
+            "reason": plain(&a.reason, 600),
+            "evidence": a.evidence.iter().map(|id| id.to_string()).collect::<Vec<_>>(),
+            "model_asked": a.model_asked,
+        })),
+        "rejected": assessment.rejected.iter().map(|r| named(&r.what, &r.why)).collect::<Vec<_>>(),
+        "pictures": pictures(made),
+        "evidence": chart.evidence.iter().map(|e| evidence(made, e)).collect::<Vec<_>>(),
+        "examined": assessment.ledger.examined.iter().map(|e| json!({
+            "what": plain(&e.what, 100),
+            "resources": e.resources.to_string(),
+            "origin": origin(e.origin),
+            "complete": e.complete,
+        })).collect::<Vec<_>>(),
+        "failed": made.failures().map(|gap| named(&gap.what, &gap.why)).collect::<Vec<_>>(),
+        "model": {
+            "name": plain(&made.model.name, 200),
+            "revision": made.model.revision,
+            "weights_sha256": made.model.weights_sha256,
+            "runtime": made.model.runtime,
+            "dtype": made.model.dtype,
+            "context": made.model.context.to_string(),
+            "scope": scope_sentence(made.model),
+        },
+        "prompt": { "sha256": made.prompt.sha256, "version": made.prompt.version },
+        "product": concat!("curbside ", env!("CARGO_PKG_VERSION")),
+        "report_id": made.report_id.to_string(),
+        "issued": made.issued.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
+    })
+}
+
+fn named(what: &str, why: &str) -> Value {
+    json!({ "what": plain(what, 300), "why": plain(why, 300) })
+}
+
+fn sections(made: &Made) -> Vec<Value> {
+    let mut numbers = 1..;
+    let mut statement = |s: &Statement| {
+        json!({
+            "number": numbers.next().map(|n| n.to_string()),
+            "text": plain(&s.text, 1000),
+            "evidence": s.evidence.iter().map(|id| id.to_string()).collect::<Vec<_>>(),
+        })
+    };
+    let sections = made.assessment.sections.iter().filter(|s| !s.statements.is_empty());
+    sections
+        .map(|s| json!({ "title": plain(&s.title, 100), "statements": s.statements.iter().map(&mut statement).collect::<Vec<_>>() }))
+        .collect()
+}
+
+fn evidence(made: &Made, evidence: &Evidence) -> Value {
+    let ledger = &made.assessment.ledger;
+    let (kind, text) = described(&evidence.fact);
+    let cited = made
+        .statements()
+        .zip(1..)
+        .filter(|(s, _)| s.evidence.contains(&evidence.id))
+        .map(|(_, n): (_, usize)| n.to_string());
+    let why_not = ledger.not_shown.iter().find(|n| n.evidence == evidence.id).map(|n| plain(&n.why, 200));
+    json!({
+        "id": evidence.id.to_string(),
+        "kind": kind,
+        "text": text,
+        "date": evidence.date.as_ref().map(|d| d.day()),
+        "reference": plain(&evidence.reference, 300),
+        "origin": origin(evidence.origin),
+        "shown": ledger.shown.contains(&evidence.id),
+        "why_not": why_not,
+        "cited_by": cited.collect::<Vec<_>>(),
+    })
+}
+
+fn origin(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Prefetch => "sent with the request",
+        Origin::Fetched => "fetched from the record",
+    }
+}
+
+/// The prior film first, as time runs.
+fn pictures(made: &Made) -> Vec<Value> {
+    let of = |wanted: Role| {
+        made.chart.evidence.iter().filter_map(move |e| match &e.fact {
+            Fact::Image { role, image } if *role == wanted => Some((e, *role, image)),
+            _ => None,
+        })
+    };
+    of(Role::Prior)
+        .chain(of(Role::Current))
+        .map(|(evidence, role, image)| {
+            let word = |text: &Option<String>| text.as_deref().map(|t| plain(t, 100));
+            // A picture is addressed by its hash alone.
+            let named =
+                image.sha256.len() == 64 && image.sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+            json!({
+                "evidence": evidence.id.to_string(),
+                "role": role_word(role),
+                "sha256": named.then_some(&image.sha256),
+                "view": word(&image.view),
+                "laterality": word(&image.laterality),
+                "date": image.date.as_ref().map(|d| d.day()),
+                "modality": plain(&image.modality, 20),
+                "body_part": word(&image.body_part),
+                "manufacturer": word(&image.manufacturer),
+                "window": word(&image.window),
+                "size": format!("{} × {} pixels", image.columns, image.rows),
+                "retrieved": plain(&image.retrieved, 100),
+                "transfer_syntax": plain(&image.transfer_syntax, 100),
+                "instance_uid": plain(&image.instance_uid, 64),
+                "burned_in": plain(&image.burned_in, 30),
+                "lossy": image.lossy,
+                "shown": made.assessment.ledger.shown.contains(&evidence.id),
+            })
+        })
+        .collect()
+}
