@@ -8,12 +8,10 @@ use uuid::Uuid;
 use crate::{
     cds_hooks::{Card, Indicator, Link, LinkType, Source},
     chart::{Chart, Evidence, EvidenceId, Fact, Reading, Role},
-    grounding::{Assessment, Section, Urgency},
+    grounding::{Assessment, BANNER, Section, Urgency},
     service::Service,
 };
 
-/// The line that stands on everything a model helped to write.
-pub const BANNER: &str = "AI-generated draft, review before signing";
 /// CDS Hooks wants fewer than 140 characters; counted in UTF-16 units, the strictest way any client counts.
 const MAX_SUMMARY: usize = 139;
 /// Evidence lines printed under a section; the rest is counted and stands on the page or in the chart.

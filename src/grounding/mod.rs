@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::chart::{Chart, EvidenceId, Examined, Gap, NotShown};
 
+/// The line that stands on everything a model helped to write, in text and in data.
+pub const BANNER: &str = "AI-generated draft, review before signing";
+
 /// What the product says, whatever service says it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Assessment {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::chart::{Fact, Role, StudyRead};
 
 use super::{
-    Made, code, device,
+    BANNER, Made, code, device,
     narrative::{Div, described, ids, impression, plain, study_sentence, study_words},
     oid,
 };
@@ -41,7 +41,7 @@ pub fn resource(made: &Made, observations: &[Value]) -> Value {
             made.study().map(|study| imaging_study(made, study, "Current")),
             made.prior().map(|study| imaging_study(made, study, "Prior")),
         ],
-        "conclusion": format!("{}. {}", super::BANNER, impression(made)),
+        "conclusion": format!("{}. {}", BANNER, impression(made)),
         "_conclusion": { "extension": [{ "url": INLINE_LABEL, "valueCoding": code::ai_asserted() }] },
     });
     effective(made, &mut report);

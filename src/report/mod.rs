@@ -26,12 +26,9 @@ use crate::{
     chart::{Chart, Evidence, EvidenceId, Fact, Role, StudyRead},
     engine::ModelInfo,
     fhir::{Date, Reference},
-    grounding::{Assessment, Statement},
+    grounding::{Assessment, BANNER, Statement},
     service::Service,
 };
-
-/// What stands on everything we draft, where a reader sees it first.
-pub const BANNER: &str = "AI-generated draft, review before signing";
 
 /// What a report is drafted from.
 pub struct Made<'a> {
