@@ -86,7 +86,10 @@ pub struct Flights(Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>);
 impl Flights {
     /// Waits until no other call of that key runs. The next one enters when the guard is dropped.
     pub async fn enter(&self, caller: &Caller, key: &Key) -> Flight<'_> {
-        let name = format!("{}\n{}\n{}\n{}\n{}", caller.tenant, caller.client, key.service, key.hook_instance, key.body_sha256);
+        let name = format!(
+            "{}\n{}\n{}\n{}\n{}",
+            caller.tenant, caller.client, key.service, key.hook_instance, key.body_sha256
+        );
         let lock = {
             let mut running = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             running.entry(name.clone()).or_default().clone()

@@ -58,7 +58,11 @@ pub fn imaging(service: &Service, chart: &Chart, assessment: &Assessment, draft:
         }
     }
     ledger(&mut detail, assessment);
-    let links = draft.report_url.iter().map(|url| Link { label: "Draft report with pictures and evidence".into(), url: url.clone(), kind: LinkType::Absolute });
+    let links = draft.report_url.iter().map(|url| Link {
+        label: "Draft report with pictures and evidence".into(),
+        url: url.clone(),
+        kind: LinkType::Absolute,
+    });
     card(service, summary, detail, indicator, links.collect(), seed)
 }
 
@@ -121,7 +125,8 @@ fn counted(n: usize, one: &str, many: &str) -> String {
 }
 
 fn headline(assessment: &Assessment) -> String {
-    let statements: Vec<&str> = assessment.sections.iter().flat_map(|s| &s.statements).map(|s| s.text.as_str()).collect();
+    let statements: Vec<&str> =
+        assessment.sections.iter().flat_map(|s| &s.statements).map(|s| s.text.as_str()).collect();
     let urgency = assessment.urgency.map_or(String::new(), |u| format!(" ({})", u.word()));
     if statements.is_empty() {
         return format!("AI draft to review{urgency}: no finding stated");
@@ -143,7 +148,11 @@ fn study(detail: &mut String, reading: &Reading, chart: &Chart) {
     let day = study.date.as_ref().map_or("date not stated", |d| d.day());
     let name = study.description.as_deref().unwrap_or("imaging study");
     let how = if study.named_by_order { "named by the order" } else { "the newest unreported one that fits the order" };
-    let _ = writeln!(detail, "\nStudy read: {}, {day}, {how}. It is not the ordered examination, which has not been done yet.", escape(name));
+    let _ = writeln!(
+        detail,
+        "\nStudy read: {}, {day}, {how}. It is not the ordered examination, which has not been done yet.",
+        escape(name)
+    );
     let picture = |wanted: Role| {
         chart.evidence.iter().find_map(|e| match &e.fact {
             Fact::Image { role, image } if *role == wanted => Some(image),
@@ -156,7 +165,12 @@ fn study(detail: &mut String, reading: &Reading, chart: &Chart) {
             let _ = writeln!(detail, "\nCompared with the film of {day}.");
             if current.view != prior.view {
                 let views = [&current.view, &prior.view].map(|v| v.as_deref().unwrap_or("not stated"));
-                let _ = writeln!(detail, "The views differ ({} now, {} before), which changes how sizes look.", escape(views[0]), escape(views[1]));
+                let _ = writeln!(
+                    detail,
+                    "The views differ ({} now, {} before), which changes how sizes look.",
+                    escape(views[0]),
+                    escape(views[1])
+                );
             }
         }
         (Some(_), None) => {
@@ -174,7 +188,10 @@ fn findings(detail: &mut String, assessment: &Assessment) {
             let _ = writeln!(detail, "- {} ({})", escape(&statement.text), ids.join(", "));
         }
         if section.statements.is_empty() {
-            let _ = writeln!(detail, "- The model stated no finding. It looks for five kinds only; that is not a normal report.");
+            let _ = writeln!(
+                detail,
+                "- The model stated no finding. It looks for five kinds only; that is not a normal report."
+            );
         }
     }
 }
@@ -198,13 +215,18 @@ fn ledger(detail: &mut String, assessment: &Assessment) {
     }
     let not_shown = assessment.ledger.not_shown.len();
     if not_shown > 0 {
-        let _ = writeln!(detail, "\nNot shown to the model: {}, listed in the report.", counted(not_shown, "line of the chart", "lines of the chart"));
+        let _ = writeln!(
+            detail,
+            "\nNot shown to the model: {}, listed in the report.",
+            counted(not_shown, "line of the chart", "lines of the chart")
+        );
     }
 }
 
 fn cited(assessment: &Assessment) -> Vec<EvidenceId> {
     let statements = assessment.sections.iter().flat_map(|s| &s.statements).flat_map(|s| &s.evidence);
-    let mut ids: Vec<EvidenceId> = statements.chain(assessment.abstained.iter().flat_map(|a| &a.evidence)).copied().collect();
+    let mut ids: Vec<EvidenceId> =
+        statements.chain(assessment.abstained.iter().flat_map(|a| &a.evidence)).copied().collect();
     ids.sort_unstable();
     ids.dedup();
     ids
@@ -217,7 +239,9 @@ fn evidence_line(evidence: &Evidence) -> String {
             let which = if *role == Role::Current { "current film" } else { "prior film" };
             format!("{which}, {} {}", image.modality, image.view.as_deref().unwrap_or("view not stated"))
         }
-        Fact::Measurement(m) => format!("{} {} {}", m.text, m.value, m.unit.as_deref().unwrap_or("")).trim_end().to_owned(),
+        Fact::Measurement(m) => {
+            format!("{} {} {}", m.text, m.value, m.unit.as_deref().unwrap_or("")).trim_end().to_owned()
+        }
         Fact::Note { text } | Fact::Medication { text, .. } | Fact::Problem { text, .. } => text.clone(),
         Fact::Allergy { text, .. } | Fact::Study { text, .. } | Fact::Report { text, .. } => text.clone(),
     };
@@ -236,7 +260,14 @@ fn short(reference: &str) -> String {
     }
 }
 
-fn card(service: &Service, summary: String, detail: String, indicator: Indicator, links: Vec<Link>, seed: &str) -> Card {
+fn card(
+    service: &Service,
+    summary: String,
+    detail: String,
+    indicator: Indicator,
+    links: Vec<Link>,
+    seed: &str,
+) -> Card {
     Card {
         uuid: uuid_of(&service.id, seed),
         summary: cut(&plain(&summary), MAX_SUMMARY),
@@ -282,7 +313,13 @@ fn cut(text: &str, max: usize) -> String {
     }
     if kept.is_empty() {
         let mut units = 0;
-        kept = text.chars().take_while(|c| { units += c.len_utf16(); units < max }).collect();
+        kept = text
+            .chars()
+            .take_while(|c| {
+                units += c.len_utf16();
+                units < max
+            })
+            .collect();
     }
     format!("{}…", kept.trim_end_matches([' ', ';', ',']))
 }

@@ -51,7 +51,8 @@ async fn draft(app: &App, call: &Call<'_>, asked: Asked, deadline: Instant) -> R
     let admission = app.engine.admit()?;
     let model = app.engine.info().ok_or(EngineError::Unavailable)?;
     let chart = prepare(app, call, Some(asked), model.image_size, deadline).await?;
-    let (card, report) = complete(app, call.service, &chart, &model, admission, &call.request.body_sha256, deadline).await?;
+    let (card, report) =
+        complete(app, call.service, &chart, &model, admission, &call.request.body_sha256, deadline).await?;
     if Instant::now() >= deadline {
         return Err(late());
     }
@@ -70,26 +71,40 @@ async fn draft(app: &App, call: &Call<'_>, asked: Asked, deadline: Instant) -> R
 }
 
 /// All network and all decoding. Cancelled when the caller leaves; the access token ends with it.
-async fn prepare(app: &App, call: &Call<'_>, asked: Option<Asked>, picture_side: u32, deadline: Instant) -> Result<Chart> {
+async fn prepare(
+    app: &App,
+    call: &Call<'_>,
+    asked: Option<Asked>,
+    picture_side: u32,
+    deadline: Instant,
+) -> Result<Chart> {
     let Call { service, request, caller, .. } = *call;
     let (egress, upstream, imaging) = (&app.egress, &app.upstream, &app.imaging);
     let now = (app.clock)().into();
     // Fetching ends early, so that a server that hangs becomes a gap and there is time left to say so.
     let fetch_by = call.received + service.deadline().mul_f64(0.6);
-    let sources = Sources { service, request, caller, egress, upstream, imaging, picture_side, now, deadline: fetch_by };
+    let sources =
+        Sources { service, request, caller, egress, upstream, imaging, picture_side, now, deadline: fetch_by };
     timeout_at(deadline, chart::gather(sources, asked)).await.map_err(|_| late())?
 }
 
 /// Prompt, engine, grounding, card and report. Needs neither token nor caller.
 async fn complete(
-    app: &App, service: &Service, chart: &Chart, model: &ModelInfo, admission: Admission, seed: &str, deadline: Instant,
+    app: &App,
+    service: &Service,
+    chart: &Chart,
+    model: &ModelInfo,
+    admission: Admission,
+    seed: &str,
+    deadline: Instant,
 ) -> Result<(Card, Option<report::Draft>)> {
     let intended_use = app.intended_use.as_deref().unwrap_or("unset");
     let (assessment, prompt_sha256) = match prompt::contract1::refusal(chart, model.scope.as_ref()) {
         Some(reason) => (grounding::not_asked(chart, reason), None),
         None => {
             let count = |prompt: &_| Ok(app.engine.count_tokens(prompt)?);
-            let (prompt, view) = prompt::contract1::render(chart, model.scope.as_ref(), grounding::contract1::schema, count)?;
+            let (prompt, view) =
+                prompt::contract1::render(chart, model.scope.as_ref(), grounding::contract1::schema, count)?;
             let hash = prompt::hash(&prompt);
             let completion = app.engine.generate(admission, prompt, deadline).await?;
             (grounding::contract1::ground(&completion, chart, &view)?, Some(hash))
@@ -98,9 +113,20 @@ async fn complete(
     let report = prompt_sha256.filter(|_| assessment.abstained.is_none()).map(|prompt_sha256| {
         let (report_id, issued, options) = (Uuid::new_v4(), (app.clock)(), &app.report);
         let prompt = report::PromptUsed { version: prompt::contract1::VERSION, sha256: &prompt_sha256 };
-        report::draft(&report::Made { service, chart, assessment: &assessment, model, prompt, intended_use, options, report_id, issued })
+        report::draft(&report::Made {
+            service,
+            chart,
+            assessment: &assessment,
+            model,
+            prompt,
+            intended_use,
+            options,
+            report_id,
+            issued,
+        })
     });
-    let report_url = report.as_ref().map(|r| format!("{}/reports/{}", app.public_base.as_str().trim_end_matches('/'), r.report_id));
+    let report_url =
+        report.as_ref().map(|r| format!("{}/reports/{}", app.public_base.as_str().trim_end_matches('/'), r.report_id));
     let card = card::imaging(service, chart, &assessment, &card::Draft { intended_use, report_url }, seed);
     Ok((card, report))
 }

@@ -54,7 +54,12 @@ impl Answer {
 }
 
 /// Collects every key of the service in parallel. A required key that cannot be had is `MissingData` naming the key.
-pub async fn collect(service: &Service, request: &HookRequest, base: &Url, client: Option<&Client>) -> Result<Collected> {
+pub async fn collect(
+    service: &Service,
+    request: &HookRequest,
+    base: &Url,
+    client: Option<&Client>,
+) -> Result<Collected> {
     let answers = join_all(service.prefetch.iter().map(|template| answer(template, request, client))).await;
     let mut collected = Collected::default();
     let mut seen = HashSet::new();
@@ -96,7 +101,12 @@ pub async fn collect(service: &Service, request: &HookRequest, base: &Url, clien
             let message = format!("{}: required data could not be had: nothing usable was received", template.key);
             return Err(Error::missing_data(message).at(format!("prefetch.{}", template.key)));
         }
-        collected.examined.push(Examined { what: template.key.clone(), resources: count, origin: answer.origin, complete: answer.complete });
+        collected.examined.push(Examined {
+            what: template.key.clone(),
+            resources: count,
+            origin: answer.origin,
+            complete: answer.complete,
+        });
     }
     Ok(collected)
 }
@@ -112,7 +122,9 @@ async fn answer(template: &PrefetchTemplate, request: &HookRequest, client: Opti
     match request.prefetch.get(&template.key) {
         Some(State::Resource(resource)) => Ok(Answer::sent(vec![resource.clone()], vec![])),
         Some(State::Failed(why)) => Err(Error::upstream(format!("the EHR reported that it could not read it ({why})"))),
-        Some(State::Bundle(split)) if split.failed.is_some() => Err(Error::upstream("the EHR reported that it could not read it")),
+        Some(State::Bundle(split)) if split.failed.is_some() => {
+            Err(Error::upstream("the EHR reported that it could not read it"))
+        }
         Some(State::Bundle(split)) => {
             let partial = split.next.is_some();
             if let Some(client) = client.filter(|_| partial || (split.resources.is_empty() && safety)) {
@@ -127,7 +139,9 @@ async fn answer(template: &PrefetchTemplate, request: &HookRequest, client: Opti
         Some(State::Null) if !is_read && !(safety && client.is_some()) => Ok(Answer::sent(vec![], vec![])),
         Some(State::Null) | None => match client {
             Some(client) => fetch(client, &query()?, is_read).await,
-            None => Err(Error::new(Kind::MissingData, "it was not sent, and no FHIR server was named to fetch it from")),
+            None => {
+                Err(Error::new(Kind::MissingData, "it was not sent, and no FHIR server was named to fetch it from"))
+            }
         },
     }
 }
@@ -135,7 +149,12 @@ async fn answer(template: &PrefetchTemplate, request: &HookRequest, client: Opti
 async fn fetch(client: &Client, query: &str, is_read: bool) -> Result<Answer> {
     if !is_read {
         let found = client.search(query).await?;
-        return Ok(Answer { resources: found.resources, origin: Origin::Fetched, complete: found.complete, problems: found.problems });
+        return Ok(Answer {
+            resources: found.resources,
+            origin: Origin::Fetched,
+            complete: found.complete,
+            problems: found.problems,
+        });
     }
     let (resource_type, id) = query.split_once('/').ok_or_else(|| Error::fault("a read template names no id"))?;
     let resource = client.read(resource_type, id).await?;
@@ -161,7 +180,8 @@ fn admit(raw: Box<RawValue>, origin: Origin, base: &Url, patient_id: &str) -> st
     let ours = match head.resource_type.as_str() {
         "Patient" => id == patient_id,
         "Endpoint" => true,
-        "Condition" | "MedicationRequest" | "Observation" | "DiagnosticReport" | "ImagingStudy" | "AllergyIntolerance" => {
+        "Condition" | "MedicationRequest" | "Observation" | "DiagnosticReport" | "ImagingStudy"
+        | "AllergyIntolerance" => {
             let Some(about) = head.subject.as_ref().or(head.patient.as_ref()) else {
                 return Err(unusable("it does not say whose it is, so it was not used"));
             };

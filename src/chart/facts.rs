@@ -69,7 +69,9 @@ pub fn medication(resource: &lenient::MedicationRequest, source: Source) -> Foun
     if matches!(resource.intent.as_deref(), Some("proposal" | "option")) {
         return Found::Nothing;
     }
-    let contained = |r: &str| resource.contained.iter().find(|m| r.strip_prefix('#') == m.id.as_deref()).and_then(|m| label(&m.code));
+    let contained = |r: &str| {
+        resource.contained.iter().find(|m| r.strip_prefix('#') == m.id.as_deref()).and_then(|m| label(&m.code))
+    };
     let by_reference = resource.medication_reference.as_ref();
     let text = label(&resource.medication_codeable_concept)
         .or_else(|| by_reference?.reference.as_deref().and_then(contained))
@@ -77,7 +79,11 @@ pub fn medication(resource: &lenient::MedicationRequest, source: Source) -> Foun
     let Some(text) = text else { return Found::Unusable("it does not say which medicine") };
     let dosage = resource.dosage_instruction.iter().find_map(|d| d.text.clone());
     let date = first_date([resource.authored_on.as_deref()]);
-    Found::Stated(Stated { source, date, fact: Fact::Medication { text, worded: worded(&resource.medication_codeable_concept), dosage } })
+    Found::Stated(Stated {
+        source,
+        date,
+        fact: Fact::Medication { text, worded: worded(&resource.medication_codeable_concept), dosage },
+    })
 }
 
 pub fn allergy(resource: &lenient::AllergyIntolerance, source: Source) -> Found {
@@ -89,9 +95,17 @@ pub fn allergy(resource: &lenient::AllergyIntolerance, source: Source) -> Found 
         return Found::Nothing;
     }
     let Some(text) = label(&resource.code) else { return Found::Unusable("it does not say to what") };
-    let reactions = resource.reaction.iter().flat_map(|r| r.manifestation.iter().filter_map(|m| m.label().map(str::to_owned))).collect();
+    let reactions = resource
+        .reaction
+        .iter()
+        .flat_map(|r| r.manifestation.iter().filter_map(|m| m.label().map(str::to_owned)))
+        .collect();
     let date = first_date([resource.recorded_date.as_deref()]);
-    Found::Stated(Stated { source, date, fact: Fact::Allergy { text, criticality: resource.criticality.clone(), reactions } })
+    Found::Stated(Stated {
+        source,
+        date,
+        fact: Fact::Allergy { text, criticality: resource.criticality.clone(), reactions },
+    })
 }
 
 pub fn study(resource: &lenient::ImagingStudy, source: Source) -> Found {
@@ -101,7 +115,11 @@ pub fn study(resource: &lenient::ImagingStudy, source: Source) -> Found {
     let modality = modalities(resource).into_iter().next();
     let text = resource.description.clone().or_else(|| resource.series.iter().find_map(|s| s.description.clone()));
     let text = text.unwrap_or_else(|| "imaging study".into());
-    Found::Stated(Stated { source, date: first_date([resource.started.as_deref()]), fact: Fact::Study { text, modality } })
+    Found::Stated(Stated {
+        source,
+        date: first_date([resource.started.as_deref()]),
+        fact: Fact::Study { text, modality },
+    })
 }
 
 /// Modality codes of a study, its own and its series'.
@@ -133,13 +151,26 @@ pub fn observation(resource: &lenient::Observation, source: Source) -> Found {
     }
     let Some(text) = label(&resource.code) else { return Found::Unusable("it does not say which test") };
     let start = resource.effective_period.as_ref().and_then(|p| p.start.as_deref());
-    let times = [resource.effective_date_time.as_deref(), resource.effective_instant.as_deref(), start, resource.issued.as_deref()];
+    let times = [
+        resource.effective_date_time.as_deref(),
+        resource.effective_instant.as_deref(),
+        start,
+        resource.issued.as_deref(),
+    ];
     let date = first_date(times);
     let category = |code| resource.category.iter().any(|c: &Concept| c.code(code));
-    if category("exam") && let Some(note) = &resource.value_string {
+    if category("exam")
+        && let Some(note) = &resource.value_string
+    {
         return Found::Stated(Stated { source, date, fact: Fact::Note { text: note.clone() } });
     }
-    let loinc: Vec<String> = resource.code.iter().flat_map(|c| c.coding.iter()).filter(|c| c.system.as_deref() == Some(LOINC)).filter_map(|c| c.code.clone()).collect();
+    let loinc: Vec<String> = resource
+        .code
+        .iter()
+        .flat_map(|c| c.coding.iter())
+        .filter(|c| c.system.as_deref() == Some(LOINC))
+        .filter_map(|c| c.code.clone())
+        .collect();
     let components = pressure(resource);
     let quantity = resource.value_quantity.as_ref();
     let value = match (&components, quantity) {
@@ -149,15 +180,29 @@ pub fn observation(resource: &lenient::Observation, source: Source) -> Found {
     };
     let Some(value) = value else { return Found::Nothing };
     let range = resource.reference_range.iter().next();
-    let bound = |q: Option<&Quantity>| q.filter(|q| comparable(q, quantity)).and_then(|q| q.value.as_ref()).and_then(number);
+    let bound =
+        |q: Option<&Quantity>| q.filter(|q| comparable(q, quantity)).and_then(|q| q.value.as_ref()).and_then(number);
     let (low, high) = (bound(range.and_then(|r| r.low.as_ref())), bound(range.and_then(|r| r.high.as_ref())));
     let part = resource.component.iter().find_map(|c| c.value_quantity.as_ref()).filter(|_| components.is_some());
     let measured_in = quantity.or(part);
     let ucum = measured_in.filter(|q| q.system.as_deref() == Some(UCUM)).and_then(|q| q.code.clone());
     let unit = measured_in.and_then(|q| q.unit.clone().or_else(|| q.code.clone()));
-    let stated = resource.interpretation.iter().find_map(|i| i.coding.iter().find_map(|c| c.code.clone()).or_else(|| i.text.clone()));
+    let stated = resource
+        .interpretation
+        .iter()
+        .find_map(|i| i.coding.iter().find_map(|c| c.code.clone()).or_else(|| i.text.clone()));
     let test = loinc.first().cloned().unwrap_or_else(|| text.to_lowercase());
-    let measurement = Measurement { text, loinc, vital: category("vital-signs"), value, unit, ucum, components, flag: stated, change: None };
+    let measurement = Measurement {
+        text,
+        loinc,
+        vital: category("vital-signs"),
+        value,
+        unit,
+        ucum,
+        components,
+        flag: stated,
+        change: None,
+    };
     Found::Value(Box::new(Value { source, date, test, low, high, measurement }))
 }
 

@@ -17,7 +17,8 @@ use crate::{
 };
 
 /// Body sites of an ImagingStudy that stand for a DICOM Body Part Examined. SNOMED CT codes as read in charts, never emitted.
-const BODY_SITES: [(&str, &[&str]); 2] = [("CHEST", &["51185008", "CHEST", "THORAX"]), ("HEAD", &["69536005", "HEAD", "SKULL", "BRAIN"])];
+const BODY_SITES: [(&str, &[&str]); 2] =
+    [("CHEST", &["51185008", "CHEST", "THORAX"]), ("HEAD", &["69536005", "HEAD", "SKULL", "BRAIN"])];
 
 /// The patient's imaging as the EHR tells of it.
 #[derive(Default)]
@@ -31,7 +32,8 @@ pub struct Known {
 impl Known {
     pub fn report(&mut self, report: &lenient::DiagnosticReport, base: &Url) {
         if matches!(report.status.as_deref(), Some("final" | "amended" | "corrected" | "appended")) {
-            let studies = report.imaging_study.iter().filter_map(|s| s.reference.as_deref()).filter_map(Reference::parse);
+            let studies =
+                report.imaging_study.iter().filter_map(|s| s.reference.as_deref()).filter_map(Reference::parse);
             self.reported.extend(studies.map(|s| s.absolute(base)));
         }
     }
@@ -115,12 +117,18 @@ impl Films<'_> {
                 }
             };
         }
-        let (Some(applies), Some(modality), Some(body_part)) = (&self.service.applies, &order.modality, &order.body_part) else {
-            read.reading.no_film = Some("the order names no study, and its code does not say which modality and body part to look for".into());
+        let (Some(applies), Some(modality), Some(body_part)) =
+            (&self.service.applies, &order.modality, &order.body_part)
+        else {
+            read.reading.no_film = Some(
+                "the order names no study, and its code does not say which modality and body part to look for".into(),
+            );
             return None;
         };
         let newest = known.studies.iter().filter(|(reference, study)| {
-            same_kind(study, modality, body_part) && !known.reported.contains(reference) && self.in_window(study, applies)
+            same_kind(study, modality, body_part)
+                && !known.reported.contains(reference)
+                && self.in_window(study, applies)
         });
         let newest = newest.max_by(|a, b| started(&a.1).cmp(&started(&b.1)).then_with(|| b.0.cmp(&a.0))).cloned();
         if newest.is_none() {
@@ -154,7 +162,9 @@ impl Films<'_> {
             return Err("it is not this patient's".into());
         }
         let study: lenient::ImagingStudy = lenient::read(&raw)?;
-        if !head.modifier_extension.is_empty() || matches!(study.status.as_deref(), Some("entered-in-error" | "cancelled")) {
+        if !head.modifier_extension.is_empty()
+            || matches!(study.status.as_deref(), Some("entered-in-error" | "cancelled"))
+        {
             return Err("it is withdrawn or changed in a way we do not know".into());
         }
         let id = study.id.as_deref().unwrap_or_default();
@@ -169,7 +179,9 @@ impl Films<'_> {
         let body_part = BODY_SITES.iter().map(|(part, _)| *part).find(|part| same_kind(&current.1, &modality, part))?;
         let before = started(&current.1)?;
         let earlier = known.studies.iter().filter(|(reference, study)| {
-            *reference != current.0 && same_kind(study, &modality, body_part) && started(study).is_some_and(|s| s < before)
+            *reference != current.0
+                && same_kind(study, &modality, body_part)
+                && started(study).is_some_and(|s| s < before)
         });
         earlier.max_by(|a, b| started(&a.1).cmp(&started(&b.1)).then_with(|| b.0.cmp(&a.0))).cloned()
     }
@@ -181,7 +193,8 @@ impl Films<'_> {
 
     async fn pixels(&self, study: &Study, known: &Known) -> imaging::Study {
         let references = study.1.endpoint.iter().chain(study.1.series.iter().flat_map(|s| s.endpoint.iter()));
-        let wanted: HashSet<&str> = references.filter_map(|r| r.reference.as_deref()).filter(|r| !r.starts_with('#')).collect();
+        let wanted: HashSet<&str> =
+            references.filter_map(|r| r.reference.as_deref()).filter(|r| !r.starts_with('#')).collect();
         let standalone = wanted.into_iter().filter_map(Reference::parse).filter(|r| r.resource_type == "Endpoint");
         let mut endpoints = known.endpoints.clone();
         let mut unread = Vec::new();
@@ -191,7 +204,8 @@ impl Films<'_> {
             for raw in join_all(lacking.map(|r| client.read("Endpoint", r.id))).await {
                 match raw.map_err(|e| e.message).and_then(|raw| lenient::read(&raw)) {
                     Ok(endpoint) => endpoints.push(endpoint),
-                    Err(why) => unread.push(Dropped { instance_uid: None, reason: format!("its Endpoint could not be read: {why}") }),
+                    Err(why) => unread
+                        .push(Dropped { instance_uid: None, reason: format!("its Endpoint could not be read: {why}") }),
                 }
             }
         }
@@ -208,9 +222,14 @@ fn started(study: &lenient::ImagingStudy) -> Option<Date> {
 /// Whether a study is of that modality (CR and DX are one) and says that it shows that body part.
 fn same_kind(study: &lenient::ImagingStudy, modality: &str, body_part: &str) -> bool {
     let projection = |m: &str| matches!(m, "CR" | "DX");
-    let modality_fits = facts::modalities(study).iter().any(|m| m == modality || (projection(m) && projection(modality)));
+    let modality_fits =
+        facts::modalities(study).iter().any(|m| m == modality || (projection(m) && projection(modality)));
     let sites = BODY_SITES.iter().find(|(part, _)| *part == body_part).map_or(&[][..], |(_, sites)| sites);
-    let said = study.series.iter().filter_map(|s| s.body_site.as_ref()).flat_map(|c| [c.code.as_deref(), c.display.as_deref()]);
+    let said = study
+        .series
+        .iter()
+        .filter_map(|s| s.body_site.as_ref())
+        .flat_map(|c| [c.code.as_deref(), c.display.as_deref()]);
     let site_fits = said.flatten().any(|given| sites.iter().any(|site| given.eq_ignore_ascii_case(site)));
     modality_fits && site_fits
 }

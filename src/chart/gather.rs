@@ -49,7 +49,8 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
     let Collected { mut resources, examined, mut gaps } = collect(service, request, base, client.as_ref()).await?;
     let patient = resources.iter().find(|r| r.head.resource_type == "Patient");
     let patient: lenient::Patient = match patient {
-        Some(resource) => lenient::read(&resource.raw).map_err(|why| Error::missing_data(format!("patient: {why}")).at("prefetch.patient"))?,
+        Some(resource) => lenient::read(&resource.raw)
+            .map_err(|why| Error::missing_data(format!("patient: {why}")).at("prefetch.patient"))?,
         None => return Err(Error::missing_data("patient: required data could not be had").at("prefetch.patient")),
     };
     resources.retain(|r| r.head.resource_type != "Patient");
@@ -73,12 +74,19 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
     if let Some(asked) = asked {
         gaps.extend(asked.gaps);
         if asked.others > 0 {
-            let why = format!("{} further imaging order(s) were signed together with it and not read for", asked.others);
+            let why =
+                format!("{} further imaging order(s) were signed together with it and not read for", asked.others);
             gaps.push(Gap { what: "orders".into(), why });
         }
         let films = Films {
             client: client.as_ref(),
-            access: imaging::Access { egress: sources.egress, base: allowed, token, limits: sources.imaging, deadline: sources.deadline },
+            access: imaging::Access {
+                egress: sources.egress,
+                base: allowed,
+                token,
+                limits: sources.imaging,
+                deadline: sources.deadline,
+            },
             identity: Identity::of(&patient, &allowed.patient_id_systems),
             side: sources.picture_side,
             moment: &moment,
@@ -105,7 +113,11 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
         subject: Subject {
             reference: Reference { base: "", resource_type: "Patient", id: &request.context.patient_id }.absolute(base),
             sex: patient.gender.filter(|g| matches!(g.as_str(), "male" | "female" | "other" | "unknown")),
-            age_band: patient.birth_date.as_deref().and_then(Date::parse).and_then(|born| age_band(&born, &sources.now)),
+            age_band: patient
+                .birth_date
+                .as_deref()
+                .and_then(Date::parse)
+                .and_then(|born| age_band(&born, &sources.now)),
         },
         requester: request.context.user_id.as_ref().and_then(absolute),
         encounter: request.context.encounter_id.as_ref().and_then(|id| absolute(&format!("Encounter/{id}"))),
@@ -121,10 +133,13 @@ pub fn ehr<'a>(request: &HookRequest, caller: &'a Caller) -> Result<&'a AllowedB
     let same = |a: &Url, b: &Url| a.as_str().trim_end_matches('/') == b.as_str().trim_end_matches('/');
     match (&request.fhir_server, caller.allowed_bases.as_slice()) {
         (Some(named), bases) => bases.iter().find(|b| same(&b.fhir, named)).ok_or_else(|| {
-            Error::invalid("this FHIR server is not one the caller may name; it has to be configured under [[ehr]]").at("fhirServer")
+            Error::invalid("this FHIR server is not one the caller may name; it has to be configured under [[ehr]]")
+                .at("fhirServer")
         }),
         (None, [only]) => Ok(only),
-        (None, _) => Err(Error::invalid("fhirServer is needed to know which EHR the request speaks of").at("fhirServer")),
+        (None, _) => {
+            Err(Error::invalid("fhirServer is needed to know which EHR the request speaks of").at("fhirServer"))
+        }
     }
 }
 
@@ -154,7 +169,8 @@ fn understand(resource: &Resource, base: &Url, known: &mut Known) -> std::result
         }
         "ImagingStudy" => {
             let study: lenient::ImagingStudy = lenient::read(&resource.raw)?;
-            let found = withdrawn(study.status.as_deref(), &None).unwrap_or_else(|| facts::study(&study, source.clone()));
+            let found =
+                withdrawn(study.status.as_deref(), &None).unwrap_or_else(|| facts::study(&study, source.clone()));
             if matches!(found, Found::Stated(_)) {
                 known.studies.push((source.reference, study));
             }
@@ -169,7 +185,8 @@ fn understand(resource: &Resource, base: &Url, known: &mut Known) -> std::result
 }
 
 fn withdrawn(status: Option<&str>, verification: &Option<lenient::Concept>) -> Option<Found> {
-    let withdrawn = status == Some("entered-in-error") || verification.as_ref().is_some_and(|v| v.code("entered-in-error"));
+    let withdrawn =
+        status == Some("entered-in-error") || verification.as_ref().is_some_and(|v| v.code("entered-in-error"));
     withdrawn.then_some(Found::Unusable("it was entered in error, so it was not used"))
 }
 

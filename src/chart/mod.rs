@@ -99,15 +99,39 @@ pub enum Origin {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fact {
-    Image { role: Role, image: Box<Image> },
+    Image {
+        role: Role,
+        image: Box<Image>,
+    },
     Measurement(Measurement),
-    Note { text: String },
+    Note {
+        text: String,
+    },
     /// `worded`: the EHR gave it in words of its own, not only as a code's display.
-    Medication { text: String, worded: bool, dosage: Option<String> },
-    Problem { text: String, worded: bool, status: String },
-    Allergy { text: String, criticality: Option<String>, reactions: Vec<String> },
-    Study { text: String, modality: Option<String> },
-    Report { text: String, status: String, conclusion: Option<String> },
+    Medication {
+        text: String,
+        worded: bool,
+        dosage: Option<String>,
+    },
+    Problem {
+        text: String,
+        worded: bool,
+        status: String,
+    },
+    Allergy {
+        text: String,
+        criticality: Option<String>,
+        reactions: Vec<String>,
+    },
+    Study {
+        text: String,
+        modality: Option<String>,
+    },
+    Report {
+        text: String,
+        status: String,
+        conclusion: Option<String>,
+    },
 }
 
 /// Which of the two films a picture is.

@@ -66,9 +66,11 @@ pub fn asked(applies: &Applies, request: &HookRequest, caller: &Caller) -> Resul
     }
     match (found, gaps.first()) {
         (None, None) => Ok(None),
-        (None, Some((at, why))) => Err(Error::invalid(format!("this order cannot be answered: {why}")).at(format!("context.draftOrders.entry[{at}]"))),
+        (None, Some((at, why))) => Err(Error::invalid(format!("this order cannot be answered: {why}"))
+            .at(format!("context.draftOrders.entry[{at}]"))),
         (Some(mut asked), _) => {
-            asked.gaps = gaps.into_iter().map(|(at, why)| Gap { what: format!("draft order {}", at + 1), why }).collect();
+            asked.gaps =
+                gaps.into_iter().map(|(at, why)| Gap { what: format!("draft order {}", at + 1), why }).collect();
             Ok(Some(asked))
         }
     }
@@ -97,15 +99,22 @@ fn read(applies: &Applies, raw: &RawValue, base: &Url, patient_id: &str) -> std:
 fn imaging_order(applies: &Applies, request: &lenient::ServiceRequest) -> Option<Order> {
     let concept = request.code.as_ref();
     let known = applies.codes.iter().find(|c| concept.is_some_and(|concept| concept.has(&c.system, &c.code)));
-    let by_category = applies.categories.iter().any(|c| request.category.iter().any(|given| given.has(&c.system, &c.code)));
+    let by_category =
+        applies.categories.iter().any(|c| request.category.iter().any(|given| given.has(&c.system, &c.code)));
     if known.is_none() && !by_category {
         return None;
     }
-    let coding = concept.and_then(|c| c.coding.iter().find_map(|c| Some((c.system.clone()?, c.code.clone()?, c.display.clone()))));
+    let coding = concept
+        .and_then(|c| c.coding.iter().find_map(|c| Some((c.system.clone()?, c.code.clone()?, c.display.clone()))));
     Some(Order {
-        text: known.map(|k| k.display.clone()).or_else(|| concept?.label().map(str::to_owned)).unwrap_or_else(|| "imaging".into()),
+        text: known
+            .map(|k| k.display.clone())
+            .or_else(|| concept?.label().map(str::to_owned))
+            .unwrap_or_else(|| "imaging".into()),
         code: match known {
-            Some(k) => Some(Coding { system: k.system.clone(), code: k.code.clone(), display: Some(k.display.clone()) }),
+            Some(k) => {
+                Some(Coding { system: k.system.clone(), code: k.code.clone(), display: Some(k.display.clone()) })
+            }
             None => coding.map(|(system, code, display)| Coding { system, code, display }),
         },
         identifier: request.identifier.iter().find_map(|i| i.value.clone()),

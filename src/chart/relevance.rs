@@ -24,7 +24,9 @@ fn rank(stated: &Stated, service: &Service, moment: &Date) -> (u8, usize) {
         Fact::Image { role: Role::Current, .. } => (0, 0),
         Fact::Image { role: Role::Prior, .. } => (0, 1),
         Fact::Note { .. } if fresh => (1, 0),
-        Fact::Measurement(m) if fresh && wanted(&m.loinc, service).is_some() => (2, wanted(&m.loinc, service).unwrap_or(0)),
+        Fact::Measurement(m) if fresh && wanted(&m.loinc, service).is_some() => {
+            (2, wanted(&m.loinc, service).unwrap_or(0))
+        }
         Fact::Problem { .. } => (3, 0),
         Fact::Medication { .. } => (4, 0),
         Fact::Allergy { .. } => (5, 0),

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Abstention, Assessment, Change, Finding, FindingKind, Ledger, Region, Rejected, Section, Severity, Side, Statement, Urgency,
+    Abstention, Assessment, Change, Finding, FindingKind, Ledger, Region, Rejected, Section, Severity, Side, Statement,
+    Urgency,
 };
 use crate::{
     chart::{Chart, EvidenceId, Fact, Gap, Role, View},
@@ -110,15 +111,20 @@ pub fn ground(completion: &Completion, chart: &Chart, view: &View) -> Result<Ass
     let answer: Findings = serde_json::from_str(text).map_err(unreadable)?;
     let grounds = Grounds::of(chart, shown);
     let mut rejected = Vec::new();
-    let statements: Vec<Statement> =
-        answer.findings.into_iter().take(MAX_FINDINGS).filter_map(|claim| grounds.statement(claim, &mut rejected)).collect();
+    let statements: Vec<Statement> = answer
+        .findings
+        .into_iter()
+        .take(MAX_FINDINGS)
+        .filter_map(|claim| grounds.statement(claim, &mut rejected))
+        .collect();
     let sections = vec![Section { key: "findings".into(), title: "Findings".into(), statements }];
     Ok(Assessment { sections, urgency: Some(answer.urgency), abstained: None, ledger, rejected })
 }
 
 /// Text in the record that could have steered the model is a finding about the record.
 fn control_words(neutralised: usize) -> Option<Gap> {
-    let why = format!("{neutralised} sequence(s) that a model takes for control were found in the text and made harmless");
+    let why =
+        format!("{neutralised} sequence(s) that a model takes for control were found in the text and made harmless");
     (neutralised > 0).then(|| Gap { what: "text of the record".into(), why })
 }
 
@@ -129,7 +135,12 @@ fn abstained(answer: Insufficient, shown: &[EvidenceId], ledger: Ledger) -> Asse
         Some(&"not a chest image") => "the model found that the picture is not a chest film",
         _ => "the model found nothing it could read",
     };
-    let evidence = answer.evidence.into_iter().filter_map(|id| EvidenceId::try_from(id).ok()).filter(|id| shown.contains(id)).collect();
+    let evidence = answer
+        .evidence
+        .into_iter()
+        .filter_map(|id| EvidenceId::try_from(id).ok())
+        .filter(|id| shown.contains(id))
+        .collect();
     let abstention = Abstention { reason: reason.into(), evidence, model_asked: true };
     Assessment { abstained: Some(abstention), ledger, ..Assessment::default() }
 }

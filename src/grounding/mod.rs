@@ -101,6 +101,11 @@ pub struct Rejected {
 pub fn not_asked(chart: &Chart, reason: String) -> Assessment {
     let why = "the model was not asked";
     let not_shown = chart.evidence.iter().map(|e| NotShown { evidence: e.id, why: why.into() }).collect();
-    let ledger = Ledger { examined: chart.examined.clone(), not_shown, failed: chart.gaps.clone(), ..Ledger::default() };
-    Assessment { abstained: Some(Abstention { reason, evidence: Vec::new(), model_asked: false }), ledger, ..Assessment::default() }
+    let ledger =
+        Ledger { examined: chart.examined.clone(), not_shown, failed: chart.gaps.clone(), ..Ledger::default() };
+    Assessment {
+        abstained: Some(Abstention { reason, evidence: Vec::new(), model_asked: false }),
+        ledger,
+        ..Assessment::default()
+    }
 }

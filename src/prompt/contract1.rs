@@ -50,7 +50,8 @@ fn out_of_scope(image: &Image, scope: Option<&Scope>) -> Option<String> {
     let (body_part, view, source) = (stated(&image.body_part), stated(&image.view), stated(&image.manufacturer));
     let Some(scope) = scope else {
         let frontal_chest = body_part == "CHEST" && matches!(view.as_str(), "AP" | "PA");
-        return (!frontal_chest).then(|| format!("this service reads frontal chest films (body part: {body_part}, view: {view})"));
+        return (!frontal_chest)
+            .then(|| format!("this service reads frontal chest films (body part: {body_part}, view: {view})"));
     };
     let task = TASK.to_owned();
     let respects = [
@@ -68,7 +69,10 @@ fn out_of_scope(image: &Image, scope: Option<&Scope>) -> Option<String> {
 ///
 /// `schema` makes the answer's form from the ids shown; `count` gives the tokens of a prompt, pictures included.
 pub fn render(
-    chart: &Chart, scope: Option<&Scope>, schema: impl Fn(&[EvidenceId]) -> Value, count: impl Fn(&Prompt) -> Result<usize>,
+    chart: &Chart,
+    scope: Option<&Scope>,
+    schema: impl Fn(&[EvidenceId]) -> Value,
+    count: impl Fn(&Prompt) -> Result<usize>,
 ) -> Result<(Prompt, View)> {
     let mut lines: Vec<Line> = Vec::new();
     let mut not_shown = Vec::new();
@@ -133,7 +137,9 @@ fn line<'a>(evidence: &'a Evidence, scope: Option<&Scope>) -> std::result::Resul
                 return Err(why);
             }
             let role = if *role == Role::Current { "current image" } else { "prior image" };
-            let (Some(view), Some(date)) = (&image.view, &image.date) else { return Err("its date is not stated".into()) };
+            let (Some(view), Some(date)) = (&image.view, &image.date) else {
+                return Err("its date is not stated".into());
+            };
             ("image", format!("{role} ({view}) {}", date.day()), Some(&**image))
         }
         Fact::Measurement(m) => {
@@ -169,7 +175,9 @@ fn measured(m: &Measurement) -> Option<(&'static str, String)> {
         return any(&["%"]).then(as_is)?.map(|v| ("vital", format!("spo2 {v} %")));
     }
     if is(&["8867-4"]) {
-        return any(&["/min", "{beats}/min", "beats/min", "bpm", "beats/minute"]).then(as_is)?.map(|v| ("vital", format!("pulse {v} /min")));
+        return any(&["/min", "{beats}/min", "beats/min", "bpm", "beats/minute"])
+            .then(as_is)?
+            .map(|v| ("vital", format!("pulse {v} /min")));
     }
     if is(&["85354-9"]) {
         let (systolic, diastolic) = m.components.as_ref()?;
@@ -187,7 +195,9 @@ fn measured(m: &Measurement) -> Option<(&'static str, String)> {
     }
     if is(&["6690-2"]) {
         // 10*3/uL and 10*9/L are the same number.
-        return any(&["10*9/l", "10*3/ul", "x10^9/l", "10^9/l", "10*3/µl", "k/ul"]).then(as_is)?.map(|v| ("lab", format!("white cells {v} x10^9/l")));
+        return any(&["10*9/l", "10*3/ul", "x10^9/l", "10^9/l", "10*3/µl", "k/ul"])
+            .then(as_is)?
+            .map(|v| ("lab", format!("white cells {v} x10^9/l")));
     }
     if is(&["30934-4"]) {
         return any(&["ng/l", "pg/ml"]).then(as_is)?.map(|v| ("lab", format!("bnp {v} ng/l")));
@@ -303,7 +313,11 @@ mod tests {
     fn the_prompt_is_the_one_the_checkpoint_was_trained_on() {
         let mut facts = two_films();
         facts.push(Fact::Measurement(measurement("8310-5", "38.3", "Cel")));
-        facts.push(Fact::Medication { text: "paracetamol 1 g as needed".into(), worded: true, dosage: Some("at night".into()) });
+        facts.push(Fact::Medication {
+            text: "paracetamol 1 g as needed".into(),
+            worded: true,
+            dosage: Some("at night".into()),
+        });
         facts.push(Fact::Problem { text: "hypertension".into(), worded: true, status: "active".into() });
         facts.push(Fact::Note { text: "productive cough".into() });
         let (text, view) = rendered(&chart(facts));

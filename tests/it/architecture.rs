@@ -110,7 +110,10 @@ fn modules_depend_downwards_only() {
             continue;
         };
         for name in imports(&text) {
-            let fine = name == of || LEVEL_0.contains(&name.as_str()) || allowed.contains(&"*") || allowed.contains(&name.as_str());
+            let fine = name == of
+                || LEVEL_0.contains(&name.as_str())
+                || allowed.contains(&"*")
+                || allowed.contains(&name.as_str());
             let ours = MAY_IMPORT.iter().any(|(m, _)| *m == name);
             if ours && !fine {
                 wrong.push(format!("{path} imports {name}"));
@@ -163,8 +166,10 @@ fn no_dev_dependency_changes_the_normal_build() {
     };
     let normal = tree("normal,features");
     let crates: BTreeSet<&str> = normal.iter().filter_map(|l| l.split(' ').next()).collect();
-    let added: Vec<String> =
-        tree("normal,dev,features").into_iter().filter(|l| !normal.contains(l) && crates.contains(l.split(' ').next().unwrap_or(""))).collect();
+    let added: Vec<String> = tree("normal,dev,features")
+        .into_iter()
+        .filter(|l| !normal.contains(l) && crates.contains(l.split(' ').next().unwrap_or("")))
+        .collect();
     // A crate that only tests use may come in; a feature added to a crate of the normal build compiles it twice.
     assert!(added.is_empty(), "dev-dependencies change the normal build: {added:?}");
 }

@@ -20,14 +20,42 @@ fn additions(patient: &str) -> Vec<(&'static str, Value, &'static str)> {
         serde_json::from_str::<Value>(&text).unwrap()
     };
     vec![
-        ("conditions", json!({"resourceType": "Condition", "id": "added-problem", "clinicalStatus": active("condition-clinical"), "code": {"text": "Added problem"}, "subject": subject, "onsetDateTime": "2020-02"}), "Added problem, active, since 2020-02"),
-        ("medications", json!({"resourceType": "MedicationRequest", "id": "added-medicine", "status": "active", "intent": "order", "medicationCodeableConcept": {"text": "Added medicine"}, "subject": subject, "dosageInstruction": [{"text": "one at night"}]}), "Added medicine, one at night"),
-        ("allergies", json!({"resourceType": "AllergyIntolerance", "id": "added-allergy", "code": {"text": "Added allergen"}, "patient": subject, "criticality": "high", "reaction": [{"manifestation": [{"text": "hives"}]}]}), "Added allergen, criticality high, hives"),
+        (
+            "conditions",
+            json!({"resourceType": "Condition", "id": "added-problem", "clinicalStatus": active("condition-clinical"), "code": {"text": "Added problem"}, "subject": subject, "onsetDateTime": "2020-02"}),
+            "Added problem, active, since 2020-02",
+        ),
+        (
+            "medications",
+            json!({"resourceType": "MedicationRequest", "id": "added-medicine", "status": "active", "intent": "order", "medicationCodeableConcept": {"text": "Added medicine"}, "subject": subject, "dosageInstruction": [{"text": "one at night"}]}),
+            "Added medicine, one at night",
+        ),
+        (
+            "allergies",
+            json!({"resourceType": "AllergyIntolerance", "id": "added-allergy", "code": {"text": "Added allergen"}, "patient": subject, "criticality": "high", "reaction": [{"manifestation": [{"text": "hives"}]}]}),
+            "Added allergen, criticality high, hives",
+        ),
         ("laboratory", potassium("added-test-1", "4.40", "2025-10-01"), ""),
-        ("laboratory", potassium("added-test-2", "5.70", "2025-11-10"), "Potassium: 5.70 mmol/L, high, up from 4.40 on 2025-10-01, 2025-11-10"),
-        ("examinations", json!({"resourceType": "Observation", "id": "added-note", "status": "final", "category": category("exam"), "code": {"text": "Examination note"}, "subject": subject, "effectiveDateTime": "2025-11-10", "valueString": "added note"}), "added note"),
-        ("studies", json!({"resourceType": "ImagingStudy", "id": "added-study", "status": "available", "subject": subject, "started": "2019-05-05", "description": "Added study", "modality": [{"code": "MR"}]}), "Added study, MR, 2019-05-05"),
-        ("reports", json!({"resourceType": "DiagnosticReport", "id": "added-report", "status": "final", "code": {"text": "Added report"}, "subject": subject, "effectiveDateTime": "2019-05-06", "conclusion": "all well"}), "Added report, final, 2019-05-06, all well"),
+        (
+            "laboratory",
+            potassium("added-test-2", "5.70", "2025-11-10"),
+            "Potassium: 5.70 mmol/L, high, up from 4.40 on 2025-10-01, 2025-11-10",
+        ),
+        (
+            "examinations",
+            json!({"resourceType": "Observation", "id": "added-note", "status": "final", "category": category("exam"), "code": {"text": "Examination note"}, "subject": subject, "effectiveDateTime": "2025-11-10", "valueString": "added note"}),
+            "added note",
+        ),
+        (
+            "studies",
+            json!({"resourceType": "ImagingStudy", "id": "added-study", "status": "available", "subject": subject, "started": "2019-05-05", "description": "Added study", "modality": [{"code": "MR"}]}),
+            "Added study, MR, 2019-05-05",
+        ),
+        (
+            "reports",
+            json!({"resourceType": "DiagnosticReport", "id": "added-report", "status": "final", "code": {"text": "Added report"}, "subject": subject, "effectiveDateTime": "2019-05-06", "conclusion": "all well"}),
+            "Added report, final, 2019-05-06, all well",
+        ),
     ]
 }
 
@@ -58,7 +86,8 @@ async fn each_kind_of_resource_added_is_found_with_its_evidence() {
     let hospital = open_with(&resources, "no-imaging").await;
     let detail = detail(&hospital).await;
     for (_, resource, words) in added.iter().filter(|(.., words)| !words.is_empty()) {
-        let line = detail.lines().find(|l| l.contains(words)).unwrap_or_else(|| panic!("{words:?} is not in\n{detail}"));
+        let line =
+            detail.lines().find(|l| l.contains(words)).unwrap_or_else(|| panic!("{words:?} is not in\n{detail}"));
         let reference = format!("{}/{}", resource["resourceType"].as_str().unwrap(), resource["id"].as_str().unwrap());
         assert!(line.contains(&reference) && line.contains("(E"), "{line} does not cite {reference}");
     }
@@ -70,7 +99,9 @@ async fn every_line_cites_evidence() {
     let hospital = open_with(&[], "demo").await;
     let detail = detail(&hospital).await;
     let facts = detail.split("**Gaps").next().unwrap();
-    for line in facts.lines().filter(|l| l.starts_with("- ") && !l.contains("none ") && !l.contains("more in the chart")) {
+    for line in
+        facts.lines().filter(|l| l.starts_with("- ") && !l.contains("none ") && !l.contains("more in the chart"))
+    {
         assert!(line.contains("(E"), "{line}");
     }
     hospital.close().await;
@@ -83,7 +114,14 @@ async fn each_fetch_that_fails_is_a_gap_and_never_silence() {
         ("/fhir/AllergyIntolerance", "allergies", Fault::Status(403)),
         ("/fhir/MedicationRequest", "medications", Fault::ContentType("text/html".into())),
         ("/fhir/DiagnosticReport", "reports", Fault::Truncate),
-        ("/fhir/ImagingStudy", "studies", Fault::Body("{\"resourceType\":\"OperationOutcome\",\"issue\":[{\"severity\":\"error\",\"code\":\"processing\"}]}".into())),
+        (
+            "/fhir/ImagingStudy",
+            "studies",
+            Fault::Body(
+                "{\"resourceType\":\"OperationOutcome\",\"issue\":[{\"severity\":\"error\",\"code\":\"processing\"}]}"
+                    .into(),
+            ),
+        ),
         ("/fhir/Observation", "laboratory", Fault::Redirect("http://127.0.0.1:1/elsewhere".into())),
     ] {
         let hospital = open_with(&[], "no-imaging").await;
@@ -107,7 +145,13 @@ async fn absence_is_stated_only_where_it_was_looked_for() {
     request.as_object_mut().unwrap().remove("fhirServer");
     request.as_object_mut().unwrap().remove("fhirAuthorization");
     let patient = read_json(&patient("no-imaging").join("fhir.json"));
-    let patient = patient["entry"].as_array().unwrap().iter().find(|e| e["resource"]["resourceType"] == "Patient").unwrap()["resource"].clone();
+    let patient = patient["entry"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|e| e["resource"]["resourceType"] == "Patient")
+        .unwrap()["resource"]
+        .clone();
     for sent in [
         json!(null),
         json!({"resourceType": "Bundle", "type": "searchset"}),
@@ -140,7 +184,8 @@ async fn required_data_that_cannot_be_had_is_412_naming_the_key() {
     without_server.as_object_mut().unwrap().remove("fhirServer");
     without_server.as_object_mut().unwrap().remove("fhirAuthorization");
     requests.push(without_server.clone());
-    without_server["prefetch"] = json!({"patient": {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "security"}]}});
+    without_server["prefetch"] =
+        json!({"patient": {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "security"}]}});
     requests.push(without_server.clone());
     without_server["prefetch"] = json!({"patient": {"resourceType": "Patient", "id": "somebody-else"}});
     requests.push(without_server);
@@ -149,7 +194,10 @@ async fn required_data_that_cannot_be_had_is_412_naming_the_key() {
         assert_eq!(answer.status, 412, "{}", answer.text);
         let (code, diagnostics, expression) = answer.outcome();
         assert_eq!(code, "processing");
-        assert!(diagnostics.contains("patient") && expression.contains("prefetch.patient"), "{diagnostics} {expression}");
+        assert!(
+            diagnostics.contains("patient") && expression.contains("prefetch.patient"),
+            "{diagnostics} {expression}"
+        );
     }
     for fault in [Fault::Status(401), Fault::Status(404), Fault::Status(500), Fault::ContentType("text/plain".into())] {
         hospital.ehr.faults.clear();
@@ -165,7 +213,8 @@ async fn another_patients_resources_are_dropped_and_told() {
     let hospital = open_with(&[], "no-imaging").await;
     let mut request = hospital.view_request(&folder(&hospital));
     let foreign = json!({"resourceType": "AllergyIntolerance", "id": "theirs", "code": {"text": "Foreign secret"}, "patient": {"reference": "Patient/somebody-else"}});
-    request["prefetch"] = json!({"allergies": {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": foreign}]}});
+    request["prefetch"] =
+        json!({"allergies": {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": foreign}]}});
     let card = hospital.view(&request).await.only_card();
     assert!(!card.to_string().contains("Foreign secret"));
     assert!(card["detail"].as_str().unwrap().contains("of another patient were received and not used"), "{card}");

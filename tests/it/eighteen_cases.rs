@@ -17,10 +17,14 @@ async fn said(hospital: &Hospital, name: &str) -> Value {
     let base = hospital.ehr.fhir_base.as_str().trim_end_matches('/').to_owned() + "/";
     if card.get("links").is_none() {
         let detail = card["detail"].as_str().unwrap();
-        let reason = [("is not a chest film", "not a chest image"), ("picture blank", "blank")].iter().find(|(words, _)| detail.contains(words));
+        let reason = [("is not a chest film", "not a chest image"), ("picture blank", "blank")]
+            .iter()
+            .find(|(words, _)| detail.contains(words));
         let (_, reason) = reason.unwrap_or_else(|| panic!("{name}: {detail}"));
         let cited = detail.split("**Evidence**").nth(1).unwrap_or_default().split("**").next().unwrap_or_default();
-        let films = cited.lines().filter_map(|l| Some(format!("urn:oid:{}", l.split("urn:oid:").nth(1)?.trim_end_matches(')'))));
+        let films = cited
+            .lines()
+            .filter_map(|l| Some(format!("urn:oid:{}", l.split("urn:oid:").nth(1)?.trim_end_matches(')'))));
         return json!({"insufficient_evidence": reason, "evidence": films.collect::<Vec<_>>()});
     }
     let page = hospital.page(&card).await;
@@ -29,8 +33,10 @@ async fn said(hospital: &Hospital, name: &str) -> Value {
         evidence["reference"].as_str().unwrap().trim_start_matches(&base).to_owned()
     };
     let report = hospital.get(&format!("/fhir/DiagnosticReport/{}", page["report_id"].as_str().unwrap())).await.json();
-    let statements = page["sections"].as_array().unwrap().iter().flat_map(|s| s["statements"].as_array().unwrap().clone());
-    let cited: Vec<Vec<String>> = statements.map(|s| s["evidence"].as_array().unwrap().iter().map(&reference).collect()).collect();
+    let statements =
+        page["sections"].as_array().unwrap().iter().flat_map(|s| s["statements"].as_array().unwrap().clone());
+    let cited: Vec<Vec<String>> =
+        statements.map(|s| s["evidence"].as_array().unwrap().iter().map(&reference).collect()).collect();
     let mut findings = Vec::new();
     for result in report["result"].as_array().unwrap() {
         let observation = hospital.get(&format!("/fhir/{}", result["reference"].as_str().unwrap())).await.json();

@@ -33,7 +33,9 @@ async fn an_order_gives_a_card_and_a_report_that_can_be_read() {
     assert_eq!(html.status, 200);
     assert!(html.text.contains("AI-generated draft, review before signing"));
     for picture in page["pictures"].as_array().unwrap() {
-        let png = hospital.client.get(hospital.url.join(&format!("/pictures/{}", picture["sha256"].as_str().unwrap())).unwrap());
+        let png = hospital
+            .client
+            .get(hospital.url.join(&format!("/pictures/{}", picture["sha256"].as_str().unwrap())).unwrap());
         let png = png.send().await.unwrap();
         assert_eq!((png.status().as_u16(), png.headers()["content-type"].to_str().unwrap()), (200, "image/png"));
     }
@@ -146,7 +148,11 @@ fn with_element(folder: &std::path::Path, change: impl Fn(&mut dicom_object::Def
 async fn only_the_manufacturer_changed_and_the_model_abstains() {
     use dicom_object::{mem::InMemElement, tags};
     let changed = with_element(&cases()[0], |film| {
-        film.put(InMemElement::new(tags::MANUFACTURER, dicom_object_vr("LO"), dicom_object::dicom_value!(Str, "Acme Radiography")));
+        film.put(InMemElement::new(
+            tags::MANUFACTURER,
+            dicom_object_vr("LO"),
+            dicom_object::dicom_value!(Str, "Acme Radiography"),
+        ));
     });
     let hospital = scripted(vec![changed.path().to_owned()], vec![Step::Text(ANSWER.into())]).await;
     let name = hospital.ehr.names().next().unwrap().to_owned();
@@ -186,7 +192,9 @@ async fn twenty_equal_calls_at_once_make_one_report() {
 #[tokio::test]
 async fn a_passed_deadline_is_504_and_nothing_is_stored() {
     let services = tempfile::TempDir::new().unwrap();
-    let mut service = read_json(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("cds-hooks/services/imaging-draft-report/service.json"));
+    let mut service = read_json(
+        &std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("cds-hooks/services/imaging-draft-report/service.json"),
+    );
     service["deadline_ms"] = json!(700);
     let folder = services.path().join("imaging-draft-report");
     std::fs::create_dir(&folder).unwrap();
@@ -227,7 +235,8 @@ async fn a_statement_without_its_picture_is_dropped_and_counted() {
 async fn a_restart_loses_nothing() {
     let data = tempfile::TempDir::new().unwrap();
     let open = || {
-        let mut plan = Plan::new(vec![patient("demo")], Engine::scripted(scripted_model(), vec![Step::Text(ANSWER.into())]));
+        let mut plan =
+            Plan::new(vec![patient("demo")], Engine::scripted(scripted_model(), vec![Step::Text(ANSWER.into())]));
         plan.data = Some(data.path().to_owned());
         plan.open()
     };

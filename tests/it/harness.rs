@@ -104,7 +104,11 @@ impl Plan {
         let serving = tokio::spawn(server.serve(http::router(app.clone(), &limits), async {
             stopped.await.ok();
         }));
-        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .expect("a client");
         Hospital { ehr, app, url, client, stop: Some(stop), serving, _own: own }
     }
 }
