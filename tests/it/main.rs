@@ -2,7 +2,9 @@
 
 mod architecture;
 mod chart_summary;
+mod command_line;
 #[cfg(feature = "mistralrs")]
 mod eighteen_cases;
 mod first_light;
 mod harness;
+mod readme;
