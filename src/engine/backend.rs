@@ -25,6 +25,18 @@ pub(super) enum Failure {
     Fault(&'static str),
 }
 
+impl Failure {
+    /// A fixed word for the log.
+    pub(super) fn class(self) -> &'static str {
+        match self {
+            Failure::Cancelled => "cancelled",
+            Failure::BadConstraint => "bad constraint",
+            Failure::Lost { .. } => "engine lost",
+            Failure::Fault(class) => class,
+        }
+    }
+}
+
 /// The word for logits that are not numbers.
 pub(super) const NOT_FINITE: &str = "logits not finite";
 

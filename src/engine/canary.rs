@@ -32,9 +32,10 @@ async fn logits(backend: &Backend, parts: Vec<Part>) -> Result<Vec<f32>, String>
     match backend.first_logits(&prompt).await {
         Ok(logits) if !logits.is_empty() && logits.iter().all(|logit| logit.is_finite()) => Ok(logits),
         Ok(_) | Err(Failure::Fault(super::backend::NOT_FINITE)) => Err(NOT_FINITE.into()),
-        Err(_) => {
-            Err("The model's engine fails on the first question it is asked: try another checkpoint or device.".into())
-        }
+        Err(failure) => Err(format!(
+            "The model's engine fails on the first question it is asked ({}): try another checkpoint or device.",
+            failure.class()
+        )),
     }
 }
 
@@ -47,7 +48,8 @@ fn picture(side: u32, disc: bool) -> Arc<RgbImage> {
     let middle = i64::from(side) / 2;
     Arc::new(RgbImage::from_fn(side, side, |x, y| {
         let (dx, dy) = (i64::from(x) - middle, i64::from(y) - middle);
-        let bright = if disc { 9 * (dx * dx + dy * dy) < 4 * middle * middle } else { (8 * x / side.max(1)) % 2 == 0 };
+        let bright =
+            if disc { 9 * (dx * dx + dy * dy) < 4 * middle * middle } else { (8 * x / side.max(1)).is_multiple_of(2) };
         Rgb([if bright { 230 } else { 20 }; 3])
     }))
 }

@@ -79,9 +79,17 @@ fn load(shared: &Shared, config: &Config, model: &Path) -> Result<Loaded, String
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|_| "The system refused the threads the model is loaded with.")?;
     shared.set(State::Loading("loading the weights"));
+    let began = Instant::now();
     let backend = Backend::Mistral(runtime.block_on(Mistral::load(staged, cuda))?);
+    let loaded_in = began.elapsed();
     shared.set(State::Loading("asking the canary"));
     runtime.block_on(canary::check(&backend, &info))?;
+    tracing::info!(
+        model = %info.name,
+        load_ms = loaded_in.as_millis() as u64,
+        canary_ms = (began.elapsed() - loaded_in).as_millis() as u64,
+        "the model is ready"
+    );
     Ok(Loaded { info, backend })
 }
 
@@ -190,7 +198,6 @@ impl Mistral {
                 Some(Response::ValidationError(_)) if prompt.schema.is_some() => break Err(Failure::BadConstraint),
                 Some(Response::ValidationError(_)) => break Err(Failure::Fault("request refused")),
                 // The texts of these hold backtraces, and may hold the prompt: only the class is kept.
-                Some(Response::ModelError(..)) if steps.seen().not_finite => break Err(Failure::Fault(NOT_FINITE)),
                 Some(Response::ModelError(..)) => break Err(Failure::Fault("model error")),
                 Some(_) => break Err(Failure::Fault("internal error")),
                 None => break Ok(()),
@@ -200,9 +207,11 @@ impl Mistral {
         // INVARIANT: the_permit_is_held_until_the_engine_lets_go
         // The runtime drops the probe together with its sequence.
         let _ = tokio::time::timeout(LET_GO, gone).await;
-        outcome?;
-
         let seen = steps.seen();
+        if seen.not_finite {
+            return Err(Failure::Fault(NOT_FINITE));
+        }
+        outcome?;
         let (finish, usage) = match end {
             Some((reason, usage)) if reason == "stop" => (Finish::Stop, usage),
             Some((reason, usage)) if reason == "length" => (Finish::Length, usage),

@@ -302,8 +302,7 @@ fn report(failure: Failure) -> EngineError {
         Failure::BadConstraint => EngineError::BadConstraint,
         Failure::Lost { .. } | Failure::Fault(_) => {
             let id = Uuid::new_v4();
-            let class = if let Failure::Fault(class) = failure { class } else { "engine lost" };
-            tracing::error!(fault = %id, class, "model fault");
+            tracing::error!(fault = %id, class = failure.class(), "model fault");
             EngineError::ModelFault(id)
         }
     }

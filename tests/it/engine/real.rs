@@ -245,11 +245,18 @@ fn check_model_really_loads() {
     assert_eq!(check_model::run(nan_checkpoint().path(), false).unwrap(), ExitCode::FAILURE);
 }
 
-/// Set `--nocapture` to read the times.
+/// Run with `--nocapture` to read the times.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_bundled_model_loads_and_answers() {
     let began = std::time::Instant::now();
-    let engine = load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/model")).await;
+    let engine = Engine::load(config(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/model")));
+    let returned = began.elapsed();
+    let loading = |phase: &str| matches!(engine.health(), Health::Loading { phase: now } if now == phase);
+    eventually(|| !loading("starting") && !loading("checking the model directory")).await;
+    let checked = began.elapsed();
+    eventually(|| !loading("loading the weights")).await;
+    let loaded = began.elapsed();
+    engine.wait_ready().await.unwrap();
     let ready = began.elapsed();
     let info = engine.info().unwrap();
     assert_eq!((info.context, info.image_size, info.tokens_per_image, info.max_images), (1024, 224, 64, 2));
@@ -264,5 +271,8 @@ async fn the_bundled_model_loads_and_answers() {
     let answer: Completion = generate(&engine, Prompt { parts, schema: None, max_new_tokens: 320 }).await.unwrap();
     assert_eq!(answer.finish, Finish::Stop);
     assert!(answer.text.contains("insufficient_evidence"), "{}", answer.text);
-    println!("ready {ready:?}, first token {:?}, answer {:?}", answer.time_to_first_token, answer.total);
+    println!(
+        "returned {returned:?}, checked {checked:?}, loaded {loaded:?}, ready {ready:?}, first token {:?}, answer {:?}",
+        answer.time_to_first_token, answer.total
+    );
 }
