@@ -3,14 +3,33 @@
 //! Invariants: one file names the model runtime; one request is in flight; every request has a deadline, a token limit and
 //! neutralised text; no answer without a passed canary.
 
-mod neutral;
+mod backend;
+mod canary;
+mod config;
+mod cpu;
+#[cfg(feature = "mistralrs")]
+mod mistral;
+pub mod neutral;
+mod queue;
+mod scripted;
+pub mod stage;
 
-pub use neutral::Neutral;
-
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use image::RgbImage;
 use serde_json::Value;
+
+pub use self::{
+    config::Config,
+    cpu::check_cpu,
+    neutral::Neutral,
+    queue::{Admission, Engine},
+    scripted::Step,
+};
+
+/// Targets under which the runtime logs on its own account. Switch them off: an error of its may quote what it was given.
+pub const RUNTIME_LOG_TARGETS: [&str; 6] =
+    ["mistralrs", "mistralrs_core", "mistralrs_quant", "mistralrs_vision", "mistralrs_mcp", "llguidance"];
 
 /// What the model is asked: text and pictures in order, and the form its answer must have.
 #[derive(Clone)]
@@ -29,7 +48,7 @@ pub enum Part {
 }
 
 /// The model's whole answer. Text that was cut is never a `Completion` the product uses: see [`Finish`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Completion {
     pub text: String,
     pub finish: Finish,
@@ -37,6 +56,19 @@ pub struct Completion {
     pub completion_tokens: usize,
     pub time_to_first_token: Duration,
     pub total: Duration,
+}
+
+/// Leaves the text out: a log line must never hold it.
+impl fmt::Debug for Completion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Completion")
+            .field("finish", &self.finish)
+            .field("prompt_tokens", &self.prompt_tokens)
+            .field("completion_tokens", &self.completion_tokens)
+            .field("time_to_first_token", &self.time_to_first_token)
+            .field("total", &self.total)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +81,15 @@ pub enum Finish {
 #[derive(Clone, Debug, PartialEq)]
 pub enum EngineError {
     /// The queue is full or the model is not loaded yet; nothing was done.
-    Busy { retry_after: Duration },
+    Busy {
+        retry_after: Duration,
+    },
     /// No model will come: none is configured, or loading failed.
     Unavailable,
-    TooLong { tokens: usize, max: usize },
+    TooLong {
+        tokens: usize,
+        max: usize,
+    },
     BadConstraint,
     Cancelled,
     Deadline,
@@ -93,10 +130,14 @@ pub struct ModelInfo {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Health {
-    Loading { phase: String },
+    Loading {
+        phase: String,
+    },
     Ready,
     /// Loading failed or the canary did not pass; the sentence says why and what to do.
-    Dead { reason: String },
+    Dead {
+        reason: String,
+    },
     /// No model is configured; services that need none still answer.
     Absent,
 }

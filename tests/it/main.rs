@@ -5,6 +5,8 @@ mod chart_summary;
 mod command_line;
 #[cfg(feature = "mistralrs")]
 mod eighteen_cases;
+mod engine;
 mod first_light;
 mod harness;
 mod readme;
+mod tiny_checkpoint;

@@ -1,0 +1,80 @@
+//! `curbside check-model DIR`: whether a model directory can be served, and if not, why not.
+
+use std::{path::Path, process::ExitCode, time::Instant};
+
+use crate::engine::{
+    Config, Engine, Health,
+    stage::{self, Staged},
+};
+
+/// Prints the findings. Success means servable; `no_load` leaves out loading the model and asking it the canary.
+pub fn run(dir: &Path, no_load: bool) -> anyhow::Result<ExitCode> {
+    let staged = match stage::stage(dir, None) {
+        Ok(staged) => staged,
+        Err(problems) => {
+            println!("{} cannot be served:", dir.display());
+            for problem in problems {
+                println!("- {problem}");
+            }
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    if !no_load && cfg!(feature = "mistralrs") {
+        let began = Instant::now();
+        if let Err(reason) = load(dir)? {
+            println!("{} cannot be served:\n- {reason}", dir.display());
+            return Ok(ExitCode::FAILURE);
+        }
+        println!("{} can be served: loaded and asked in {:.1} s.", dir.display(), began.elapsed().as_secs_f64());
+    } else {
+        println!("{} can be served, as far as its files tell: it was not loaded.", dir.display());
+    }
+    print!("{}", describe(&staged));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn load(dir: &Path) -> anyhow::Result<Result<(), String>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let engine = Engine::load(Config { model: Some(dir.to_path_buf()), ..Config::default() });
+    let ready = runtime.block_on(engine.wait_ready());
+    Ok(match (ready, engine.health()) {
+        (Ok(()), _) => Ok(()),
+        (Err(_), Health::Dead { reason }) => Err(reason),
+        (Err(_), _) => Err("The model did not become ready.".into()),
+    })
+}
+
+fn describe(staged: &Staged) -> String {
+    let info = &staged.info;
+    let scope = match &info.scope {
+        None => "general model, no scope stated".to_string(),
+        Some(scope) => format!(
+            "contract {}; tasks {}; modalities {}; body parts {}; views {}; languages {}; sources {}",
+            scope.contract,
+            scope.tasks.join(", "),
+            scope.modalities.join(", "),
+            scope.body_parts.join(", "),
+            scope.views.join(", "),
+            scope.languages.join(", "),
+            scope.sources.join(", "),
+        ),
+    };
+    let lines = [
+        ("architecture", staged.architecture.clone()),
+        ("parameters", format!("{:.1} million, stored as {}", staged.parameters as f64 / 1e6, staged.stored_dtype)),
+        ("computed in", info.dtype.clone()),
+        ("context", format!("{} tokens", info.context)),
+        (
+            "pictures",
+            format!(
+                "{0} x {0} pixels, {1} tokens each, at most {2}",
+                info.image_size, info.tokens_per_image, info.max_images
+            ),
+        ),
+        ("scope", scope),
+        ("weights", format!("sha256 {}", info.weights_sha256)),
+        ("revision", info.revision.clone()),
+        ("memory", format!("about {} MiB", staged.memory.div_ceil(1 << 20))),
+    ];
+    lines.into_iter().map(|(name, value)| format!("  {name:<13} {value}\n")).collect()
+}

@@ -1,0 +1,291 @@
+//! Inspects a model directory and builds the private one the runtime is given: weights as links, every other file our own.
+//!
+//! The runtime is never pointed at a download: it would take a template from one file, skip another in silence, and panic on
+//! a third. Whatever is wrong with a directory is said here, as sentences that name the file, the field or the tensor.
+
+mod companions;
+mod geometry;
+mod weights;
+
+use std::{
+    fmt,
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use self::{companions::Tokenizer, geometry::Geometry, weights::Weights};
+use super::{ModelInfo, Scope};
+
+/// Our own template: the checkpoint's is never used.
+const CHAT_TEMPLATE: &str = include_str!("../chat_template.jinja");
+/// The only contract between prompt, answer and checkpoint this version knows.
+const CONTRACT: u32 = 1;
+/// Served context where the configuration names none: prefill time grows with the square of it.
+const DEFAULT_CONTEXT: usize = 4096;
+const LONGEST_JSON: u64 = 16 << 20;
+const LONGEST_TOKENIZER: u64 = 128 << 20;
+const MOST_ENTRIES: usize = 10_000;
+
+/// One thing that keeps a directory from being served: what, where, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem(String);
+
+impl Problem {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+macro_rules! problem {
+    ($($sentence:tt)*) => { $crate::engine::stage::Problem(format!($($sentence)*)) };
+}
+use problem;
+
+/// A checkpoint that can be served, in a private directory that lives as long as this value.
+pub struct Staged {
+    pub info: ModelInfo,
+    pub architecture: String,
+    pub parameters: u64,
+    /// Number formats the weights are stored in, such as `BF16`.
+    pub stored_dtype: String,
+    /// Weights and the cache of a full context, in bytes, as loaded.
+    pub memory: u64,
+    dir: TempDir,
+}
+
+impl Staged {
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn tokenizer(&self) -> PathBuf {
+        self.path().join("tokenizer.json")
+    }
+
+    pub fn chat_template(&self) -> PathBuf {
+        self.path().join("chat_template.jinja")
+    }
+}
+
+/// Checks `dir` and stages it. `context` is the wanted number of tokens of prompt and answer; the default is at most 4096.
+pub fn stage(dir: &Path, context: Option<usize>) -> Result<Staged, Vec<Problem>> {
+    let mut problems = Vec::new();
+    match inspect(dir, context, &mut problems) {
+        Some(staged) if problems.is_empty() => Ok(staged),
+        _ => Err(problems),
+    }
+}
+
+fn inspect(dir: &Path, context: Option<usize>, problems: &mut Vec<Problem>) -> Option<Staged> {
+    let names = list(dir, problems)?;
+    let has = |name: &str| names.iter().any(|each| each == name);
+    let geometry = read_object(dir, "config.json", problems).and_then(|config| Geometry::read(&config, problems));
+    let weights = Weights::read(dir, &names, geometry.as_ref(), problems);
+    let tokenizer_bytes = read(dir, "tokenizer.json", LONGEST_TOKENIZER, problems);
+    let tokenizer = tokenizer_bytes.as_deref().and_then(|bytes| Tokenizer::parse(bytes, problems));
+    let preprocessor = read_object(dir, "preprocessor_config.json", problems);
+    let mut optional = |name: &str| if has(name) { read_object(dir, name, problems) } else { None };
+    let (processor, generation) = (optional("processor_config.json"), optional("generation_config.json"));
+    // Read for its syntax alone, so that a damaged download is noticed whichever file it hit.
+    optional("tokenizer_config.json");
+    let scope = if has("curbside.json") { read_scope(dir, problems) } else { None };
+    let (geometry, weights, tokenizer) = (geometry?, weights?, tokenizer?);
+
+    tokenizer.check(&geometry, problems);
+    let generation = tokenizer.generation(generation.as_ref(), geometry.text.vocabulary, problems);
+    let preprocessor = companions::preprocessor(&preprocessor?, &geometry, problems);
+    let processor = companions::processor(processor.as_ref(), &geometry, problems);
+    let context = served_context(&geometry, context, problems)?;
+    let hashes = hash(dir, &names, &weights, problems)?;
+    if let Some(scope) = &scope
+        && !scope.weights_sha256.eq_ignore_ascii_case(&hashes.weights)
+    {
+        problems.push(problem!("curbside.json: weights_sha256 is not the hash of the weights in the directory: they were changed or do not belong to it."));
+    }
+    if !problems.is_empty() {
+        return None;
+    }
+
+    let files = [
+        ("config.json", geometry.to_config(context).to_string().into_bytes()),
+        ("tokenizer.json", tokenizer_bytes?),
+        ("tokenizer_config.json", tokenizer.to_config().to_string().into_bytes()),
+        ("generation_config.json", generation.to_string().into_bytes()),
+        ("preprocessor_config.json", preprocessor.to_string().into_bytes()),
+        ("processor_config.json", processor.to_string().into_bytes()),
+        ("chat_template.jinja", CHAT_TEMPLATE.as_bytes().to_vec()),
+    ];
+    let dir_of_ours = match write(&files, &weights) {
+        Ok(dir) => dir,
+        Err(error) => {
+            problems.push(problem!(
+                "The private copy of the model directory cannot be written to the temporary folder: {}.",
+                error.kind()
+            ));
+            return None;
+        }
+    };
+    let max_images = if scope.is_some() { 2 } else { (context / 2 / (geometry.tokens_per_image + 4)).min(8) };
+    let cache = [2, geometry.text.layers, geometry.text.kv_heads, geometry.text.head_dim, context, 4];
+    let cache = cache.iter().fold(1u64, |product, factor| product.saturating_mul(*factor as u64));
+    Some(Staged {
+        info: ModelInfo {
+            name: name(dir),
+            revision: hashes.revision,
+            weights_sha256: hashes.weights,
+            runtime: "mistralrs 0.8.1".into(),
+            dtype: "F32".into(),
+            context,
+            image_size: u32::try_from(geometry.vision.image_size).unwrap_or(u32::MAX),
+            tokens_per_image: geometry.tokens_per_image,
+            max_images,
+            scope,
+        },
+        architecture: "Gemma3ForConditionalGeneration".into(),
+        parameters: weights.parameters,
+        stored_dtype: weights.stored_dtype.clone(),
+        memory: weights.parameters.saturating_mul(4).saturating_add(cache),
+        dir: dir_of_ours,
+    })
+}
+
+fn name(dir: &Path) -> String {
+    let real = dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf());
+    real.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned())
+}
+
+fn list(dir: &Path, problems: &mut Vec<Problem>) -> Option<Vec<String>> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) => {
+            problems.push(problem!("{} is not a directory that can be read: {}.", dir.display(), error.kind()));
+            return None;
+        }
+    };
+    let mut names: Vec<String> = Vec::new();
+    for entry in entries.take(MOST_ENTRIES + 1).flatten() {
+        names.push(entry.file_name().to_string_lossy().into_owned());
+    }
+    if names.len() > MOST_ENTRIES {
+        problems
+            .push(problem!("{} holds more than {MOST_ENTRIES} entries: it is not a model directory.", dir.display()));
+        return None;
+    }
+    names.sort();
+    Some(names)
+}
+
+fn read(dir: &Path, name: &str, most: u64, problems: &mut Vec<Problem>) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let result = File::open(dir.join(name)).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => problems.push(problem!("{name} is missing.")),
+        Err(error) => problems.push(problem!("{name} cannot be read: {}.", error.kind())),
+        Ok(_) if bytes.len() as u64 > most => problems.push(problem!("{name} is longer than {} MiB.", most >> 20)),
+        Ok(_) => return Some(bytes),
+    }
+    None
+}
+
+fn read_object(dir: &Path, name: &str, problems: &mut Vec<Problem>) -> Option<Map<String, Value>> {
+    let bytes = read(dir, name, LONGEST_JSON, problems)?;
+    let object = serde_json::from_slice(&bytes);
+    if object.is_err() {
+        problems.push(problem!("{name} is not a JSON object: the file is cut or damaged; copy it again."));
+    }
+    object.ok()
+}
+
+fn read_scope(dir: &Path, problems: &mut Vec<Problem>) -> Option<Scope> {
+    let object = read_object(dir, "curbside.json", problems)?;
+    // The number decides before the form does: another contract may well have another form.
+    let contract = object.get("contract").and_then(Value::as_u64);
+    if contract != Some(u64::from(CONTRACT)) {
+        problems.push(problem!(
+            "curbside.json: contract must be {CONTRACT}; this checkpoint was made for another version of curbside."
+        ));
+        return None;
+    }
+    match serde_json::from_value(Value::Object(object)) {
+        Ok(scope) => Some(scope),
+        Err(error) => {
+            problems.push(problem!("curbside.json: {error}."));
+            None
+        }
+    }
+}
+
+fn served_context(geometry: &Geometry, wanted: Option<usize>, problems: &mut Vec<Problem>) -> Option<usize> {
+    let trained = geometry.text.context;
+    match wanted {
+        Some(wanted) if wanted > trained => {
+            problems.push(problem!(
+                "engine.context is {wanted}, the checkpoint was trained for {trained} tokens: choose at most that."
+            ));
+            None
+        }
+        Some(wanted) => Some(wanted),
+        None => Some(trained.min(DEFAULT_CONTEXT)),
+    }
+}
+
+struct Hashes {
+    /// Of model.safetensors; of several files, over their names and hashes.
+    weights: String,
+    /// Over the names and hashes of all files that were used.
+    revision: String,
+}
+
+fn hash(dir: &Path, names: &[String], weights: &Weights, problems: &mut Vec<Problem>) -> Option<Hashes> {
+    let mut lines = Vec::new();
+    for (name, path) in &weights.files {
+        lines.push((name.as_str(), weights::sha256(path)));
+    }
+    let used = [
+        "config.json",
+        "curbside.json",
+        "generation_config.json",
+        "preprocessor_config.json",
+        "processor_config.json",
+        "tokenizer.json",
+    ];
+    for name in used.into_iter().filter(|name| names.iter().any(|each| each == name)) {
+        lines.push((name, weights::sha256(&dir.join(name))));
+    }
+    let mut read = Vec::new();
+    for (name, hash) in lines {
+        match hash {
+            Ok(hash) => read.push((name, hash)),
+            Err(error) => problems.push(problem!("{name} cannot be read: {}.", error.kind())),
+        }
+    }
+    let over = |lines: &[(&str, String)]| {
+        let text: String = lines.iter().map(|(name, hash)| format!("{name} {hash}\n")).collect();
+        format!("{:x}", Sha256::digest(text))
+    };
+    let of_weights = read.get(..weights.files.len())?;
+    let weights = if let [(_, single)] = of_weights { single.clone() } else { over(of_weights) };
+    Some(Hashes { weights, revision: over(&read) })
+}
+
+fn write(files: &[(&str, Vec<u8>)], weights: &Weights) -> io::Result<TempDir> {
+    let dir = tempfile::Builder::new().prefix("curbside-model-").tempdir()?;
+    for (name, bytes) in files {
+        fs::write(dir.path().join(name), bytes)?;
+    }
+    for (name, path) in &weights.files {
+        std::os::unix::fs::symlink(path, dir.path().join(name))?;
+    }
+    Ok(dir)
+}
