@@ -19,6 +19,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use image::RgbImage;
 use serde_json::Value;
 
+use crate::error::Error;
+
 pub use self::{
     config::Config,
     cpu::check_cpu,
@@ -140,4 +142,20 @@ pub enum Health {
     },
     /// No model is configured; services that need none still answer.
     Absent,
+}
+
+impl From<EngineError> for Error {
+    fn from(error: EngineError) -> Error {
+        match error {
+            EngineError::Busy { retry_after } => Error::busy("the model is busy or not loaded yet", retry_after),
+            EngineError::Unavailable => Error::busy("no model is available; /readyz says why", Duration::from_secs(60)),
+            EngineError::Deadline => Error::timeout("the model did not answer before the deadline; nothing was stored"),
+            EngineError::TooLong { tokens, max } => {
+                Error::fault(format!("a prompt of {tokens} tokens was made for a model that takes {max}"))
+            }
+            EngineError::BadConstraint => Error::fault("the model's runtime refused the answer's schema"),
+            EngineError::Cancelled => Error::fault("the call was cancelled"),
+            EngineError::ModelFault(id) => Error::fault(format!("model fault {id}")),
+        }
+    }
 }
