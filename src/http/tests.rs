@@ -7,26 +7,39 @@ use axum::{
     routing::get,
 };
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tower::ServiceExt;
 use url::Url;
 
 use super::{Config, log::tests::Lines, router, router::wrapped};
-use crate::{app::App, caller::Caller, engine::Health, service, store::Store};
+use crate::{
+    app::{App, Settings},
+    caller::Caller,
+    engine::Engine,
+    store,
+};
 
-/// The application behind the routes; the only place here that knows how it is built.
-async fn app(intended_use: Option<&str>) -> Arc<App> {
-    Arc::new(App {
-        services: service::load(None).unwrap(),
-        intended_use: intended_use.map(str::to_owned),
+/// The application, without a model, and the folder of its store.
+async fn app(intended_use: Option<&str>) -> (Arc<App>, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
         caller: Caller { tenant: "local".into(), client: "local".into(), allowed_bases: Vec::new() },
-        engine: crate::app::Engine(Health::Absent),
-        store: Store { audited: Default::default() },
+        intended_use: intended_use.map(str::to_owned),
         public_base: Url::parse("http://127.0.0.1:8080").unwrap(),
-    })
+        services: None,
+        engine: Default::default(),
+        store: store::Config { path: folder.path().join("curbside.db") },
+        upstream: Default::default(),
+        imaging: Default::default(),
+        report: Default::default(),
+    };
+    (Arc::new(App::with(settings, Engine::absent(), Arc::new(chrono::Utc::now)).await.unwrap()), folder)
 }
 
-async fn routes(intended_use: Option<&str>) -> Router {
-    router(app(intended_use).await, &Config { max_body_bytes: 2048, ..Config::default() })
+/// The answer of an application of its own.
+async fn send(intended_use: Option<&str>, request: Request<Body>) -> Response<Body> {
+    let (app, _folder) = app(intended_use).await;
+    router(app, &Config { max_body_bytes: 2048, ..Config::default() }).oneshot(request).await.unwrap()
 }
 
 async fn read(response: Response<Body>) -> String {
@@ -59,7 +72,7 @@ fn call(id: &str, body: impl Into<Body>) -> Request<Body> {
 
 #[tokio::test]
 async fn d1_discovery_always_answers() {
-    let response = routes(None).await.oneshot(ask(Method::GET, "/cds-services")).await.unwrap();
+    let response = send(None, ask(Method::GET, "/cds-services")).await;
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
     let shown: Value = serde_json::from_str(&read(response).await).unwrap();
@@ -72,12 +85,11 @@ async fn without_a_stated_intended_use_no_imaging_service_is_offered() {
         (None, vec!["chart-summary"], StatusCode::NOT_FOUND),
         (Some("research"), vec!["chart-summary", "imaging-draft-report"], StatusCode::BAD_REQUEST),
     ] {
-        let routes = routes(intended_use).await;
-        let response = routes.clone().oneshot(ask(Method::GET, "/cds-services")).await.unwrap();
+        let response = send(intended_use, ask(Method::GET, "/cds-services")).await;
         let shown: Value = serde_json::from_str(&read(response).await).unwrap();
         let shown: Vec<_> = shown["services"].as_array().unwrap().iter().map(|s| s["id"].as_str().unwrap()).collect();
         assert_eq!(shown, ids);
-        let response = routes.oneshot(call("imaging-draft-report", patient_view().to_string())).await.unwrap();
+        let response = send(intended_use, call("imaging-draft-report", patient_view().to_string())).await;
         assert_eq!(response.status(), status);
     }
 }
@@ -92,7 +104,7 @@ async fn r1_a_call_is_answered_with_cards() {
     ] {
         let mut request = call("chart-summary", patient_view().to_string());
         request.headers_mut().insert(header::CONTENT_TYPE, kind.parse().unwrap());
-        let response = routes(None).await.oneshot(request).await.unwrap();
+        let response = send(None, request).await;
         // Whether data can be had is not the concern here; that the body was read is.
         assert!([StatusCode::OK, StatusCode::PRECONDITION_FAILED].contains(&response.status()), "{kind}");
     }
@@ -131,7 +143,7 @@ async fn r2_what_cannot_be_read_has_its_status_and_an_outcome() {
     ];
     for (request, status) in cases {
         let what = format!("{} {} {:?}", request.method(), request.uri(), request.headers());
-        let response = routes(None).await.oneshot(request).await.unwrap();
+        let response = send(None, request).await;
         assert_eq!(response.status(), status, "{what}");
         let outcome = outcome(response).await.to_string();
         assert!(!outcome.contains("Jane") && !outcome.contains("secret"), "{outcome}");
@@ -146,7 +158,7 @@ async fn r2_a_wrong_method_is_told_the_right_ones() {
         (Method::POST, "/fhir/DiagnosticReport", "GET,HEAD"),
         (Method::POST, "/livez", "GET,HEAD"),
     ] {
-        let response = routes(None).await.oneshot(ask(method, path)).await.unwrap();
+        let response = send(None, ask(method, path)).await;
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(response.headers()[header::ALLOW], allow, "{path}");
         outcome(response).await;
@@ -158,7 +170,7 @@ async fn r3_another_hook_than_offered_is_refused() {
     let mut body = patient_view();
     for hook in ["order-select", "com.example.custom"] {
         body["hook"] = json!(hook);
-        let response = routes(None).await.oneshot(call("chart-summary", body.to_string())).await.unwrap();
+        let response = send(None, call("chart-summary", body.to_string())).await;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST);
         assert!(!outcome(response).await.to_string().contains(hook));
     }
@@ -167,7 +179,7 @@ async fn r3_another_hook_than_offered_is_refused() {
 #[tokio::test]
 async fn every_answer_is_kept_by_nobody_and_sniffed_by_nobody() {
     for path in ["/", "/cds-services", "/fhir/DiagnosticReport", "/reports/x", "/nowhere", "/livez", "/readyz"] {
-        let response = routes(None).await.oneshot(ask(Method::GET, path)).await.unwrap();
+        let response = send(None, ask(Method::GET, path)).await;
         assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store", "{path}");
         assert_eq!(response.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
     }
@@ -175,7 +187,7 @@ async fn every_answer_is_kept_by_nobody_and_sniffed_by_nobody() {
 
 #[tokio::test]
 async fn pages_run_nothing() {
-    let response = routes(None).await.oneshot(ask(Method::GET, "/")).await.unwrap();
+    let response = send(None, ask(Method::GET, "/")).await;
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.headers()[header::CONTENT_TYPE], "text/html; charset=utf-8");
     assert!(response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().contains("default-src 'none'"));
@@ -183,19 +195,28 @@ async fn pages_run_nothing() {
 
 #[tokio::test]
 async fn no_page_of_a_patient_is_answered_that_the_audit_trail_does_not_hold() {
-    let app = app(None).await;
-    let routes = router(app.clone(), &Config::default());
-    let picture = "a".repeat(64);
-    let report = "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea";
-    let response = routes.clone().oneshot(ask(Method::GET, &format!("/pictures/{picture}"))).await.unwrap();
-    assert_eq!(
-        (response.status(), response.headers()[header::CONTENT_TYPE].to_str().unwrap()),
-        (StatusCode::OK, "image/png")
-    );
-    let response = routes.oneshot(ask(Method::GET, &format!("/reports/{report}"))).await.unwrap();
-    assert_eq!(response.status(), StatusCode::NOT_FOUND);
-    let audited = app.store.audited.lock().unwrap().clone();
-    assert_eq!(audited, [format!("Binary/{picture} 200"), format!("DiagnosticReport/{report} 404")]);
+    let (app, folder) = app(None).await;
+    let routes = router(app, &Config::default());
+    let database = format!("sqlite:{}", folder.path().join("curbside.db").display());
+    let outside = sqlx::SqlitePool::connect(&database).await.unwrap();
+    let picture = format!("/pictures/{}", "a".repeat(64));
+    let report = "/reports/d1577c69-dfbe-44ad-ba6d-3e05e953b2ea";
+    for path in [report, &picture] {
+        let response = routes.clone().oneshot(ask(Method::GET, path)).await.unwrap();
+        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    }
+    let rows = "SELECT action || ' ' || target || ' ' || outcome FROM audit ORDER BY sequence";
+    let trail: Vec<String> = sqlx::query_scalar(rows).fetch_all(&outside).await.unwrap();
+    let picture_read = format!("read Binary/{} 404", "a".repeat(64));
+    assert_eq!(trail, ["read DiagnosticReport/d1577c69-dfbe-44ad-ba6d-3e05e953b2ea 404".to_owned(), picture_read]);
+
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    sqlx::query(refuse).execute(&outside).await.unwrap();
+    for path in [report, &picture] {
+        let response = routes.clone().oneshot(ask(Method::GET, path)).await.unwrap();
+        assert!(response.status().is_server_error(), "{}", response.status());
+        outcome(response).await;
+    }
 }
 
 #[tokio::test]
@@ -211,11 +232,11 @@ async fn the_log_has_its_closed_set_of_fields_and_nothing_of_the_request() {
     let mut request = call("chart-summary?marker=query", body.to_string());
     request.headers_mut().insert("x-request-id", "given-1".parse().unwrap());
     request.headers_mut().insert(header::AUTHORIZATION, "Bearer marker-header".parse().unwrap());
-    let response = routes(None).await.oneshot(request).await.unwrap();
+    let response = send(None, request).await;
     assert_eq!(response.headers()["x-request-id"], "given-1");
     let mut odd = ask(Method::from_bytes(b"MARKER").unwrap(), "/marker-path");
     odd.headers_mut().insert("x-request-id", "marker id".parse().unwrap());
-    let response = routes(None).await.oneshot(odd).await.unwrap();
+    let response = send(None, odd).await;
     let made = response.headers()["x-request-id"].to_str().unwrap().to_owned();
     drop(guard);
 
