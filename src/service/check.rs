@@ -58,6 +58,9 @@ pub(super) fn check(service: &Service, folder: &str) -> Result<(), Fault> {
             )?;
         }
     }
+    for (n, code) in service.relevant.iter().enumerate() {
+        ensure(filled(code), format!("relevant[{n}]"), "must not be empty")?;
+    }
     let mut keys = HashSet::new();
     for (n, PrefetchTemplate { key, query, .. }) in service.prefetch.iter().enumerate() {
         ensure(filled(key), format!("prefetch[{n}].key"), "must not be empty")?;

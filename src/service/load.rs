@@ -146,6 +146,7 @@ mod tests {
                 json!({"system": "s", "code": "c", "display": "d", "modality": "", "body_part": "b"}),
                 "applies.codes[1]",
             ),
+            ("/relevant/1", json!(""), "relevant[1]"),
             ("/prefetch/2", json!({"key": "", "query": "Patient?name=x"}), "prefetch[2].key"),
             ("/prefetch/2", json!({"key": "patient", "query": "Patient?name=x"}), "prefetch[2].key"),
             ("/prefetch/0", query("Patient/{{context.draftOrders}}"), "prefetch[0].query"),
