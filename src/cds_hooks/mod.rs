@@ -4,6 +4,6 @@ mod prefetch;
 mod request;
 mod response;
 
-pub use prefetch::{Prefetch, State, resolve};
-pub use request::{Authorization, Context, HookRequest};
+pub use prefetch::{Prefetch, State, TOKENS, resolve};
+pub use request::{Authorization, Context, HOOKS, HookRequest};
 pub use response::{Card, Indicator, Link, LinkType, Response, Source};

@@ -9,8 +9,11 @@ use crate::{
     fhir::Coding,
 };
 
+mod check;
+mod discovery;
 mod load;
 
+pub use discovery::{Discovery, discovery};
 pub use load::load;
 
 /// One clinical service. A new one is a new `service.json`, not new code.
@@ -49,6 +52,10 @@ impl Service {
     /// Whether the service reads pictures, and so is gated by `intended_use`.
     pub fn reads_images(&self) -> bool {
         self.max_calls > 0
+    }
+    // INVARIANT: without a stated intended use no imaging service is offered.
+    pub fn offered(&self, intended_use: Option<&str>) -> bool {
+        intended_use.is_some() || !self.reads_images()
     }
 }
 

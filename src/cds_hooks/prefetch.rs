@@ -1,0 +1,318 @@
+//! Prefetched data and the templates that ask for them. <https://cds-hooks.hl7.org/2.0/#providing-fhir-resources-to-a-cds-service>
+
+use std::{fmt, result};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+use url::form_urlencoded::byte_serialize;
+
+use super::Context;
+use crate::{
+    error::{Error, Result},
+    fhir::{Split, split},
+};
+
+/// Keys one request may carry; every service asks for fewer.
+const MAX_KEYS: usize = 100;
+
+/// What a client sent under one prefetch key. A key that was not sent has no state: `Prefetch::get` answers `None`.
+pub enum State {
+    /// The client asked and has nothing, or does not say why it has nothing.
+    Null,
+    Resource(Box<RawValue>),
+    /// The Bundle of a search; without entries it is "none received", never "none exists".
+    Bundle(Split),
+    /// The client's own fetch failed, or the value is no FHIR: a clause with an issue code or a status, never the client's text.
+    Failed(String),
+}
+
+/// The prefetched data in the order in which they were sent.
+#[derive(Default)]
+pub struct Prefetch {
+    pub entries: Vec<(String, State)>,
+}
+
+impl Prefetch {
+    /// Reads the member `prefetch`. One bad value is that key's failure, not the request's.
+    pub(super) fn parse(raw: &RawValue) -> Result<Prefetch> {
+        let Entries(entries) = serde_json::from_str(raw.get()).map_err(|_| {
+            Error::invalid(format!("prefetch must be an object of at most {MAX_KEYS} keys, none of them repeated"))
+                .at("prefetch")
+        })?;
+        let read = |(key, value): (String, Option<&RawValue>)| (key, value.map_or(State::Null, state));
+        Ok(Prefetch { entries: entries.into_iter().map(read).collect() })
+    }
+
+    /// `None`: the client did not send the key.
+    pub fn get(&self, key: &str) -> Option<&State> {
+        self.entries.iter().find(|(k, _)| k == key).map(|(_, state)| state)
+    }
+}
+
+struct Entries<'a>(Vec<(String, Option<&'a RawValue>)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> result::Result<Self, D::Error> {
+        struct EntriesVisitor;
+        impl<'de> Visitor<'de> for EntriesVisitor {
+            type Value = Entries<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> result::Result<Entries<'de>, A::Error> {
+                let mut entries: Vec<(String, Option<&RawValue>)> = Vec::new();
+                while let Some(key) = map.next_key::<String>()? {
+                    if entries.len() == MAX_KEYS || entries.iter().any(|(k, _)| *k == key) {
+                        return Err(A::Error::custom("too many or repeated keys"));
+                    }
+                    entries.push((key, map.next_value()?));
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
+fn state(raw: &RawValue) -> State {
+    // serde reads a struct from an array too.
+    if !raw.get().starts_with('{') {
+        return State::Failed("neither a resource nor null".into());
+    }
+    match split(raw) {
+        Ok(Split { failed: Some(reason), .. }) => State::Failed(reason),
+        Ok(split) if is_bundle(raw) => State::Bundle(split),
+        Ok(Split { mut resources, .. }) => {
+            resources.pop().map_or_else(|| State::Failed("no resource".into()), State::Resource)
+        }
+        Err(reason) => State::Failed(reason),
+    }
+}
+
+/// Whether this is a Bundle, itself or in the wrapper of the 1.0 drafts that `split` removes.
+fn is_bundle(raw: &RawValue) -> bool {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Head<'a> {
+        resource_type: Option<String>,
+        #[serde(borrow)]
+        resource: Option<&'a RawValue>,
+    }
+    match serde_json::from_str(raw.get()) {
+        Ok(Head { resource_type: Some(resource_type), .. }) => resource_type == "Bundle",
+        Ok(Head { resource: Some(inner), .. }) => {
+            matches!(serde_json::from_str(inner.get()), Ok(Head { resource_type: Some(inner), .. }) if inner == "Bundle")
+        }
+        _ => false,
+    }
+}
+
+/// The tokens a template may hold, each between `{{` and `}}`.
+pub const TOKENS: [&str; 7] = [
+    "context.patientId",
+    "context.encounterId",
+    "context.userId",
+    "userPractitionerId",
+    "userPractitionerRoleId",
+    "userPatientId",
+    "userRelatedPersonId",
+];
+
+/// The template with its tokens replaced by percent-encoded values; `None` where a token is unknown or has no value.
+pub fn resolve(template: &str, context: &Context) -> Option<String> {
+    let mut resolved = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (token, tail) = after.split_once("}}")?;
+        resolved.push_str(before);
+        resolved.push_str(&value(token.trim(), context)?);
+        rest = tail;
+    }
+    resolved.push_str(rest);
+    Some(resolved)
+}
+
+fn value(token: &str, context: &Context) -> Option<String> {
+    let encoded = |id: &str| byte_serialize(id.as_bytes()).collect::<String>();
+    let user = context.user_id.as_deref().and_then(|user| user.split_once('/'));
+    let user_of = |resource_type: &str| user.filter(|(of, _)| *of == resource_type).map(|(_, id)| encoded(id));
+    match token {
+        "context.patientId" => Some(encoded(&context.patient_id)),
+        "context.encounterId" => context.encounter_id.as_deref().map(encoded),
+        "context.userId" => user.map(|(resource_type, id)| format!("{}/{}", encoded(resource_type), encoded(id))),
+        "userPractitionerId" => user_of("Practitioner"),
+        "userPractitionerRoleId" => user_of("PractitionerRole"),
+        "userPatientId" => user_of("Patient"),
+        "userRelatedPersonId" => user_of("RelatedPerson"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Prefetch> {
+        Prefetch::parse(&RawValue::from_string(text.to_owned()).unwrap())
+    }
+
+    fn word(state: Option<&State>) -> String {
+        match state {
+            None => "absent".into(),
+            Some(State::Null) => "null".into(),
+            Some(State::Resource(raw)) => format!("resource {}", raw.get()),
+            Some(State::Bundle(split)) => format!("bundle of {}", split.resources.len()),
+            Some(State::Failed(why)) => format!("failed: {why}"),
+        }
+    }
+
+    fn one(value: &str) -> String {
+        word(parse(&format!(r#"{{"key":{value}}}"#)).unwrap().get("key"))
+    }
+
+    #[test]
+    fn p3_the_order_of_keys_is_kept() {
+        let prefetch = parse(r#"{"z":null,"a":null,"m":null}"#).unwrap();
+        assert_eq!(prefetch.entries.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["z", "a", "m"]);
+    }
+
+    #[test]
+    fn p4_the_five_states_are_different() {
+        assert_eq!(word(parse(r#"{"other":null}"#).unwrap().get("key")), "absent");
+        assert_eq!(one("null"), "null");
+        assert_eq!(one(r#"{"resourceType":"Patient","id":"1"}"#), r#"resource {"resourceType":"Patient","id":"1"}"#);
+        assert_eq!(one(r#"{"resourceType":"Bundle","type":"searchset"}"#), "bundle of 0");
+        assert_eq!(
+            one(r#"{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Condition","id":"1"}}]}"#),
+            "bundle of 1"
+        );
+        assert_eq!(
+            one(r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"forbidden"}]}"#),
+            "failed: the server reported an error (forbidden)"
+        );
+    }
+
+    fn failed(value: &str) -> bool {
+        let word = one(value);
+        assert!(!word.contains("Jane"), "{word}");
+        word.starts_with("failed: ")
+    }
+
+    #[test]
+    fn p4_a_failure_repeats_no_text_of_the_client() {
+        for issue in [r#"[{"severity":"error","code":"Jane Doe"}]"#, r#"{"code":7}"#, "null", r#""Jane""#] {
+            assert!(failed(&format!(r#"{{"resourceType":"OperationOutcome","issue":{issue}}}"#)), "{issue}");
+        }
+    }
+
+    #[test]
+    fn p4_an_ill_typed_value_fails_its_key_only() {
+        for value in ["7", r#""Jane""#, "[]", r#"["Patient"]"#, "true", "{}", r#"{"resourceType":7}"#, r#"{"Jane":1}"#]
+        {
+            assert!(failed(value), "{value}");
+        }
+        let prefetch = parse(r#"{"bad":7,"good":{"resourceType":"Patient"}}"#).unwrap();
+        assert!(matches!(prefetch.get("good"), Some(State::Resource(_))));
+    }
+
+    #[test]
+    fn p5_an_outcome_entry_of_a_warning_is_an_empty_search() {
+        let searchset = |severity: &str| {
+            format!(
+                r#"{{"resourceType":"Bundle","type":"searchset","total":0,"entry":[{{"search":{{"mode":"outcome"}},"resource":
+                {{"resourceType":"OperationOutcome","issue":[{{"severity":"{severity}","code":"not-found"}}]}}}}]}}"#
+            )
+        };
+        assert_eq!(one(&searchset("warning")), "bundle of 0");
+        assert!(failed(&searchset("error")));
+    }
+
+    #[test]
+    fn p5_the_wrapper_of_the_drafts_is_unwrapped() {
+        let patient = r#"{"resourceType":"Patient","id":"1"}"#;
+        let wrapped = |status: &str, inner: &str| format!(r#"{{"response":{{"status":{status}}},"resource":{inner}}}"#);
+        assert_eq!(one(&wrapped(r#""200 OK""#, patient)), format!("resource {patient}"));
+        assert_eq!(one(&wrapped(r#""200 OK""#, r#"{"resourceType":"Bundle"}"#)), "bundle of 0");
+        assert!(failed(&wrapped(r#""200 OK""#, "null")));
+        assert!(failed(&wrapped(
+            r#""200 OK""#,
+            r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"timeout"}]}"#
+        )));
+        assert!(failed(&wrapped(r#""404 Not Found""#, "null")) && failed(&wrapped(r#""404 Not Found""#, patient)));
+        assert!(failed(&wrapped(r#""Jane""#, patient)));
+    }
+
+    #[test]
+    fn p5_a_collection_is_a_bundle() {
+        assert_eq!(
+            one(
+                r#"{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"PractitionerRole"}}]}"#
+            ),
+            "bundle of 1"
+        );
+    }
+
+    #[test]
+    fn prefetch_that_is_no_object_or_repeats_a_key_is_refused() {
+        let many: Vec<String> = (0..=MAX_KEYS).map(|n| format!(r#""{n}":null"#)).collect();
+        for text in ["[]", "7", r#""text""#, r#"{"a":null,"a":null}"#, &format!("{{{}}}", many.join(","))] {
+            let error = parse(text).err().unwrap();
+            assert_eq!(error.expression.as_deref(), Some("prefetch"));
+        }
+    }
+
+    fn context() -> Context {
+        Context {
+            user_id: Some("Practitioner/dr-1".into()),
+            patient_id: "a.b-1".into(),
+            encounter_id: None,
+            draft_orders: None,
+            problems: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn p1_tokens_are_replaced() {
+        let resolved = |template| resolve(template, &context());
+        assert_eq!(resolved("Patient/{{context.patientId}}").as_deref(), Some("Patient/a.b-1"));
+        assert_eq!(
+            resolved("Condition?patient={{ context.patientId }}&x=1").as_deref(),
+            Some("Condition?patient=a.b-1&x=1")
+        );
+        assert_eq!(resolved("{{context.userId}}").as_deref(), Some("Practitioner/dr-1"));
+        assert_eq!(resolved("Practitioner/{{userPractitionerId}}").as_deref(), Some("Practitioner/dr-1"));
+    }
+
+    #[test]
+    fn p1_a_token_without_a_value_leaves_nothing_to_ask() {
+        let templates = [
+            "Encounter/{{context.encounterId}}",
+            "{{userPatientId}}",
+            "{{context.draftOrders}}",
+            "{{today()}}",
+            "Patient/{{context.patientId",
+        ];
+        for template in templates {
+            assert_eq!(resolve(template, &context()), None, "{template}");
+        }
+    }
+
+    #[test]
+    fn p1_values_are_percent_encoded() {
+        let odd = Context { patient_id: "a/../b?c&d#e".into(), ..context() };
+        assert_eq!(resolve("Patient/{{context.patientId}}", &odd).as_deref(), Some("Patient/a%2F..%2Fb%3Fc%26d%23e"));
+    }
+
+    #[test]
+    fn p1_every_token_is_known_to_resolve() {
+        for token in TOKENS {
+            let resource_type = token.strip_prefix("user").and_then(|t| t.strip_suffix("Id")).unwrap_or("Practitioner");
+            let full =
+                Context { user_id: Some(format!("{resource_type}/1")), encounter_id: Some("2".into()), ..context() };
+            assert!(resolve(&format!("{{{{{token}}}}}"), &full).is_some(), "{token}");
+        }
+    }
+}

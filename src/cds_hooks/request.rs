@@ -1,0 +1,320 @@
+//! What an EHR sends when a hook fires. <https://cds-hooks.hl7.org/2.0/#calling-a-cds-service>
+//!
+//! Strict on what the product needs, lenient on the rest. No error repeats what stood in the request.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use url::Url;
+use uuid::Uuid;
+
+use super::Prefetch;
+use crate::{
+    egress::AccessToken,
+    error::{Error, Result},
+    fhir::{Reference, split},
+};
+
+/// The hooks a service may be offered for, each with the members its context must have beside `patientId`.
+pub const HOOKS: [(&str, &[&str]); 4] = [
+    ("patient-view", &["userId"]),
+    ("order-sign", &["userId", "draftOrders"]),
+    ("encounter-start", &["userId", "encounterId"]),
+    ("encounter-discharge", &["userId", "encounterId"]),
+];
+
+/// Longer than FHIR's 64: such ids are seen in the field.
+const MAX_ID: usize = 128;
+
+/// One call of a service. No Debug: it holds patient data and a token.
+pub struct HookRequest {
+    pub hook: String,
+    pub hook_instance: Uuid,
+    /// Never absent beside an authorization.
+    pub fhir_server: Option<Url>,
+    pub authorization: Option<Authorization>,
+    pub context: Context,
+    pub prefetch: Prefetch,
+    /// Hex, over the body without the value of `fhirAuthorization`: a retry carries a fresh token.
+    pub body_sha256: String,
+    /// Where the sender left the standard and was understood; fixed words for the log.
+    pub deviations: Vec<&'static str>,
+}
+
+/// The right to read the EHR for this one call. No Debug, and it is dropped when fetching ends.
+pub struct Authorization {
+    pub token: AccessToken,
+    /// Seconds.
+    pub expires_in: Option<u64>,
+    /// As sent: some EHRs' scopes are not in SMART's syntax.
+    pub scope: Option<String>,
+    /// Bare id; the same as the context's.
+    pub patient: Option<String>,
+}
+
+/// The hook's context, as far as the product reads it.
+pub struct Context {
+    /// `Type/id`; `None` also where the sender wrote something else.
+    pub user_id: Option<String>,
+    /// Bare id.
+    pub patient_id: String,
+    /// Bare id.
+    pub encounter_id: Option<String>,
+    pub draft_orders: Option<Vec<Box<RawValue>>>,
+    /// Entries of `draftOrders` that could not be read.
+    pub problems: Vec<String>,
+}
+
+type Member<'a> = Option<&'a RawValue>;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    #[serde(borrow)]
+    hook: Member<'a>,
+    #[serde(borrow)]
+    hook_instance: Member<'a>,
+    #[serde(borrow)]
+    fhir_server: Member<'a>,
+    #[serde(borrow)]
+    fhir_authorization: Member<'a>,
+    #[serde(borrow)]
+    context: Member<'a>,
+    #[serde(borrow)]
+    prefetch: Member<'a>,
+    #[serde(borrow)]
+    extension: Member<'a>,
+}
+
+impl HookRequest {
+    /// Reads the body of `POST /cds-services/{id}`. Every error is `Invalid` and names its place.
+    pub fn parse(body: &[u8]) -> Result<HookRequest> {
+        // serde reads a struct from an array too.
+        if body.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Error::invalid("the body must be one JSON object in UTF-8 without a byte order mark"));
+        }
+        let members: Body = serde_json::from_slice(body).map_err(|e| {
+            Error::invalid(format!(
+                "the body is not one JSON object without repeated members, at line {} column {}",
+                e.line(),
+                e.column()
+            ))
+        })?;
+        let mut deviations = Vec::new();
+        let hook = required(string(members.hook, "hook")?, "hook")?;
+        let instance = required(string(members.hook_instance, "hookInstance")?, "hookInstance")?;
+        let hook_instance =
+            Uuid::try_parse(&instance).map_err(|_| Error::invalid("hookInstance must be a UUID").at("hookInstance"))?;
+        one_version(members.extension)?;
+        let context = context(&hook, required(members.context, "context")?, &mut deviations)?;
+        let fhir_server = string(members.fhir_server, "fhirServer")?.as_deref().map(base).transpose()?;
+        let authorization = members
+            .fhir_authorization
+            .map(|raw| authorization(raw, &context.patient_id, &mut deviations))
+            .transpose()?;
+        if authorization.is_some() && fhir_server.is_none() {
+            return Err(Error::invalid("fhirServer is required beside fhirAuthorization").at("fhirServer"));
+        }
+        let prefetch = members.prefetch.map(Prefetch::parse).transpose()?.unwrap_or_default();
+        let body_sha256 = hash_without(body, members.fhir_authorization);
+        Ok(HookRequest { hook, hook_instance, fhir_server, authorization, context, prefetch, body_sha256, deviations })
+    }
+}
+
+fn context(hook: &str, raw: &RawValue, deviations: &mut Vec<&'static str>) -> Result<Context> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Members<'a> {
+        #[serde(borrow)]
+        user_id: Member<'a>,
+        #[serde(borrow)]
+        patient_id: Member<'a>,
+        #[serde(borrow)]
+        encounter_id: Member<'a>,
+        #[serde(borrow)]
+        draft_orders: Member<'a>,
+    }
+    let members: Members = object(raw, "context")?;
+    for (name, value) in
+        [("userId", members.user_id), ("encounterId", members.encounter_id), ("draftOrders", members.draft_orders)]
+    {
+        let needed = HOOKS.iter().any(|(of, needs)| *of == hook && needs.contains(&name));
+        if needed && value.is_none() {
+            return Err(missing(&format!("context.{name}")));
+        }
+    }
+    let patient_id = id(members.patient_id, "Patient", "context.patientId", deviations)?;
+    let user_id = string(members.user_id, "context.userId")?;
+    let named = user_id.as_deref().and_then(Reference::parse).filter(|user| plain(user.id));
+    if named.is_none() && user_id.is_some() {
+        deviations.push("context.userId is no reference");
+    }
+    let mut context = Context {
+        user_id: named.map(|user| format!("{}/{}", user.resource_type, user.id)),
+        patient_id: required(patient_id, "context.patientId")?,
+        encounter_id: id(members.encounter_id, "Encounter", "context.encounterId", deviations)?,
+        draft_orders: None,
+        problems: Vec::new(),
+    };
+    if let Some(raw) = members.draft_orders {
+        let at = "context.draftOrders";
+        let unreadable = || Error::invalid("context.draftOrders must be a Bundle").at(at);
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Head {
+            resource_type: Option<String>,
+        }
+        let head: Head = object(raw, at)?;
+        if head.resource_type.as_deref() != Some("Bundle") {
+            return Err(unreadable());
+        }
+        let orders = split(raw).map_err(|_| unreadable())?;
+        context.problems = orders.problems;
+        context.draft_orders = Some(orders.resources);
+    }
+    Ok(context)
+}
+
+fn authorization(raw: &RawValue, patient_id: &str, deviations: &mut Vec<&'static str>) -> Result<Authorization> {
+    #[derive(Deserialize)]
+    struct Members<'a> {
+        #[serde(borrow)]
+        access_token: Member<'a>,
+        #[serde(borrow)]
+        token_type: Member<'a>,
+        #[serde(borrow)]
+        expires_in: Member<'a>,
+        #[serde(borrow)]
+        scope: Member<'a>,
+        #[serde(borrow)]
+        patient: Member<'a>,
+    }
+    let members: Members = object(raw, "fhirAuthorization")?;
+    let at = "fhirAuthorization.access_token";
+    let token = required(string(members.access_token, at)?, at)?;
+    if !token.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(Error::invalid("fhirAuthorization.access_token must be of visible ASCII characters").at(at));
+    }
+    let at = "fhirAuthorization.token_type";
+    if !required(string(members.token_type, at)?, at)?.eq_ignore_ascii_case("Bearer") {
+        return Err(Error::invalid("fhirAuthorization.token_type must be Bearer").at(at));
+    }
+    let patient = id(members.patient, "Patient", "fhirAuthorization.patient", deviations)?;
+    // INVARIANT: a token of one patient is never used for another.
+    if patient.as_deref().is_some_and(|patient| patient != patient_id) {
+        let sentence = "fhirAuthorization.patient and context.patientId must name the same patient";
+        return Err(Error::invalid(sentence).at("fhirAuthorization.patient"));
+    }
+    Ok(Authorization {
+        token: AccessToken::new(token),
+        expires_in: members.expires_in.map(seconds).transpose()?,
+        scope: string(members.scope, "fhirAuthorization.scope")?,
+        patient,
+    })
+}
+
+/// A number, or one in a string.
+fn seconds(raw: &RawValue) -> Result<u64> {
+    let number: Option<f64> = raw.get().trim_matches('"').trim().parse().ok();
+    let at = "fhirAuthorization.expires_in";
+    let whole = number.filter(|n| n.is_finite() && *n >= 0.0).map(|n| n as u64);
+    whole.ok_or_else(|| Error::invalid("fhirAuthorization.expires_in must be a number of seconds").at(at))
+}
+
+/// Refuses a sender that announces another FHIR version than R4 rather than misread it.
+fn one_version(extension: Member) -> Result<()> {
+    const KEY: &str = "com.epic.cdshooks.request.fhir-version";
+    #[derive(Deserialize)]
+    struct Members {
+        #[serde(rename = "com.epic.cdshooks.request.fhir-version")]
+        version: Option<String>,
+    }
+    // Whatever else an extension holds is ignored, never refused.
+    let announced =
+        extension.and_then(|raw| object::<Members>(raw, "extension").ok()).and_then(|members| members.version);
+    match announced {
+        Some(version) if !(version.eq_ignore_ascii_case("R4") || version.starts_with("4.0")) => {
+            Err(Error::invalid("this server reads FHIR R4 only").at(format!("extension[\"{KEY}\"]")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn base(text: &str) -> Result<Url> {
+    let url = Url::parse(text).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    });
+    url.ok_or_else(|| {
+        Error::invalid("fhirServer must be an http or https URL without user, query and fragment").at("fhirServer")
+    })
+}
+
+/// A bare id; the right type in front is tolerated, another one is not. An empty string is absent.
+fn id(
+    raw: Member,
+    resource_type: &str,
+    at: &'static str,
+    deviations: &mut Vec<&'static str>,
+) -> Result<Option<String>> {
+    let Some(text) = string(raw, at)? else { return Ok(None) };
+    let bare = match text.split_once('/') {
+        Some((of, bare)) if of == resource_type => {
+            deviations.push(if resource_type == "Patient" {
+                "a patient id with its type"
+            } else {
+                "an encounter id with its type"
+            });
+            bare
+        }
+        _ => &text,
+    };
+    if !plain(bare) {
+        let sentence = format!("{at} must be the id of a {resource_type}: 1 to {MAX_ID} of A-Z a-z 0-9 - . _");
+        return Err(Error::invalid(sentence).at(at));
+    }
+    Ok(Some(bare.to_owned()))
+}
+
+// INVARIANT: an id never alters the path it is put into.
+fn plain(id: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    (1..=MAX_ID).contains(&id.len()) && id.bytes().all(allowed) && !matches!(id, "." | "..")
+}
+
+fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue, at: &str) -> Result<T> {
+    let read = raw.get().starts_with('{').then(|| serde_json::from_str(raw.get()).ok()).flatten();
+    read.ok_or_else(|| Error::invalid(format!("{at} must be an object without repeated members")).at(at))
+}
+
+/// An empty string is absent.
+fn string(raw: Member, at: &str) -> Result<Option<String>> {
+    let text: Option<String> = raw
+        .map(|raw| serde_json::from_str(raw.get()))
+        .transpose()
+        .map_err(|_| Error::invalid(format!("{at} must be a string")).at(at))?;
+    Ok(text.filter(|text| !text.is_empty()))
+}
+
+fn required<T>(value: Option<T>, at: &str) -> Result<T> {
+    value.ok_or_else(|| missing(at))
+}
+
+fn missing(at: &str) -> Error {
+    Error::invalid(format!("{at} is missing")).at(at)
+}
+
+fn hash_without(body: &[u8], part: Member) -> String {
+    let (start, length) =
+        part.map_or((0, 0), |raw| (raw.get().as_ptr().addr() - body.as_ptr().addr(), raw.get().len()));
+    let mut hash = Sha256::new();
+    hash.update(&body[..start]);
+    hash.update(&body[start + length..]);
+    format!("{:x}", hash.finalize())
+}
+
+#[cfg(test)]
+mod tests;

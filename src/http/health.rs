@@ -1,0 +1,64 @@
+//! Whether the process lives, and whether it can answer; neither names a patient or a version.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use crate::{app::App, engine::Health};
+
+/// `GET /livez`: 200 as long as anything is answered at all.
+pub async fn livez() -> Response {
+    answer(StatusCode::OK, json!({ "status": "live" }))
+}
+
+/// `GET /readyz`: 200, or 503 with the reason.
+pub async fn readyz(State(app): State<Arc<App>>) -> Response {
+    let (status, body) = readiness(app.store.writable().await, app.engine.health());
+    answer(status, body)
+}
+
+fn readiness(writable: bool, health: Health) -> (StatusCode, Value) {
+    const NO_MODEL: &str = "no model is configured; services that need none answer";
+    match health {
+        _ if !writable => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            json!({ "status": "unavailable", "reason": "the store cannot be written" }),
+        ),
+        Health::Loading { phase } => (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "loading", "phase": phase })),
+        Health::Dead { reason } => {
+            (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "unavailable", "reason": reason }))
+        }
+        Health::Absent => (StatusCode::OK, json!({ "status": "ready", "model": "none", "reason": NO_MODEL })),
+        Health::Ready => (StatusCode::OK, json!({ "status": "ready" })),
+    }
+}
+
+fn answer(status: StatusCode, body: Value) -> Response {
+    (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body.to_string()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readiness_says_why_not() {
+        let loading = Health::Loading { phase: "weights".into() };
+        assert_eq!(
+            readiness(true, loading),
+            (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "loading", "phase": "weights"}))
+        );
+        let (status, body) = readiness(true, Health::Dead { reason: "the canary failed".into() });
+        assert_eq!((status.as_u16(), body["reason"].as_str()), (503, Some("the canary failed")));
+        for health in [Health::Ready, Health::Absent] {
+            assert_eq!(readiness(true, health.clone()).0, StatusCode::OK);
+            assert_eq!(readiness(false, health).0, StatusCode::SERVICE_UNAVAILABLE);
+        }
+        assert_eq!(readiness(true, Health::Absent).1["model"], "none");
+    }
+}

@@ -1,0 +1,97 @@
+//! Every route, and what every answer has in common.
+
+use std::{any::Any, sync::Arc};
+
+use axum::{
+    Extension, Router,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    middleware::{from_fn, map_response},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::{Config, cds_services, fhir, health, log, pages};
+use crate::{
+    app::App,
+    error::{Error, Kind},
+    web,
+};
+
+/// The whole HTTP interface.
+pub fn router(app: Arc<App>, config: &Config) -> Router {
+    let routes = Router::new()
+        .route("/", get(pages::start))
+        .route(web::STYLE_PATH, get(pages::style))
+        .route("/reports/{id}", get(pages::report))
+        .route("/pictures/{sha256}", get(pages::picture))
+        .route("/cds-services", get(cds_services::discover))
+        .route("/cds-services/{id}", post(cds_services::call))
+        .route("/fhir/metadata", get(fhir::metadata))
+        .route("/fhir/{type}", get(fhir::search))
+        .route("/fhir/{type}/{id}", get(fhir::read))
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .with_state(app);
+    wrapped(routes, config)
+}
+
+/// Around the routes, from the inside: panics caught, every refusal an outcome, safe headers, the log line.
+pub(super) fn wrapped(routes: Router, config: &Config) -> Router {
+    routes
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(map_response(outcome))
+        .layer(map_response(safe))
+        .layer(from_fn(log::record))
+        .layer(Extension(config.clone()))
+}
+
+/// What the panic said stays where it is: it may hold data. The panic hook has logged its place.
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    Error::fault("a handler panicked").into_response()
+}
+
+/// Gives the refusals that axum makes itself, which are empty or plain text, the body all others have.
+async fn outcome(response: Response) -> Response {
+    let status = response.status();
+    let written = |kind: &HeaderValue| !kind.as_bytes().starts_with(b"text/plain");
+    let refused = status.is_client_error() || status.is_server_error();
+    // A 401 tells nothing but that it is one.
+    if !refused
+        || status == StatusCode::UNAUTHORIZED
+        || response.headers().get(header::CONTENT_TYPE).is_some_and(written)
+    {
+        return response;
+    }
+    let error = match status {
+        StatusCode::NOT_FOUND => Error::not_found("there is nothing at this path"),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            Error::new(Kind::MethodNotAllowed, "this path does not answer to that method; see Allow")
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => Error::too_large("the body is larger than the limit"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            Error::new(Kind::UnsupportedMedia, "the body is of a type that is not read")
+        }
+        _ if status.is_client_error() => Error::invalid("the request could not be read"),
+        _ => Error::fault("answered without an outcome"),
+    };
+    let mut with_outcome = error.into_response();
+    *with_outcome.status_mut() = status;
+    if let Some(allow) = response.headers().get(header::ALLOW) {
+        with_outcome.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    with_outcome
+}
+
+/// Nothing is kept by anything between us and the caller, unless the handler said otherwise, and nothing is sniffed.
+async fn safe(mut response: Response) -> Response {
+    const SAFE: [(HeaderName, HeaderValue); 3] = [
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    ];
+    for (name, value) in SAFE {
+        response.headers_mut().entry(name).or_insert(value);
+    }
+    response
+}

@@ -1,0 +1,135 @@
+//! The listener: who may connect, how long they may take, and how it stops.
+//!
+//! HTTP/1.1 only: there is no protocol to detect, so a silent client is timed from its first moment.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    io::ErrorKind,
+    net::{SocketAddr, TcpListener},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use axum::{Router, extract::Request, response::Response};
+use axum_server::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::PollSemaphore;
+use tower::Service;
+
+use super::Config;
+use crate::error::{Error, Result};
+
+/// A bound address that nothing is answered on yet.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    config: Config,
+}
+
+/// Takes the address. Port 0 takes any that is free.
+///
+/// INVARIANT: as long as callers are not told apart, nothing but loopback is listened on.
+pub fn bind(address: SocketAddr, config: &Config) -> Result<Server> {
+    config.check()?;
+    if !address.ip().is_loopback() {
+        return Err(Error::invalid(
+            "this server tells no callers apart and listens on loopback only, such as 127.0.0.1",
+        ));
+    }
+    let bound = TcpListener::bind(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+    let (address, listener) = bound.map_err(|e| {
+        let port = address.port();
+        let sentence = match e.kind() {
+            ErrorKind::AddrInUse => format!("port {port} is taken by another process; choose a free one with --port"),
+            ErrorKind::PermissionDenied => {
+                format!("port {port} needs rights this process lacks; choose one above 1023 with --port")
+            }
+            _ => format!("{address} cannot be listened on; choose another with --port"),
+        };
+        Error::invalid(sentence).because(e)
+    })?;
+    Ok(Server { listener, address, config: config.clone() })
+}
+
+impl Server {
+    /// Where it listens, with the port taken.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown` is ready, then accepts nothing more and lets requests in flight finish within the drain time.
+    pub async fn serve(self, router: Router, shutdown: impl Future<Output = ()>) -> Result<()> {
+        let broken = |e: std::io::Error| Error::fault("the listener failed").because(e);
+        let handle = Handle::new();
+        let mut server = axum_server::from_tcp(self.listener).map_err(broken)?.http1_only().handle(handle.clone());
+        server.http_builder().http1().header_read_timeout(self.config.header_timeout());
+        let serving = server.serve(Door::new(router, self.config.max_connections));
+        tokio::pin!(serving);
+        tokio::select! {
+            ended = &mut serving => return ended.map_err(broken),
+            () = shutdown => handle.graceful_shutdown(Some(self.config.drain())),
+        }
+        serving.await.map_err(broken)
+    }
+}
+
+/// Lets in so many connections at once. Further ones stay in the kernel's queue, not in our memory.
+struct Door {
+    router: Router,
+    places: PollSemaphore,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Door {
+    fn new(router: Router, places: usize) -> Door {
+        Door { router, places: PollSemaphore::new(Arc::new(Semaphore::new(places))), place: None }
+    }
+}
+
+impl Service<SocketAddr> for Door {
+    type Response = Connection;
+    type Error = Infallible;
+    type Future = std::future::Ready<std::result::Result<Connection, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<std::result::Result<(), Infallible>> {
+        if self.place.is_none() {
+            self.place = ready!(self.places.poll_acquire(cx));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: SocketAddr) -> Self::Future {
+        std::future::ready(Ok(Connection { router: self.router.clone(), _place: self.place.take().map(Arc::new) }))
+    }
+}
+
+/// The routes for one connection, and its place, which is free again when the connection ends.
+#[derive(Clone)]
+struct Connection {
+    router: Router,
+    _place: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+impl<B> Service<axum::http::Request<B>> for Connection
+where
+    B: axum::body::HttpBody<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = std::result::Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<std::result::Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: axum::http::Request<B>) -> Self::Future {
+        let request: Request = request.map(axum::body::Body::new);
+        Box::pin(Service::call(&mut self.router, request))
+    }
+}

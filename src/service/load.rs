@@ -1,0 +1,233 @@
+//! The services of this process: those embedded in the binary, with a folder of the operator's laid over them.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use rust_embed::Embed;
+
+use super::{Service, Services, check::check};
+use crate::error::{Error, Result};
+
+#[derive(Embed)]
+#[folder = "cds-hooks/services/"]
+struct Embedded;
+
+/// The text of a `service.json` and where it stands, as an error names it.
+struct File {
+    place: String,
+    text: Vec<u8>,
+}
+
+/// Loads and checks every `<id>/service.json`. One of `overlay` replaces the embedded one of the same id or adds to them.
+///
+/// Errors name the file and the member; they are the operator's to mend before the process starts.
+pub fn load(overlay: Option<&Path>) -> Result<Services> {
+    let mut files = BTreeMap::new();
+    for path in Embedded::iter() {
+        if let (Some(folder), Some(file)) = (path.strip_suffix("/service.json"), Embedded::get(&path)) {
+            files.insert(
+                folder.to_owned(),
+                File { place: format!("cds-hooks/services/{path}"), text: file.data.into_owned() },
+            );
+        }
+    }
+    if let Some(overlay) = overlay {
+        files.extend(laid_over(overlay)?);
+    }
+    files.iter().map(|(folder, file)| read(folder, file)).collect::<Result<_>>().map(Services)
+}
+
+fn laid_over(overlay: &Path) -> Result<BTreeMap<String, File>> {
+    let unreadable = |path: &Path, e| Error::invalid(format!("{} cannot be read", path.display())).because(e);
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(overlay).map_err(|e| unreadable(overlay, e))? {
+        let entry = entry.map_err(|e| unreadable(overlay, e))?;
+        let path = entry.path().join("service.json");
+        if path.is_file() {
+            let text = fs::read(&path).map_err(|e| unreadable(&path, e))?;
+            files.insert(
+                entry.file_name().to_string_lossy().into_owned(),
+                File { place: path.display().to_string(), text },
+            );
+        }
+    }
+    if files.is_empty() {
+        return Err(Error::invalid(format!("{} holds no <id>/service.json", overlay.display())));
+    }
+    Ok(files)
+}
+
+fn read(folder: &str, file: &File) -> Result<Service> {
+    let service: Service =
+        serde_json::from_slice(&file.text).map_err(|e| Error::invalid(format!("{}: {e}", file.place)))?;
+    check(&service, folder).map_err(|fault| {
+        Error::invalid(format!("{}: {} {}", file.place, fault.member, fault.sentence)).at(fault.member)
+    })?;
+    Ok(service)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn embedded() -> Services {
+        load(None).unwrap()
+    }
+
+    fn base() -> Value {
+        let file = Embedded::get("imaging-draft-report/service.json").unwrap();
+        serde_json::from_slice(&file.data).unwrap()
+    }
+
+    /// What the error says of the imaging service with one member changed; `Null` removes it.
+    fn broken(pointer: &str, value: Value) -> (String, Option<String>) {
+        let mut service = base();
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        match service.pointer_mut(parent).unwrap() {
+            Value::Object(members) if value.is_null() => drop(members.remove(name)),
+            Value::Object(members) => drop(members.insert(name.to_owned(), value)),
+            Value::Array(items) => items[name.parse::<usize>().unwrap()] = value,
+            _ => panic!("{pointer}"),
+        }
+        let file = File { place: "here/service.json".into(), text: service.to_string().into_bytes() };
+        let error = read("imaging-draft-report", &file).err().unwrap_or_else(|| panic!("accepted: {pointer}"));
+        assert!(error.message.starts_with("here/service.json: "), "{}", error.message);
+        (error.message, error.expression)
+    }
+
+    #[test]
+    fn the_embedded_services_are_sound() {
+        let services = embedded();
+        assert_eq!(
+            services.0.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(),
+            ["chart-summary", "imaging-draft-report"]
+        );
+        assert_eq!(services.0[0].prefetch, services.0[1].prefetch);
+        assert!(!services.0[0].reads_images() && services.0[1].reads_images());
+    }
+
+    #[test]
+    fn a_service_that_cannot_be_read_is_named() {
+        for (pointer, value) in [
+            ("/title", Value::Null),
+            ("/prefetch", Value::Null),
+            ("/colour", json!("red")),
+            ("/publishes", json!("Poem")),
+        ] {
+            let (message, _) = broken(pointer, value);
+            let named = ["title", "prefetch", "colour", "Poem"].iter().any(|member| message.contains(member));
+            assert!(named && message.contains("line"), "{message}");
+        }
+        let twice = br#"{"id":"x","id":"x"}"#.to_vec();
+        let error = read("x", &File { place: "here".into(), text: twice }).err().unwrap();
+        assert!(error.message.contains("duplicate field `id`"), "{error}");
+    }
+
+    #[test]
+    fn a_member_that_cannot_be_right_is_named() {
+        let query = |query: &str| json!({"key": "k", "query": query});
+        let cases = [
+            ("/id", json!("another"), "id"),
+            ("/hook", json!("order-singing"), "hook"),
+            ("/title", json!(" "), "title"),
+            ("/description", json!(""), "description"),
+            ("/usage_requirements", json!(""), "usage_requirements"),
+            ("/source_label", json!(""), "source_label"),
+            ("/topic/system", json!(""), "topic.system"),
+            ("/topic/code", json!("not-alphanumeric"), "topic.code"),
+            ("/deadline_ms", json!(99), "deadline_ms"),
+            ("/deadline_ms", json!(60_001), "deadline_ms"),
+            ("/max_calls", json!(0), "max_calls"),
+            ("/applies/window_days", json!(0), "applies.window_days"),
+            ("/applies/categories/0", json!({"system": "", "code": "x"}), "applies.categories[0]"),
+            (
+                "/applies/codes/1",
+                json!({"system": "s", "code": "c", "display": "d", "modality": "", "body_part": "b"}),
+                "applies.codes[1]",
+            ),
+            ("/relevant/1", json!(""), "relevant[1]"),
+            ("/prefetch/2", json!({"key": "", "query": "Patient?name=x"}), "prefetch[2].key"),
+            ("/prefetch/2", json!({"key": "patient", "query": "Patient?name=x"}), "prefetch[2].key"),
+            ("/prefetch/0", query("Patient/{{context.draftOrders}}"), "prefetch[0].query"),
+            ("/prefetch/0", query("Patient/{{context.patientId"), "prefetch[0].query"),
+            ("/prefetch/0", query("Patient/context.patientId}}"), "prefetch[0].query"),
+        ];
+        for (pointer, value, member) in cases {
+            let (message, expression) = broken(pointer, value.clone());
+            assert_eq!(expression.as_deref(), Some(member), "{pointer} {value}: {message}");
+            assert!(message.contains(member), "{message}");
+        }
+    }
+
+    #[test]
+    fn p2_templates_stay_in_the_subset_every_client_reads() {
+        let cases = [
+            "",
+            "patient",
+            "Patient",
+            "patient/{{context.patientId}}",
+            "Patient/12",
+            "Patient/{{context.patientId}}/_history/1",
+            "Patient?",
+            "Patient?name",
+            "Patient?name=",
+            "Patient?=x",
+            "Patient?a=b&&c=d",
+            "/Patient?name=x",
+            "https://ehr.example/Patient?name=x",
+            "Observation?patient={{context.patientId}}&_include=Observation:subject",
+            "Patient?_revinclude=Observation:subject",
+            "Patient?_has:Observation:patient:code=1",
+            "Observation?patient.name=x",
+            "Observation?patient:Patient=x",
+            "Patient?name=a b",
+            "Patient?name=x#y",
+            "{{context.patientId}}",
+            "Patient?{{context.patientId}}=x",
+        ];
+        for query in cases {
+            let (message, expression) = broken("/prefetch/0", json!({"key": "k", "query": query}));
+            assert_eq!(expression.as_deref(), Some("prefetch[0].query"), "{query}: {message}");
+        }
+        let good = [
+            "{{context.userId}}",
+            "Practitioner/{{userPractitionerId}}",
+            "Encounter/{{context.encounterId}}",
+            "Observation?patient={{context.patientId}}&code:in=http://example.org/vs&date=ge2020-01-01&_count=10&_sort=-date",
+        ];
+        for query in good {
+            let mut service = base();
+            service["prefetch"][0]["query"] = json!(query);
+            let file = File { place: "here".into(), text: service.to_string().into_bytes() };
+            assert!(read("imaging-draft-report", &file).is_ok(), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_folder_laid_over_replaces_and_adds() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |id: &str, title: &str| {
+            let mut service = base();
+            service["id"] = json!(id);
+            service["title"] = json!(title);
+            fs::create_dir(dir.path().join(id)).unwrap();
+            fs::write(dir.path().join(id).join("service.json"), service.to_string()).unwrap();
+        };
+        write("imaging-draft-report", "Ours");
+        write("another", "New");
+        let services = load(Some(dir.path())).unwrap();
+        let titles: Vec<_> = services.0.iter().map(|s| (s.id.as_str(), s.title.as_str())).collect();
+        assert_eq!(titles, [("another", "New"), ("chart-summary", "Chart summary"), ("imaging-draft-report", "Ours")]);
+        fs::rename(dir.path().join("another"), dir.path().join("renamed")).unwrap();
+        let error = load(Some(dir.path())).err().unwrap();
+        assert!(error.message.contains("renamed") && error.expression.as_deref() == Some("id"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_without_services_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(load(Some(dir.path())).err().unwrap().message.contains("holds no"));
+        assert!(load(Some(&dir.path().join("missing"))).err().unwrap().message.contains("cannot be read"));
+    }
+}
