@@ -5,7 +5,7 @@
 use dicom_object::{FileMetaTable, InMemDicomObject, OpenFileOptions, Tag};
 
 use super::{
-    uid,
+    outline, uid,
     windowing::{Grey, ModalityLut, Window},
 };
 use crate::fhir::Date;
@@ -68,17 +68,12 @@ pub(super) struct Header {
 
 /// Sides no film has: with them a frame is at most 128 MiB.
 const MAX_SIDE: i64 = 8192;
-/// Items of sequences, fragments of pixel data included. Nesting is read by recursion, so this bounds the stack.
-const MAX_ITEMS: usize = 2500;
 
 impl Header {
     /// Reads up to the pixel data. `file` is a whole DICOM file, preamble and all.
     pub fn read(file: &[u8]) -> Result<Header, Failure> {
         let unreadable = Failure::Decoding("the file is not readable DICOM");
         let (transfer_syntax, encoding) = encoding(file)?;
-        if file.windows(4).filter(|w| *w == [0xFE, 0xFF, 0x00, 0xE0]).count() > MAX_ITEMS {
-            return Err(Failure::Refused("the file has more nested items than a film has"));
-        }
         let object =
             OpenFileOptions::new().read_until(PIXEL_DATA).from_reader(file).map_err(|_| unreadable)?.into_inner();
         let (sop_class_uid, modality) = film(&object)?;
@@ -121,14 +116,17 @@ const PATIENT_ID: Tag = Tag(0x0010, 0x0020);
 
 /// The SOP instance UID of a file, as its meta group names it. Cheap: the data set is not read.
 pub(super) fn instance_of(file: &[u8]) -> Option<String> {
-    let meta = FileMetaTable::from_reader(file.get(128..)?).ok()?;
-    uid::parse(meta.media_storage_sop_instance_uid()).map(str::to_owned)
+    uid::parse(meta(file)?.media_storage_sop_instance_uid()).map(str::to_owned)
+}
+
+fn meta(file: &[u8]) -> Option<FileMetaTable> {
+    outline::meta_length(file)?;
+    FileMetaTable::from_reader(file.get(128..)?).ok()
 }
 
 /// The transfer syntax, which alone says how to read the rest. Deflated ones are not here: a few kB may inflate to anything.
 fn encoding(file: &[u8]) -> Result<(String, Encoding), Failure> {
-    let meta = file.get(128..).and_then(|rest| FileMetaTable::from_reader(rest).ok());
-    let meta = meta.ok_or(Failure::Decoding("the file is not readable DICOM"))?;
+    let meta = meta(file).ok_or(Failure::Decoding("the file is not readable DICOM"))?;
     let encoding = match meta.transfer_syntax() {
         "1.2.840.10008.1.2" | "1.2.840.10008.1.2.1" => Encoding::Native,
         "1.2.840.10008.1.2.5" => Encoding::Rle,
@@ -136,6 +134,10 @@ fn encoding(file: &[u8]) -> Result<(String, Encoding), Failure> {
         "1.2.840.10008.1.2.4.90" | "1.2.840.10008.1.2.4.91" => Encoding::Jpeg2000,
         _ => return Err(Failure::Decoding("the film is stored in an encoding that is not read here")),
     };
+    // INVARIANT: no buffer is sized by a length that the file does not have.
+    if !outline::sound(file, meta.transfer_syntax() == "1.2.840.10008.1.2") {
+        return Err(Failure::Decoding("the file is damaged or not built as a film is"));
+    }
     Ok((meta.transfer_syntax().to_owned(), encoding))
 }
 

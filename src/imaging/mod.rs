@@ -7,6 +7,7 @@ mod geometry;
 mod header;
 mod identity;
 mod multipart;
+mod outline;
 mod selection;
 mod study;
 mod uid;

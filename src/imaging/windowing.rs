@@ -157,7 +157,7 @@ mod tests {
             modality_lut: ModalityLut::Rescale { slope: -1.0, intercept: 255.0 },
             ..grey(8, Some((127.0, 254.0)))
         };
-        assert_eq!(rescaled.render(&[0, 1, 128, 255]).unwrap(), [255, 255, 127, 0]);
+        assert_eq!(rescaled.render(&[0, 1, 128, 255]).unwrap(), [255, 255, 128, 0]);
         let table = ModalityLut::Table { first: 10, values: vec![0, 100, 200] };
         let looked_up = Grey { modality_lut: table, ..grey(8, Some((100.0, 200.0))) };
         assert_eq!(looked_up.render(&[0, 10, 11, 12, 255]).unwrap(), [0, 0, 128, 255, 255]);

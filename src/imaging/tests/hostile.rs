@@ -20,19 +20,26 @@ fn no_cut_off_file_is_a_film() {
 }
 
 #[test]
-fn an_element_longer_than_the_file_is_an_error() {
+fn no_buffer_is_sized_by_a_length_that_the_file_does_not_have() {
     for vr in ["OB", "UN", "OW"] {
         let mut file = gradient();
         let mut long = element((0x0009, 0x1010), vr, b"");
         long[8..12].copy_from_slice(&0xFFFF_FFFEu32.to_le_bytes());
         file.elements.insert((0x0009, 0x1010), long);
-        assert!(read(file.bytes()).is_err());
+        assert_eq!(read(file.bytes()), Err(Failure::Decoding("the file is damaged or not built as a film is")));
     }
+    let mut meta = gradient().bytes();
+    meta[152..156].copy_from_slice(&0xFFFF_FFF0u32.to_le_bytes());
+    assert_eq!(read(meta), Err(Failure::Decoding("the file is not readable DICOM")));
 }
 
 /// Sequences within sequences of undefined length, `depth` deep.
 fn nested(depth: usize) -> Vec<u8> {
-    let open = [&[0x40, 0, 0x75, 0x02, b'S', b'Q', 0, 0, 0xFF, 0xFF, 0xFF, 0xFF], &[0xFE, 0xFF, 0, 0xE0, 0xFF, 0xFF, 0xFF, 0xFF][..]].concat();
+    let open = [
+        &[0x40, 0, 0x75, 0x02, b'S', b'Q', 0, 0, 0xFF, 0xFF, 0xFF, 0xFF],
+        &[0xFE, 0xFF, 0, 0xE0, 0xFF, 0xFF, 0xFF, 0xFF][..],
+    ]
+    .concat();
     let close = [0xFE, 0xFF, 0x0D, 0xE0, 0, 0, 0, 0, 0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0];
     [open.repeat(depth), close.repeat(depth)].concat()
 }
@@ -45,8 +52,8 @@ fn deep_nesting_does_not_exhaust_the_stack() {
         read(file.bytes())
     };
     assert_eq!(with(2_400), Ok(()));
-    assert_eq!(with(10_000), Err(Failure::Refused("the file has more nested items than a film has")));
-    assert_eq!(with(1_000_000), Err(Failure::Refused("the file has more nested items than a film has")));
+    assert_eq!(with(10_000), Err(Failure::Decoding("the file is damaged or not built as a film is")));
+    assert_eq!(with(1_000_000), Err(Failure::Decoding("the file is damaged or not built as a film is")));
 }
 
 #[test]

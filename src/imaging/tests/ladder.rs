@@ -18,7 +18,8 @@ use crate::{
 
 /// A study of one DX series with these instances, its Endpoint contained.
 fn study(address: &str, instances: &[&str]) -> Value {
-    let instances: Vec<Value> = instances.iter().enumerate().map(|(i, uid)| json!({"uid": uid, "number": i + 1})).collect();
+    let instances: Vec<Value> =
+        instances.iter().enumerate().map(|(i, uid)| json!({"uid": uid, "number": i + 1})).collect();
     json!({
         "identifier": [{"system": "urn:dicom:uid", "value": format!("urn:oid:{STUDY}")}],
         "endpoint": [{"reference": "#e"}],
@@ -43,7 +44,13 @@ fn base(dicomweb: &[&Server]) -> AllowedBase {
 async fn read_with(base: &AllowedBase, limits: &Limits, study: &Value, endpoints: &[Value]) -> Study {
     let egress = Egress::new().unwrap();
     let token = AccessToken::new("planted".into());
-    let access = Access { egress: &egress, base, token: Some(&token), limits, deadline: Instant::now() + Duration::from_secs(60) };
+    let access = Access {
+        egress: &egress,
+        base,
+        token: Some(&token),
+        limits,
+        deadline: Instant::now() + Duration::from_secs(60),
+    };
     let study: ImagingStudy = serde_json::from_value(study.clone()).unwrap();
     let endpoints: Vec<Endpoint> = endpoints.iter().map(|e| serde_json::from_value(e.clone()).unwrap()).collect();
     read_study(&access, &study, &endpoints, &Identity { values: vec![PATIENT.into()] }, 16).await
@@ -117,7 +124,8 @@ async fn the_whole_study_is_fetched_once_and_the_way_remembered() {
 #[tokio::test]
 async fn retry_after_is_honoured_once() {
     let busy = || Answer::status(503).with("retry-after", "0");
-    let server = Server::start(move |_, before| if before == 0 { busy() } else { Answer::files(&[gradient().bytes()]) }).await;
+    let server =
+        Server::start(move |_, before| if before == 0 { busy() } else { Answer::files(&[gradient().bytes()]) }).await;
     assert_eq!(read(&server).await.images.len(), 1);
     let asked = server.asked();
     assert_eq!((asked.len(), &asked[0].path, &asked[0].accept), (2, &asked[1].path, &asked[1].accept));
@@ -154,7 +162,9 @@ async fn another_host_gets_no_request() {
     let outside = "the archive's address is not one this server may contact";
     let look_alike = format!("{}-evil", server.base);
     let authority = server.base.as_str().replace("http://", "http://user@");
-    for address in [trap.base.as_str(), &look_alike, &authority, "http://169.254.169.254/dicom-web", "ftp://127.0.0.1/dicom-web"] {
+    for address in
+        [trap.base.as_str(), &look_alike, &authority, "http://169.254.169.254/dicom-web", "ftp://127.0.0.1/dicom-web"]
+    {
         let study = read_with(&base(&[&server]), &Limits::default(), &study(address, &[INSTANCE]), &[]).await;
         assert_eq!(reasons(&study), [outside], "{address}");
     }
@@ -223,7 +233,8 @@ async fn endpoints_are_found_and_chosen() {
         assert_eq!(reasons(&read_with(&base(&[&server]), &Limits::default(), &study, &[]).await), [reason]);
     }
     let asked = server.asked().len();
-    for (address, path) in [("studies/1.2.3", "studies/1.2.3"), ("study/1.2.3/", "study/1.2.3"), ("", "studies/1.2.3")] {
+    for (address, path) in [("studies/1.2.3", "studies/1.2.3"), ("study/1.2.3/", "study/1.2.3"), ("", "studies/1.2.3")]
+    {
         let study = study(&format!("{}/{address}", server.base), &[INSTANCE]);
         assert_eq!(read_with(&base(&[&server]), &Limits::default(), &study, &[]).await.images.len(), 1);
         let last = server.asked().pop().unwrap();
@@ -265,7 +276,13 @@ async fn what_cannot_be_read_is_not_asked_for() {
 
     let egress = Egress::new().unwrap();
     let (base, limits) = (base(&[&server]), Limits::default());
-    let access = Access { egress: &egress, base: &base, token: None, limits: &limits, deadline: Instant::now() + Duration::from_secs(60) };
+    let access = Access {
+        egress: &egress,
+        base: &base,
+        token: None,
+        limits: &limits,
+        deadline: Instant::now() + Duration::from_secs(60),
+    };
     let whole: ImagingStudy = serde_json::from_value(study(server.base.as_str(), &[INSTANCE])).unwrap();
     let nobody = read_study(&access, &whole, &[], &Identity::default(), 16).await;
     assert_eq!(reasons(&nobody), ["the patient has no identifier a film could be compared with"]);
@@ -275,12 +292,8 @@ async fn what_cannot_be_read_is_not_asked_for() {
     assert!(server.asked().is_empty());
 
     let small = Limits { max_instance_bytes: 1000, ..Limits::default() };
-    let large = read_with(&access_base(&server), &small, &study(server.base.as_str(), &[INSTANCE]), &[]).await;
+    let large = read_with(&base, &small, &study(server.base.as_str(), &[INSTANCE]), &[]).await;
     assert_eq!(reasons(&large), ["it is larger than the limit"]);
-}
-
-fn access_base(server: &Server) -> AllowedBase {
-    base(&[server])
 }
 
 #[test]

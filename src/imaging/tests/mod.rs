@@ -47,7 +47,9 @@ pub fn film(side: u16, grey_at: fn(u16, u16) -> u8) -> File {
     ] {
         file.text(tag, vr, value);
     }
-    for (element, value) in [(0x0002, 1), (0x0010, side), (0x0011, side), (0x0100, 16), (0x0101, 12), (0x0102, 11), (0x0103, 0)] {
+    for (element, value) in
+        [(0x0002, 1), (0x0010, side), (0x0011, side), (0x0100, 16), (0x0101, 12), (0x0102, 11), (0x0103, 0)]
+    {
         file.number((0x0028, element), value);
     }
     file
@@ -89,11 +91,14 @@ impl File {
     }
     pub fn bytes(&self) -> Vec<u8> {
         let mut meta = element((2, 1), "OB", &[0, 1]);
-        for (number, value) in [(2, "1.2.840.10008.5.1.4.1.1.1.1"), (3, self.instance()), (16, self.transfer_syntax), (18, "1.2.826.0.1")] {
+        for (number, value) in
+            [(2, "1.2.840.10008.5.1.4.1.1.1.1"), (3, self.instance()), (16, self.transfer_syntax), (18, "1.2.826.0.1")]
+        {
             meta.extend(element((2, number), "UI", format!("{value}{}", "\0".repeat(value.len() % 2)).as_bytes()));
         }
         let length = element((2, 0), "UL", &(meta.len() as u32).to_le_bytes());
-        [&[0; 128], &b"DICM"[..], &length, &meta, &self.elements.values().flatten().copied().collect::<Vec<u8>>()].concat()
+        [&[0; 128], &b"DICM"[..], &length, &meta, &self.elements.values().flatten().copied().collect::<Vec<u8>>()]
+            .concat()
     }
     fn instance(&self) -> &str {
         let value = self.elements.get(&(0x0008, 0x0018)).map(|element| &element[8..]).unwrap_or_default();
