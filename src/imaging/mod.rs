@@ -1,7 +1,13 @@
 //! From an ImagingStudy to the pixels a model sees, each picture tied to who, what and when.
 
+mod codestream;
 mod decode;
+mod endpoint;
+mod geometry;
+mod header;
 mod identity;
+mod multipart;
+mod outline;
 mod selection;
 mod study;
 mod uid;
@@ -55,3 +61,6 @@ pub struct Image {
     #[serde(skip)]
     pub png: Arc<Vec<u8>>,
 }
+
+#[cfg(test)]
+mod tests;
