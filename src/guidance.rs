@@ -11,8 +11,7 @@ use crate::{
     chart::{self, Asked, Chart, Sources},
     engine::{Admission, EngineError, ModelInfo},
     error::{Error, Result},
-    grounding::{self, Assessment},
-    prompt, report,
+    grounding, prompt, report,
     service::Service,
     store::{self, Key},
 };
@@ -24,6 +23,13 @@ pub struct Call<'a> {
     pub caller: &'a Caller,
     pub request_id: &'a str,
     pub received: Instant,
+}
+
+impl Call<'_> {
+    fn event(&self) -> Result<store::Event> {
+        let (base, patient) = chart::subject(self.request, self.caller)?;
+        Ok(store::Event::hook(&self.service.id, &base, &patient, self.request_id))
+    }
 }
 
 /// Answers a hook with the JSON of its cards. A passed deadline is `Timeout`, and then nothing was stored.
@@ -44,7 +50,9 @@ pub async fn respond(app: &App, call: Call<'_>) -> Result<String> {
 async fn draft(app: &App, call: &Call<'_>, asked: Asked, deadline: Instant) -> Result<String> {
     let key = Key::new(&call.service.id, call.request.hook_instance, &call.request.body_sha256);
     let _flight = timeout_at(deadline, app.flights.enter(call.caller, &key)).await.map_err(|_| late())?;
+    let event = call.event()?;
     if let Some(answer) = app.store.answered(call.caller, &key).await? {
+        app.store.audit(call.caller, event).await?;
         return Ok(answer);
     }
     // Before anything is fetched: a full queue, or a model not there yet, is told at once.
@@ -57,7 +65,6 @@ async fn draft(app: &App, call: &Call<'_>, asked: Asked, deadline: Instant) -> R
         return Err(late());
     }
     let answer = body(vec![card])?;
-    let event = store::Event::hook(&call.service.id, &chart.source_base, &chart.subject.reference, call.request_id);
     let report = report.map(|draft| store::Draft {
         report_id: draft.report_id,
         source_base: chart.source_base,

@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! curbside: clinical decision support that reads pictures, tied to evidence.
 //!
 //! This page is the architecture. A request is **prepared** into a [`chart::Chart`] (everything fetched, nothing thought),
@@ -50,10 +49,3 @@ pub mod report;
 pub mod service;
 pub mod store;
 pub mod web;
-=======
-//! curbside
-
-pub mod egress;
-pub mod error;
-pub mod fhir;
->>>>>>> upstream

@@ -143,10 +143,9 @@ impl Films<'_> {
 
     /// The study an order names: among those received, else read from the EHR.
     async fn named(&self, name: &StudyName, known: &mut Known) -> Result<Study, String> {
-        let uid = |study: &lenient::ImagingStudy| imaging::study_uid(study);
         let matches = |(reference, study): &&Study| match name {
             StudyName::Id(id) => Reference::parse(reference).is_some_and(|r| r.id == id),
-            StudyName::Uid(named) => uid(study).as_deref() == Some(named),
+            StudyName::Uid(named) => imaging::study_uid(study) == Some(named),
         };
         if let Some(study) = known.studies.iter().find(matches) {
             return Ok(study.clone());

@@ -108,10 +108,11 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
         origin: s.source.origin,
     });
     let absolute = |text: &String| Reference::parse(text).map(|r| r.absolute(base));
+    let (source_base, reference) = subject(request, caller)?;
     Ok(Chart {
-        source_base: base.as_str().trim_end_matches('/').to_owned(),
+        source_base,
         subject: Subject {
-            reference: Reference { base: "", resource_type: "Patient", id: &request.context.patient_id }.absolute(base),
+            reference,
             sex: patient.gender.filter(|g| matches!(g.as_str(), "male" | "female" | "other" | "unknown")),
             age_band: patient
                 .birth_date
@@ -141,6 +142,13 @@ pub fn ehr<'a>(request: &HookRequest, caller: &'a Caller) -> Result<&'a AllowedB
             Err(Error::invalid("fhirServer is needed to know which EHR the request speaks of").at("fhirServer"))
         }
     }
+}
+
+/// Base of the EHR and absolute reference of the patient a request is about.
+pub fn subject(request: &HookRequest, caller: &Caller) -> Result<(String, String)> {
+    let base = &ehr(request, caller)?.fhir;
+    let patient = Reference { base: "", resource_type: "Patient", id: &request.context.patient_id };
+    Ok((base.as_str().trim_end_matches('/').to_owned(), patient.absolute(base)))
 }
 
 fn understand(resource: &Resource, base: &Url, known: &mut Known) -> std::result::Result<Found, String> {

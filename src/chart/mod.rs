@@ -7,7 +7,7 @@ mod gather;
 mod order;
 mod relevance;
 
-pub use gather::{Sources, ehr, gather};
+pub use gather::{Sources, gather, subject};
 pub use order::{Asked, Order, StudyName, asked};
 
 use std::fmt;

@@ -50,7 +50,7 @@ pub struct Asked {
 ///
 /// Errors: `Invalid` where an order that may be an imaging order cannot be read or is not this patient's, and no other is.
 pub fn asked(applies: &Applies, request: &HookRequest, caller: &Caller) -> Result<Option<Asked>> {
-    let base = &super::ehr(request, caller)?.fhir;
+    let base = &super::gather::ehr(request, caller)?.fhir;
     let orders = request.context.draft_orders.as_deref().unwrap_or_default();
     let mut found: Option<Asked> = None;
     let mut gaps = Vec::new();

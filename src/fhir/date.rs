@@ -17,7 +17,9 @@ impl Date {
     /// `YYYY`, `YYYY-MM`, `YYYY-MM-DD`, or a date with time and zone; anything else is `None`.
     pub fn parse(text: &str) -> Option<Date> {
         // chrono also takes signs, spaces and single digits.
-        let shaped = |text: &str| text.bytes().enumerate().all(|(i, b)| if matches!(i, 4 | 7) { b == b'-' } else { b.is_ascii_digit() });
+        let shaped = |text: &str| {
+            text.bytes().enumerate().all(|(i, b)| if matches!(i, 4 | 7) { b == b'-' } else { b.is_ascii_digit() })
+        };
         let day = |text: &str| shaped(text).then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten();
         let digits = |n: usize| {
             text.len() == n && text.chars().enumerate().all(|(i, c)| if i == 4 { c == '-' } else { c.is_ascii_digit() })
@@ -100,7 +102,17 @@ mod tests {
 
     #[test]
     fn what_is_no_date_is_none() {
-        for text in ["", "2025-13", "2025-02-30", "20250602", "yesterday", "2025-06-02T08:00:00", "٢٠٢٥", "+2025-6-02", "2025-06- 2"] {
+        for text in [
+            "",
+            "2025-13",
+            "2025-02-30",
+            "20250602",
+            "yesterday",
+            "2025-06-02T08:00:00",
+            "٢٠٢٥",
+            "+2025-6-02",
+            "2025-06- 2",
+        ] {
             assert!(Date::parse(text).is_none(), "{text}");
         }
     }

@@ -62,7 +62,8 @@ mod tests {
             "Patient/",
             "urn:uuid:0c3151bd",
             "patient/1",
-            "Patient/..", "javascript:alert(1)/Patient/1",
+            "Patient/..",
+            "javascript:alert(1)/Patient/1",
             "Patient/a b",
         ] {
             assert!(Reference::parse(text).is_none(), "{text}");

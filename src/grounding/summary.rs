@@ -35,8 +35,8 @@ fn words(evidence: &Evidence) -> String {
         if more.is_empty() { text.to_owned() } else { format!("{text}, {}", more.join(", ")) }
     };
     match &evidence.fact {
-        Fact::Problem { text, status } => with(text, &[Some(status), Some(&format!("since {day}"))]),
-        Fact::Medication { text, dosage } => with(text, &[dosage.as_deref(), Some(&format!("ordered {day}"))]),
+        Fact::Problem { text, status, .. } => with(text, &[Some(status), Some(&format!("since {day}"))]),
+        Fact::Medication { text, dosage, .. } => with(text, &[dosage.as_deref(), Some(&format!("ordered {day}"))]),
         Fact::Allergy { text, criticality, reactions } => {
             let criticality = criticality.as_ref().map(|c| format!("criticality {c}"));
             with(text, &[criticality.as_deref(), Some(&reactions.join(" and ")), Some(&format!("recorded {day}"))])

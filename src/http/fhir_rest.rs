@@ -29,9 +29,6 @@ use crate::{
     },
 };
 
-/// The methods of both paths, for [`reply::method_not_allowed`].
-pub const ALLOW: &str = "GET, HEAD";
-
 const RETRY: Duration = Duration::from_secs(30);
 
 /// `GET /fhir/{resource_type}/{id}`: 200, 304, 404, or 406.

@@ -54,7 +54,11 @@ impl Config {
     /// Refuses values under which the server could not work or would have no limit.
     pub fn check(&self) -> Result<()> {
         let within = |holds: bool, member: &str, range: &str| {
-            if holds { Ok(()) } else { Err(Error::invalid(format!("http.{member} must be {range}")).at(format!("http.{member}"))) }
+            if holds {
+                Ok(())
+            } else {
+                Err(Error::invalid(format!("http.{member} must be {range}")).at(format!("http.{member}")))
+            }
         };
         within((1 << 10..=1 << 30).contains(&self.max_body_bytes), "max_body_bytes", "1024 to 1073741824")?;
         within((1..=65_536).contains(&self.max_connections), "max_connections", "1 to 65536")?;

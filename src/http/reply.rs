@@ -46,13 +46,6 @@ pub fn fhir_json(status: StatusCode, body: impl Into<Body>) -> Response {
     response
 }
 
-/// The reply to a method that a path does not have; `allow` lists those it has, such as `GET, HEAD`.
-pub fn method_not_allowed(allow: &'static str) -> Response {
-    let mut response = Error::new(Kind::MethodNotAllowed, "This path does not answer to that method.").into_response();
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
-    response
-}
-
 /// The one place where an error is logged: its kind and message, which hold no data of a patient. The source stays out,
 /// because a library may quote its input.
 impl IntoResponse for Error {

@@ -15,7 +15,7 @@ mod wado;
 mod windowing;
 
 pub use identity::Identity;
-pub use study::{Access, Dropped, Limits, Study, read_study};
+pub use study::{Access, Dropped, Limits, Study, read_study, study_uid};
 
 use std::sync::Arc;
 

@@ -80,6 +80,12 @@ impl Dropped {
     }
 }
 
+/// The Study Instance UID an ImagingStudy states.
+pub fn study_uid(study: &ImagingStudy) -> Option<&str> {
+    let stated = study.identifier.iter().filter(|i| i.system.as_deref() == Some("urn:dicom:uid"));
+    stated.filter_map(|i| i.value.as_deref()).find_map(uid::parse)
+}
+
 /// Retrieves, checks and decodes the CR and DX films of `study`; never fails as a whole.
 ///
 /// `endpoints` are the standalone Endpoint resources it refers to; `side` is the model's square picture in pixels.
@@ -91,8 +97,7 @@ pub async fn read_study(
     side: u32,
 ) -> Study {
     let (candidates, mut dropped) = candidates(study, access.limits.max_films_per_study);
-    let study_uid = study.identifier.iter().filter(|i| i.system.as_deref() == Some("urn:dicom:uid"));
-    let study_uid = study_uid.filter_map(|i| i.value.as_deref()).find_map(uid::parse);
+    let study_uid = study_uid(study);
     let mut archives: Vec<Archive> = Vec::new();
     let mut films: Vec<Film> = Vec::new();
     for candidate in candidates {

@@ -25,6 +25,7 @@ use uuid::Uuid;
 use crate::{
     chart::{Chart, Evidence, EvidenceId, Fact, Role, StudyRead},
     engine::ModelInfo,
+    error::{Error, Result},
     fhir::{Date, Reference},
     grounding::{Assessment, BANNER, Statement},
     service::Service,
@@ -59,6 +60,14 @@ pub struct Options {
     pub draft_status: DraftStatus,
     /// Display of the organisation that answers for the drafts.
     pub organization: String,
+}
+
+impl Options {
+    pub fn check(&self) -> Result<()> {
+        let named = !self.organization.trim().is_empty() && self.organization.len() <= 200;
+        let refused = || Error::invalid("report.organization must be a name of at most 200 characters");
+        if named { Ok(()) } else { Err(refused().at("report.organization")) }
+    }
 }
 
 impl Default for Options {

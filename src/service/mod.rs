@@ -114,7 +114,8 @@ impl Services {
             known = true;
         }
         Err(if known {
-            Error::invalid("this service is not offered for the hook named; GET /cds-services lists what is offered").at("hook")
+            Error::invalid("this service is not offered for the hook named; GET /cds-services lists what is offered")
+                .at("hook")
         } else {
             Error::not_found("no service of that id; GET /cds-services lists what is offered")
         })

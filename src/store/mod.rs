@@ -26,6 +26,7 @@ use sqlx::{
     migrate::{Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+use uuid::Uuid;
 
 use crate::{
     caller::Caller,
@@ -81,6 +82,13 @@ pub struct Key {
     pub body_sha256: String,
 }
 
+impl Key {
+    pub fn new(service: &str, hook_instance: Uuid, body_sha256: &str) -> Key {
+        let (service, body_sha256) = (service.to_owned(), body_sha256.to_owned());
+        Key { service, hook_instance: hook_instance.to_string(), body_sha256 }
+    }
+}
+
 /// Everything one hook call leaves behind.
 #[derive(Clone, Debug)]
 pub struct Commit {
@@ -117,6 +125,20 @@ pub struct Event {
     /// The HTTP status answered.
     pub outcome: u16,
     pub request_id: String,
+}
+
+impl Event {
+    /// A hook that is answered with data of `patient`, an absolute reference under `source_base`.
+    pub fn hook(service: &str, source_base: &str, patient: &str, request_id: &str) -> Event {
+        Event {
+            action: Action::Hook,
+            target: service.to_owned(),
+            source_base: Some(source_base.to_owned()),
+            patient: Some(patient.to_owned()),
+            outcome: 200,
+            request_id: request_id.to_owned(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
