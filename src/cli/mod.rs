@@ -1,6 +1,6 @@
 //! The command line: one file a command. Exit codes: 0 done, 1 it failed while running, 2 usage or configuration.
 
-mod check_model;
+pub mod check_model;
 mod demo;
 mod serve;
 mod show;

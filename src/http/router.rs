@@ -4,12 +4,14 @@ use std::{any::Any, sync::Arc};
 
 use axum::{
     Extension, Router,
+    extract::{Request, State},
     http::{HeaderName, HeaderValue, StatusCode, header},
-    middleware::{from_fn, map_response},
+    middleware::{Next, from_fn, from_fn_with_state, map_response},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use tower_http::catch_panic::CatchPanicLayer;
+use url::{Host, Url};
 
 use super::{Config, cds_services, fhir, health, log, pages};
 use crate::{
@@ -32,8 +34,31 @@ pub fn router(app: Arc<App>, config: &Config) -> Router {
         .route("/fhir/{type}/{id}", get(fhir::read))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
-        .with_state(app);
-    wrapped(routes, config)
+        .with_state(app.clone());
+    wrapped(routes.layer(from_fn_with_state(app, named)), config)
+}
+
+/// INVARIANT: a_name_that_is_not_ours_is_not_answered
+///
+/// There is no login yet. A page on another site could point a name of its own at loopback and read through the
+/// browser; its requests carry that name as `Host`.
+async fn named(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.and_then(|host| Url::parse(&format!("http://{host}")).ok());
+    let ours = match host.as_ref().and_then(Url::host) {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost" || app.public_base.host_str() == Some(name),
+        None => !request.headers().contains_key(header::HOST),
+    };
+    if ours {
+        return next.run(request).await;
+    }
+    Error::new(
+        Kind::Forbidden,
+        "this server is not known by that name; set public_base to the name it is reached under",
+    )
+    .into_response()
 }
 
 /// Around the routes, from the inside: panics caught, every refusal an outcome, safe headers, the log line.

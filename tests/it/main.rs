@@ -4,6 +4,8 @@ mod architecture;
 mod chart_summary;
 mod command_line;
 #[cfg(feature = "mistralrs")]
+mod command_line_real;
+#[cfg(feature = "mistralrs")]
 mod eighteen_cases;
 mod engine;
 mod first_light;

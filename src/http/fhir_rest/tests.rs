@@ -402,11 +402,11 @@ async fn head_is_answered_and_other_methods_are_told_what_is_allowed() {
         search(&store, &caller("t", &[A]), "r", &public_base(), &resource_type, &query.unwrap_or_default(), &headers)
             .await
     };
-    let refuse = async || reply::method_not_allowed(ALLOW);
-    let router = Router::new()
-        .route("/fhir/{resource_type}/{id}", get(get_read).fallback(refuse))
-        .route("/fhir/{resource_type}", get(get_search).fallback(refuse))
+    let routes = Router::new()
+        .route("/fhir/{resource_type}/{id}", get(get_read))
+        .route("/fhir/{resource_type}", get(get_search))
         .with_state(store);
+    let router = crate::http::router::wrapped(routes, &crate::http::Config::default());
     for (method, path, status) in [
         ("GET", "/fhir/DiagnosticReport/r1", 200),
         ("HEAD", "/fhir/DiagnosticReport/r1", 200),
