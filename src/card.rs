@@ -20,6 +20,8 @@ const MAX_LINES: usize = 40;
 /// What the card of an imaging draft says beside the assessment.
 pub struct Draft<'a> {
     pub intended_use: &'a str,
+    /// Name of the model, and the hash of its weights.
+    pub model: (&'a str, &'a str),
     /// Page of the stored report; absent when nothing was stored.
     pub report_url: Option<String>,
 }
@@ -42,6 +44,10 @@ pub fn imaging(service: &Service, chart: &Chart, assessment: &Assessment, draft:
         }
     };
     let _ = writeln!(detail, "\nIntended use: {}. Not a medical device.", escape(draft.intended_use));
+    if assessment.abstained.as_ref().is_none_or(|a| a.model_asked) {
+        let (name, weights) = draft.model;
+        let _ = writeln!(detail, "\nModel: {} (weights {}).", escape(name), weights.get(..12).unwrap_or(weights));
+    }
     if let Some(reading) = reading {
         study(&mut detail, reading, chart);
     }
@@ -355,7 +361,7 @@ mod tests {
     #[test]
     fn model_text_is_data() {
         for (text, never) in [
-            ("[click](https://evil.example)", "](https"),
+            ("[click](https://evil.example)", "[click]("),
             ("<img src=x onerror=alert(1)>", "<img"),
             ("see https://evil.example now", "://"),
             ("www.evil.example", "www.evil"),

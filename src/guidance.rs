@@ -134,7 +134,8 @@ async fn complete(
     });
     let report_url =
         report.as_ref().map(|r| format!("{}/reports/{}", app.public_base.as_str().trim_end_matches('/'), r.report_id));
-    let card = card::imaging(service, chart, &assessment, &card::Draft { intended_use, report_url }, seed);
+    let model = (model.name.as_str(), model.weights_sha256.as_str());
+    let card = card::imaging(service, chart, &assessment, &card::Draft { intended_use, model, report_url }, seed);
     Ok((card, report))
 }
 

@@ -1,5 +1,7 @@
 //! The first half of an answer: prefetch and fetch into a [`Chart`]. The access token dies here.
 
+use std::borrow::Cow;
+
 use chrono::Datelike;
 use tokio::time::Instant;
 use url::Url;
@@ -20,6 +22,9 @@ use crate::{
     imaging::{self, Identity},
     service::Service,
 };
+
+/// Base of references where no EHR is named. It cannot be contacted.
+const UNNAMED: &str = "https://ehr-without-a-name.invalid/fhir";
 
 /// What gathering may draw on.
 pub struct Sources<'a> {
@@ -82,7 +87,7 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
             client: client.as_ref(),
             access: imaging::Access {
                 egress: sources.egress,
-                base: allowed,
+                base: &allowed,
                 token,
                 limits: sources.imaging,
                 deadline: sources.deadline,
@@ -130,14 +135,22 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
 }
 
 /// The EHR of the request. A server the caller may not name is refused before anything is contacted.
-pub fn ehr<'a>(request: &HookRequest, caller: &'a Caller) -> Result<&'a AllowedBase> {
+///
+/// Where none is named and none is configured, the request can only be answered from what it brings along, and the
+/// references in it are kept apart from every real EHR's.
+pub fn ehr<'a>(request: &HookRequest, caller: &'a Caller) -> Result<Cow<'a, AllowedBase>> {
     let same = |a: &Url, b: &Url| a.as_str().trim_end_matches('/') == b.as_str().trim_end_matches('/');
     match (&request.fhir_server, caller.allowed_bases.as_slice()) {
-        (Some(named), bases) => bases.iter().find(|b| same(&b.fhir, named)).ok_or_else(|| {
+        (Some(named), bases) => bases.iter().find(|b| same(&b.fhir, named)).map(Cow::Borrowed).ok_or_else(|| {
             Error::invalid("this FHIR server is not one the caller may name; it has to be configured under [[ehr]]")
                 .at("fhirServer")
         }),
-        (None, [only]) => Ok(only),
+        (None, [only]) => Ok(Cow::Borrowed(only)),
+        (None, []) => {
+            let fhir = Url::parse(UNNAMED).map_err(|e| Error::fault("no URL").because(e))?;
+            let (dicomweb, patient_id_systems) = (vec![], vec![]);
+            Ok(Cow::Owned(AllowedBase { fhir, dicomweb, patient_id_systems, dicomweb_takes_token: false }))
+        }
         (None, _) => {
             Err(Error::invalid("fhirServer is needed to know which EHR the request speaks of").at("fhirServer"))
         }

@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{fhir::Date, imaging::Image};
 
+/// Days between a note or a value and a film within which the one may speak for the moment of the other.
+pub const FRESH_DAYS: i64 = 30;
+
 /// Everything known about one patient for one request. Serialisable; pictures by content hash.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Chart {

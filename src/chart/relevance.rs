@@ -1,12 +1,7 @@
 //! The one order in which evidence is numbered: pictures, then what bears on the question, then the rest.
 
-use chrono::TimeDelta;
-
 use super::{Fact, Role, facts::Stated};
 use crate::{fhir::Date, service::Service};
-
-/// Days after which a note or a value no longer speaks for the moment of the film.
-const FRESH_DAYS: i64 = 30;
 
 /// Sorts facts by relevance to the service's question at `moment`; equal ones newest first, then by reference.
 pub fn sort(facts: &mut [Stated], service: &Service, moment: &Date) {
@@ -19,7 +14,7 @@ pub fn sort(facts: &mut [Stated], service: &Service, moment: &Date) {
 }
 
 fn rank(stated: &Stated, service: &Service, moment: &Date) -> (u8, usize) {
-    let fresh = stated.date.as_ref().is_some_and(|d| d.instant() >= moment.instant() - TimeDelta::days(FRESH_DAYS));
+    let fresh = stated.date.as_ref().is_some_and(|date| date.is_within(super::FRESH_DAYS, moment));
     match &stated.fact {
         Fact::Image { role: Role::Current, .. } => (0, 0),
         Fact::Image { role: Role::Prior, .. } => (0, 1),

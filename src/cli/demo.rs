@@ -12,7 +12,7 @@ use std::{
 use clap::Args;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
 use url::Url;
 
 use super::{serve::Server, show};
@@ -22,7 +22,7 @@ use crate::{
     egress::{Egress, Get, Reply, join, under},
     engine::{self, Health},
     error::{Error, Result},
-    store,
+    http, store,
 };
 
 const PLAIN_WORDS: &str = "This is a demonstration. Its model reads only made-up films. It is no medical device; its intended use is `research`.";
@@ -31,6 +31,8 @@ const TICK: Duration = Duration::from_millis(200);
 /// How long one answer may take here; the service's own deadline is shorter.
 const PATIENCE: Duration = Duration::from_secs(300);
 const LARGEST_ANSWER: usize = 32 << 20;
+/// Lines of the report page printed: what is stated, the pictures, and the first of the evidence.
+const PAGE_LINES: usize = 110;
 
 #[derive(Args)]
 pub struct Options {
@@ -46,7 +48,7 @@ pub struct Options {
     /// Folder of the model's checkpoint. Without it the folder `model` among the fixtures.
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// Which patient the order is signed for: the name of a folder under `patients` among the fixtures.
+    /// Which patient the order is signed for: the name of a folder under `patients` or `cases` among the fixtures.
     #[arg(long, value_name = "NAME", default_value = "demo")]
     patient: String,
     /// Exit after the answer instead of serving on; the exit code is 0 if a report came.
@@ -66,7 +68,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let engine = engine::Config { model: Some(model), ..Default::default() };
     super::with_variables(engine.environment())?;
     if options.verbose {
-        tracing_subscriber::fmt().with_writer(io::stderr).with_env_filter(EnvFilter::new("warn,curbside=info")).init();
+        http::log::init(LevelFilter::INFO)?;
     }
     super::block_on(demonstrate(options, folders, engine))
 }
@@ -98,7 +100,10 @@ async fn demonstrate(options: &Options, folders: Vec<PathBuf>, engine: engine::C
     };
     let (server, loading) = loaded?;
     say(&format!("The model was loaded in {:.1} s.\n", loading.as_secs_f64()));
-    let shown = stop.run_until_cancelled(show_answer(&server, &peers, &options.patient)).await.unwrap_or(Ok(()));
+    let shown = stop.run_until_cancelled(show_answer(&server, &peers, &options.patient)).await.unwrap_or(Ok(true));
+    if let Some(peak) = peak_memory() {
+        say(&format!("\nMost memory used so far: {peak} MB.\n"));
+    }
     let serve_on = shown.is_ok() && !options.once;
     if serve_on && !stop.is_cancelled() {
         say(&format!(
@@ -115,21 +120,25 @@ async fn demonstrate(options: &Options, folders: Vec<PathBuf>, engine: engine::C
     server.until(end).await?;
     peers.shutdown().await;
     data.remove()?;
-    shown.map(|()| ExitCode::SUCCESS)
+    shown.map(|drafted| if drafted || !options.once { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The folders under `patients`, the one named among them with a request.
+/// The folders under `patients` and `cases`, the one named among them with a request.
 fn patients(fixtures: &Path, patient: &str) -> Result<Vec<PathBuf>> {
-    let folder = fixtures.join("patients");
-    let entries = std::fs::read_dir(&folder).map_err(|_| {
-        Error::invalid(format!(
-            "{} is no folder; run this where the fixtures are or name them with --fixtures DIR",
-            folder.display()
-        ))
-    })?;
-    let mut folders: Vec<PathBuf> =
-        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|p| p.join("fhir.json").is_file()).collect();
-    folders.sort();
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for kind in ["patients", "cases"] {
+        let folder = fixtures.join(kind);
+        let entries = std::fs::read_dir(&folder).map_err(|_| {
+            Error::invalid(format!(
+                "{} is no folder; run this where the fixtures are or name them with --fixtures DIR",
+                folder.display()
+            ))
+        })?;
+        let mut found: Vec<PathBuf> =
+            entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|p| p.join("fhir.json").is_file()).collect();
+        found.sort();
+        folders.extend(found);
+    }
     let usable = |path: &&PathBuf| path.join("request.json").is_file();
     let names: Vec<&str> = folders.iter().filter(usable).filter_map(|path| path.file_name()?.to_str()).collect();
     match names.contains(&patient) {
@@ -215,11 +224,11 @@ struct Progress {
 
 impl Progress {
     fn show(&mut self, phase: &str) {
-        let seconds = self.started.elapsed().as_secs();
+        let seconds = self.started.elapsed().as_secs_f64();
         if self.terminal {
-            eprint!("\r\x1b[Kmodel: {phase}, {seconds} s");
+            eprint!("\r\x1b[Kmodel: {phase}, {seconds:.1} s");
         } else if self.phase != phase {
-            eprintln!("model: {phase}, {seconds} s");
+            eprintln!("model: {phase}, {seconds:.1} s");
         }
         self.phase = phase.to_owned();
     }
@@ -233,8 +242,8 @@ impl Drop for Progress {
     }
 }
 
-/// Posts the order to our own server as the EHR would, and prints what comes of it. Fails where no report does.
-async fn show_answer(server: &Server, peers: &Demo, patient: &str) -> Result<()> {
+/// Posts the order to our own server as the EHR would, and prints what comes of it. Whether a report did.
+async fn show_answer(server: &Server, peers: &Demo, patient: &str) -> Result<bool> {
     let own = Own { egress: Egress::new()?, base: [server.base.clone()] };
     let request = peers
         .authorized_request(patient)
@@ -262,11 +271,13 @@ async fn show_answer(server: &Server, peers: &Demo, patient: &str) -> Result<()>
         let path = format!("fhir/DiagnosticReport/{id}");
         let Ok(report) = own.json(&path).await else { continue };
         let reply = own.egress.get(own.ask(&page, "text/html")).await?;
-        say(&format!("\nREPORT PAGE {page}\n{}", show::page(&String::from_utf8_lossy(&reply.body))));
+        let words = show::page(&String::from_utf8_lossy(&reply.body));
+        say(&format!("\nREPORT PAGE {page}\n{}", show::beginning(&words, PAGE_LINES)));
         say(&format!("\nREPORT {}\n{}", join(&server.base, &path)?, own.report(&report, &id).await?));
-        return Ok(());
+        return Ok(true);
     }
-    Err(Error::fault("the answer came without a report"))
+    say("\nNo report was drafted: the card says why.\n");
+    Ok(false)
 }
 
 /// A client of our own server, which contacts nothing else.
@@ -307,6 +318,13 @@ fn body(reply: &Reply, what: &str) -> Result<Value> {
     }
     serde_json::from_slice(&reply.body)
         .map_err(|e| Error::fault(format!("{what} was answered without JSON")).because(e))
+}
+
+/// The process's peak resident memory in MB, where the system tells it.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kb| kb.div_ceil(1000))
 }
 
 /// To stdout; a reader that has gone is no reason to fail.

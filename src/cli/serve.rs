@@ -1,11 +1,11 @@
 //! `curbside serve`: the server, until it is told to stop.
 
-use std::{future::Future, io, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{future::Future, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Args;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
 use url::Url;
 
 use crate::{
@@ -54,8 +54,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     let config = Config::load(options.config.as_deref(), &config::variables(), &options.flags())?;
     super::with_variables(config.engine.environment())?;
-    let filter = EnvFilter::new("warn,curbside=info");
-    tracing_subscriber::fmt().json().with_writer(io::stderr).with_env_filter(filter).init();
+    http::log::init(LevelFilter::INFO)?;
     super::block_on(async {
         let server = Server::start(&config, "choose another address with `listen` or --listen").await?;
         tracing::info!(address = %config.listen, "serving");

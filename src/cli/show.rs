@@ -93,6 +93,16 @@ pub fn page(html: &str) -> String {
 }
 
 /// White space as a browser shows it.
+/// The first `lines` of a text; what is left out is counted.
+pub fn beginning(text: &str, lines: usize) -> String {
+    let left = text.lines().count().saturating_sub(lines);
+    if left == 0 {
+        return text.to_owned();
+    }
+    let kept: Vec<&str> = text.lines().take(lines).collect();
+    format!("{}\n… and {left} more lines on the page\n", kept.join("\n"))
+}
+
 fn spaced(text: &str) -> String {
     let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if !words.is_empty() {

@@ -102,6 +102,9 @@ pub enum EngineError {
 /// What a checkpoint says of itself in `curbside.json`; absent for a general model.
 #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
 pub struct Scope {
+    /// What the checkpoint calls itself; without it, it goes by its folder's name.
+    #[serde(default)]
+    pub name: Option<String>,
     pub contract: u32,
     pub tasks: Vec<String>,
     pub modalities: Vec<String>,

@@ -37,8 +37,10 @@ impl Neutral {
     }
 
     /// One line of at most `max_chars` characters: newlines and runs of white space become one space; a cut ends in `…`.
+    ///
+    /// Still untrusted: [`Neutral::new`] is for the finished part it becomes a line of, and counts there.
     pub fn line(untrusted: &str, max_chars: usize) -> String {
-        let folded = Neutral::new(untrusted).text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let folded = visible(untrusted).split_whitespace().collect::<Vec<_>>().join(" ");
         if folded.chars().count() <= max_chars {
             return folded;
         }
@@ -193,6 +195,6 @@ mod tests {
     fn a_line_is_one_line_and_bounded() {
         assert_eq!(Neutral::line("  two\n lines\t here ", 40), "two lines here");
         assert_eq!(Neutral::line("abcdef", 4), "abc…");
-        assert_eq!(Neutral::line("<bos>x", 40), "‹bos>x");
+        assert_eq!(Neutral::new(&Neutral::line("<bos>\nx", 40)).as_str(), "‹bos> x");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 /// A point in time as precise as its text; a missing month, day or time counts as the earliest.
@@ -50,6 +50,11 @@ impl Date {
     /// The calendar day, or less where the text says less.
     pub fn day(&self) -> &str {
         self.text.get(..10).unwrap_or(&self.text)
+    }
+
+    /// Whether the two lie at most so many days apart.
+    pub fn is_within(&self, days: i64, other: &Date) -> bool {
+        (self.instant - other.instant).abs() <= TimeDelta::days(days)
     }
 
     pub fn instant(&self) -> NaiveDateTime {

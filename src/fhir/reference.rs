@@ -19,8 +19,8 @@ impl<'a> Reference<'a> {
         let (base, resource_type) = rest.rsplit_once('/').unwrap_or(("", rest));
         let named = resource_type.starts_with(|c: char| c.is_ascii_uppercase())
             && resource_type.chars().all(|c| c.is_ascii_alphabetic());
-        let identified =
-            !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
+        let identified = id.chars().any(|c| c != '.')
+            && id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
         let based = base.is_empty() || base.starts_with("http://") || base.starts_with("https://");
         (named && identified && based).then_some(Reference { base, resource_type, id })
     }

@@ -5,9 +5,10 @@
 use serde_json::Value;
 
 use crate::{
-    chart::{Chart, Evidence, EvidenceId, Fact, Measurement, NotShown, Role, View},
+    chart::{Chart, Evidence, EvidenceId, FRESH_DAYS, Fact, Measurement, NotShown, Role, View},
     engine::{Neutral, Part, Prompt, Scope},
     error::Result,
+    fhir::Date,
     imaging::Image,
 };
 
@@ -31,14 +32,17 @@ const MAX_TEXT: usize = 80;
 pub fn refusal(chart: &Chart, scope: Option<&Scope>) -> Option<String> {
     let no_film = || "no film was read".to_owned();
     let reading = chart.reading.as_ref();
-    let current = chart.evidence.iter().find_map(|e| match &e.fact {
-        Fact::Image { role: Role::Current, image } => Some(image),
-        _ => None,
-    });
-    match current {
+    match current(chart) {
         None => Some(reading.and_then(|r| r.no_film.clone()).unwrap_or_else(no_film)),
         Some(image) => out_of_scope(image, scope),
     }
+}
+
+fn current(chart: &Chart) -> Option<&Image> {
+    chart.evidence.iter().find_map(|e| match &e.fact {
+        Fact::Image { role: Role::Current, image } => Some(&**image),
+        _ => None,
+    })
 }
 
 /// Whether a film lies within what the checkpoint says it can read; if not, in which respect.
@@ -76,8 +80,9 @@ pub fn render(
 ) -> Result<(Prompt, View)> {
     let mut lines: Vec<Line> = Vec::new();
     let mut not_shown = Vec::new();
+    let taken = current(chart).and_then(|image| image.date.as_ref());
     for evidence in &chart.evidence {
-        let line = match line(evidence, scope) {
+        let line = match line(evidence, scope, taken) {
             Ok(line) if lines.len() < MAX_LINES && evidence.id.0 <= MAX_ID => line,
             Ok(_) => {
                 not_shown.push(NotShown { evidence: evidence.id, why: OUTSIDE.into() });
@@ -130,7 +135,17 @@ fn prompt(lines: &[Line], schema: Option<Value>) -> Prompt {
 }
 
 /// One line of the prompt, or why contract 1 cannot show the fact.
-fn line<'a>(evidence: &'a Evidence, scope: Option<&Scope>) -> std::result::Result<Line<'a>, String> {
+fn line<'a>(
+    evidence: &'a Evidence,
+    scope: Option<&Scope>,
+    taken: Option<&Date>,
+) -> std::result::Result<Line<'a>, String> {
+    // A line carries no date, so a value of another year would read as today's.
+    let fresh = |date: &Date| taken.is_some_and(|taken| date.is_within(FRESH_DAYS, taken));
+    let dated = matches!(evidence.fact, Fact::Measurement(_) | Fact::Note { .. });
+    if dated && !evidence.date.as_ref().is_some_and(fresh) {
+        return Err(format!("outside contract 1: not within {FRESH_DAYS} days of the film"));
+    }
     let (kind, value, image) = match &evidence.fact {
         Fact::Image { role, image } => {
             if let Some(why) = out_of_scope(image, scope) {
@@ -229,10 +244,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{
-        chart::{Origin, Subject},
-        fhir::Date,
-    };
+    use crate::chart::{Origin, Subject};
 
     fn film(view: &str, date: &str) -> Box<Image> {
         let image = json!({
@@ -248,6 +260,7 @@ mod tests {
     fn scope() -> Scope {
         let words = |w: &[&str]| w.iter().map(|w| (*w).to_owned()).collect();
         Scope {
+            name: None,
             contract: 1,
             tasks: words(&["imaging-draft"]),
             modalities: words(&["CR", "DX"]),
@@ -361,6 +374,21 @@ mod tests {
         let (_, view) = rendered(&chart);
         assert_eq!(view.shown.len(), MAX_LINES);
         assert_eq!(view.shown.len() + view.not_shown.len(), chart.evidence.len());
+    }
+
+    #[test]
+    fn a_value_of_another_time_is_not_shown_as_todays() {
+        let mut facts = two_films();
+        facts.push(Fact::Measurement(measurement("2708-6", "93", "%")));
+        facts.push(Fact::Note { text: "old note".into() });
+        let mut chart = chart(facts);
+        for old in &mut chart.evidence[2..] {
+            old.date = Date::parse("2024-10-28");
+        }
+        chart.evidence[3].date = None;
+        let (text, view) = rendered(&chart);
+        assert!(!text.contains("spo2") && !text.contains("old note"), "{text}");
+        assert_eq!(view.not_shown.len(), 2);
     }
 
     #[test]

@@ -46,7 +46,9 @@ fn row(mut resource: Value, draft: &Draft, now: DateTime<Utc>) -> Result<Row> {
     }
     let owner = (resource_type != "Device").then(|| (draft.source_base.clone(), draft.patient.clone()));
     let targets = resource["target"].as_array().into_iter().flatten();
-    let targets = targets.filter_map(|target| target["reference"].as_str()).map(str::to_owned).collect();
+    // A target may name a version; it is looked for by the resource.
+    let resource_of = |reference: &str| reference.split("/_history/").next().unwrap_or(reference).to_owned();
+    let targets = targets.filter_map(|target| target["reference"].as_str()).map(resource_of).collect();
     let (status, date) = (text("status"), Period::effective(&resource));
 
     let Some(members) = resource.as_object_mut() else {

@@ -19,7 +19,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("store", &["fhir"]),
     ("service", &["cds_hooks", "fhir"]),
     ("chart", &["service", "cds_hooks", "fhir", "imaging"]),
-    ("prompt", &["chart", "service", "engine", "imaging"]),
+    ("prompt", &["chart", "service", "engine", "imaging", "fhir"]),
     ("grounding", &["chart", "service", "engine"]),
     ("card", &["chart", "grounding", "service", "cds_hooks"]),
     ("report", &["chart", "grounding", "service", "fhir", "engine", "imaging"]),
@@ -49,13 +49,15 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Path under `src/` and text without comments, for every source file.
+/// Path under `src/` and text without comments and tests, for every source file: tests may look anywhere.
 fn code() -> Vec<(String, String)> {
     let mut files = Vec::new();
     sources(&root().join("src"), &mut files);
+    files.retain(|path| !path.ends_with("tests.rs") && !path.iter().any(|part| part == "tests"));
     let read = |path: &PathBuf| {
         let text = fs::read_to_string(path).expect("a source file");
-        let lines: Vec<&str> = text.lines().filter(|l| !l.trim_start().starts_with("//")).collect();
+        let code = text.split("#[cfg(test)]\n").next().unwrap_or_default();
+        let lines: Vec<&str> = code.lines().filter(|l| !l.trim_start().starts_with("//")).collect();
         (path.strip_prefix(root().join("src")).expect("under src").to_string_lossy().into_owned(), lines.join("\n"))
     };
     files.iter().map(read).collect()

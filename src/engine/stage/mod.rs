@@ -141,7 +141,7 @@ fn inspect(dir: &Path, context: Option<usize>, problems: &mut Vec<Problem>) -> O
     let cache = cache.iter().fold(1u64, |product, factor| product.saturating_mul(*factor as u64));
     Some(Staged {
         info: ModelInfo {
-            name: name(dir),
+            name: scope.as_ref().and_then(|scope| scope.name.clone()).unwrap_or_else(|| name(dir)),
             revision: hashes.revision,
             weights_sha256: hashes.weights,
             runtime: "mistralrs 0.8.1".into(),
