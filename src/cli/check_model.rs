@@ -2,13 +2,16 @@
 
 use std::{path::Path, process::ExitCode, time::Instant};
 
-use crate::engine::{
-    Config, Engine, Health,
-    stage::{self, Staged},
+use crate::{
+    engine::{
+        Config, Engine, Health,
+        stage::{self, Staged},
+    },
+    error::Result,
 };
 
 /// Prints the findings. Success means servable; `no_load` leaves out loading the model and asking it the canary.
-pub fn run(dir: &Path, no_load: bool) -> anyhow::Result<ExitCode> {
+pub fn run(dir: &Path, no_load: bool) -> Result<ExitCode> {
     let staged = match stage::stage(dir, None) {
         Ok(staged) => staged,
         Err(problems) => {
@@ -21,7 +24,7 @@ pub fn run(dir: &Path, no_load: bool) -> anyhow::Result<ExitCode> {
     };
     if !no_load && cfg!(feature = "mistralrs") {
         let began = Instant::now();
-        if let Err(reason) = load(dir)? {
+        if let Err(reason) = load(dir) {
             println!("{} cannot be served:\n- {reason}", dir.display());
             return Ok(ExitCode::FAILURE);
         }
@@ -33,15 +36,16 @@ pub fn run(dir: &Path, no_load: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn load(dir: &Path) -> anyhow::Result<Result<(), String>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+fn load(dir: &Path) -> std::result::Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.map_err(|e| format!("The threads to load it with could not be started: {e}."))?;
     let engine = Engine::load(Config { model: Some(dir.to_path_buf()), ..Config::default() });
     let ready = runtime.block_on(engine.wait_ready());
-    Ok(match (ready, engine.health()) {
+    match (ready, engine.health()) {
         (Ok(()), _) => Ok(()),
         (Err(_), Health::Dead { reason }) => Err(reason),
         (Err(_), _) => Err("The model did not become ready.".into()),
-    })
+    }
 }
 
 fn describe(staged: &Staged) -> String {

@@ -68,8 +68,7 @@ pub fn run() -> ExitCode {
     let done = match command {
         Command::Serve(options) => serve::run(&options),
         Command::Demo(options) => demo::run(&options),
-        Command::CheckModel(CheckModel { dir, load }) => check_model::run(&dir, load)
-            .map_err(|e| e.downcast::<Error>().unwrap_or_else(|e| Error::fault(format!("{e:#}")))),
+        Command::CheckModel(CheckModel { dir, load }) => check_model::run(&dir, load),
     };
     done.unwrap_or_else(|e| {
         eprintln!("curbside: {e}");

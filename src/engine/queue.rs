@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch},
     time::{Instant, timeout_at},
@@ -20,7 +21,7 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    Completion, Config, EngineError, Health, ModelInfo, Prompt,
+    Completion, Config, EngineError, Finish, Health, ModelInfo, Prompt,
     backend::{Backend, Failure},
     canary,
     scripted::{Scripted, Step},
@@ -163,7 +164,7 @@ impl Engine {
 
     /// Waits for the model, asks it, and gives its whole answer; `Deadline` at `deadline`, wherever the call is then.
     ///
-    /// Dropping the future cancels the call. The text is not validated against the schema, and may be cut ([`Completion::finish`]).
+    /// Dropping the future cancels the call. The text may be cut ([`Completion::finish`]); a whole one is of the schema's form.
     pub async fn generate(
         &self,
         admission: Admission,
@@ -177,14 +178,27 @@ impl Engine {
             Err(_) => return Err(EngineError::Deadline),
             Ok(permit) => permit.map_err(|_| EngineError::Unavailable)?,
         };
+        let schema = prompt.schema.clone();
         let (answer, reply) = oneshot::channel();
         let call = Call { shared: self.shared.clone(), loaded, prompt, answer, _held: (permit, admission.place) };
         tokio::spawn(call.run());
-        match timeout_at(deadline, reply).await {
-            Err(_) => Err(EngineError::Deadline),
-            Ok(answer) => answer.unwrap_or_else(|_| Err(report(Failure::Fault("call task ended")))),
+        let completion = match timeout_at(deadline, reply).await {
+            Err(_) => return Err(EngineError::Deadline),
+            Ok(answer) => answer.unwrap_or_else(|_| Err(report(Failure::Fault("call task ended"))))?,
+        };
+        // A grammar is no proof of validity.
+        match schema {
+            Some(schema) if completion.finish == Finish::Stop && !is_of(&schema, &completion.text) => {
+                Err(report(Failure::Fault("answer not of the schema's form")))
+            }
+            _ => Ok(completion),
         }
     }
+}
+
+fn is_of(schema: &Value, text: &str) -> bool {
+    let answer = serde_json::from_str::<Value>(text.trim());
+    answer.is_ok_and(|answer| jsonschema::validator_for(schema).is_ok_and(|form| form.is_valid(&answer)))
 }
 
 impl Loaded {
