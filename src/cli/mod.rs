@@ -47,9 +47,9 @@ struct CheckModel {
     /// Folder of the checkpoint.
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// Load the weights too and ask the model one known question; without it only the files are read.
+    /// Read the files only, without loading the weights and asking the model one known question.
     #[arg(long)]
-    load: bool,
+    no_load: bool,
 }
 
 /// Runs the command the process was started with. Every failure is one sentence on stderr.
@@ -68,7 +68,7 @@ pub fn run() -> ExitCode {
     let done = match command {
         Command::Serve(options) => serve::run(&options),
         Command::Demo(options) => demo::run(&options),
-        Command::CheckModel(CheckModel { dir, load }) => check_model::run(&dir, load),
+        Command::CheckModel(CheckModel { dir, no_load }) => check_model::run(&dir, no_load),
     };
     done.unwrap_or_else(|e| {
         eprintln!("curbside: {e}");
