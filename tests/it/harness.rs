@@ -71,17 +71,44 @@ pub struct Plan {
     /// EHRs the caller may name beside the embedded one.
     pub more_bases: Vec<AllowedBase>,
     pub clock: Clock,
+    /// Temporary folders that must last as long as the hospital.
+    pub kept: Vec<TempDir>,
 }
 
 impl Plan {
     pub fn new(folders: Vec<PathBuf>, engine: Engine) -> Plan {
         let clock: Clock = Arc::new(|| "2025-11-20T12:00:00Z".parse::<DateTime<Utc>>().expect("a time"));
-        Plan { folders, engine, intended_use: Some("research"), services: None, data: None, more_bases: vec![], clock }
+        Plan {
+            folders,
+            engine,
+            intended_use: Some("research"),
+            services: None,
+            data: None,
+            more_bases: vec![],
+            clock,
+            kept: vec![],
+        }
+    }
+
+    /// The imaging service with a deadline of its own.
+    pub fn with_deadline(mut self, milliseconds: u64) -> Plan {
+        let built_in =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("cds-hooks/services/imaging-draft-report/service.json");
+        let mut service = read_json(&built_in);
+        service["deadline_ms"] = json!(milliseconds);
+        let services = TempDir::new().expect("a folder");
+        let folder = services.path().join("imaging-draft-report");
+        std::fs::create_dir(&folder).expect("a folder");
+        std::fs::write(folder.join("service.json"), service.to_string()).expect("a file");
+        self.services = Some(services.path().to_owned());
+        self.kept.push(services);
+        self
     }
 
     pub async fn open(self) -> Hospital {
         let ehr = demo::start(&self.folders, TOKEN_FREE, TOKEN_FREE).await.expect("the embedded EHR");
         let own = TempDir::new().expect("a folder");
+        let mut kept = self.kept;
         let data = self.data.unwrap_or_else(|| own.path().to_owned());
         let limits = http::Config::default();
         let server = http::server::bind(TOKEN_FREE, &limits).expect("a free port");
@@ -109,7 +136,8 @@ impl Plan {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("a client");
-        Hospital { ehr, app, url, client, stop: Some(stop), serving, _own: own }
+        kept.push(own);
+        Hospital { ehr, app, url, client, stop: Some(stop), serving, _kept: kept }
     }
 }
 
@@ -120,7 +148,7 @@ pub struct Hospital {
     pub client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     serving: tokio::task::JoinHandle<curbside::error::Result<()>>,
-    _own: TempDir,
+    _kept: Vec<TempDir>,
 }
 
 /// One answer over HTTP.

@@ -11,4 +11,5 @@ mod engine;
 mod first_light;
 mod harness;
 mod readme;
+mod study_choice;
 mod tiny_checkpoint;

@@ -1,0 +1,179 @@
+//! Which study an order is answered with: the one it names, else the newest unreported one that fits.
+
+use curbside::engine::{Engine, Step};
+use serde_json::{Value, json};
+
+use crate::harness::{Hospital, Plan, cases, copy_of, patient, read_json, scripted_model};
+
+const ANSWER: &str = r#"{"findings":[],"urgency":"routine"}"#;
+
+/// The demonstration patient with a changed record, and an order that a test changes.
+async fn open(change: impl Fn(&mut Vec<Value>)) -> Hospital {
+    let copy = copy_of(&patient("demo"));
+    let path = copy.path().join("fhir.json");
+    let mut bundle = read_json(&path);
+    let mut resources: Vec<Value> = bundle["entry"].as_array().unwrap().iter().map(|e| e["resource"].clone()).collect();
+    change(&mut resources);
+    bundle["entry"] = resources.into_iter().map(|resource| json!({ "resource": resource })).collect();
+    std::fs::write(&path, bundle.to_string()).unwrap();
+    let engine = Engine::scripted(scripted_model(), vec![Step::Text(ANSWER.into())]);
+    let mut plan = Plan::new(vec![copy.path().to_owned()], engine);
+    plan.kept.push(copy);
+    plan.open().await
+}
+
+async fn order(hospital: &Hospital, change: impl Fn(&mut Value)) -> Value {
+    let name = hospital.ehr.names().next().unwrap().to_owned();
+    let mut request = hospital.ehr.authorized_request(&name).unwrap();
+    change(&mut request["context"]["draftOrders"]["entry"][0]["resource"]);
+    hospital.sign(&request).await.only_card()
+}
+
+fn unnamed(order: &mut Value) {
+    order.as_object_mut().unwrap().remove("supportingInfo");
+}
+
+fn study<'a>(resources: &'a mut [Value], id: &str) -> &'a mut Value {
+    resources.iter_mut().find(|r| r["id"] == id && r["resourceType"] == "ImagingStudy").expect("the study")
+}
+
+fn words(card: &Value) -> String {
+    format!("{} {}", card["summary"].as_str().unwrap(), card["detail"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn the_study_the_order_names_is_read_by_reference_or_by_uid() {
+    let hospital = open(|_| {}).await;
+    let record = read_json(&patient("demo").join("fhir.json"));
+    let uid =
+        record["entry"].as_array().unwrap().iter().find(|e| e["resource"]["id"] == "demo-current").unwrap()["resource"]
+            ["identifier"][0]["value"]
+            .clone();
+    let by_uid = json!([{"identifier": {"system": "urn:dicom:uid", "value": uid}}]);
+    for info in [json!([{"reference": "ImagingStudy/demo-current"}]), by_uid] {
+        let card = order(&hospital, |order| order["supportingInfo"] = info.clone()).await;
+        assert!(words(&card).contains("named by the order"), "{card}");
+    }
+    hospital.close().await;
+}
+
+#[tokio::test]
+async fn a_named_study_that_is_not_there_is_told() {
+    let hospital = open(|_| {}).await;
+    let nowhere = json!([{"identifier": {"system": "urn:dicom:uid", "value": "urn:oid:1.2.3"}}]);
+    for info in [json!([{"reference": "ImagingStudy/nowhere"}]), nowhere] {
+        let card = order(&hospital, |order| order["supportingInfo"] = info.clone()).await;
+        assert!(words(&card).contains("the study the order names could not be had"), "{card}");
+    }
+    assert_eq!(hospital.app.engine.calls(), 0);
+    hospital.close().await;
+}
+
+#[tokio::test]
+async fn without_a_name_the_newest_unreported_fitting_study_is_read() {
+    let hospital = open(|_| {}).await;
+    let card = order(&hospital, unnamed).await;
+    assert!(words(&card).contains("2025-11-19, the newest unreported one that fits the order"), "{card}");
+    hospital.close().await;
+}
+
+#[tokio::test]
+async fn cr_and_dx_are_one_modality() {
+    let hospital = open(|resources| {
+        let study = study(resources, "demo-current");
+        study["modality"] = json!([{"code": "CR"}]);
+        study["series"][0]["modality"]["code"] = json!("CR");
+    })
+    .await;
+    let card = order(&hospital, unnamed).await;
+    assert!(words(&card).contains("the newest unreported one that fits the order"), "{card}");
+    hospital.close().await;
+}
+
+#[tokio::test]
+async fn a_study_that_does_not_fit_is_not_read() {
+    type Change = fn(&mut Vec<Value>);
+    let changes: [(&str, Change); 5] = [
+        ("signed report", |resources| {
+            resources.push(json!({
+                "resourceType": "DiagnosticReport", "id": "signed", "status": "final", "code": {"text": "Chest"},
+                "subject": {"reference": "Patient/demo"}, "imagingStudy": [{"reference": "ImagingStudy/demo-current"}],
+            }));
+        }),
+        ("after the order", |resources| study(resources, "demo-current")["started"] = json!("2025-11-21T08:00:00Z")),
+        ("before the window", |resources| study(resources, "demo-current")["started"] = json!("2025-10-01T08:00:00Z")),
+        ("another modality", |resources| {
+            let study = study(resources, "demo-current");
+            study["modality"] = json!([{"code": "CT"}]);
+            study["series"][0]["modality"]["code"] = json!("CT");
+        }),
+        ("another body part", |resources| {
+            study(resources, "demo-current")["series"][0]["bodySite"] = json!({"code": "KNEE"})
+        }),
+    ];
+    for (why, change) in changes {
+        let hospital = open(change).await;
+        let card = order(&hospital, unnamed).await;
+        assert!(words(&card).contains("there is no unreported DX study of the chest"), "{why}: {card}");
+        assert_eq!(hospital.app.engine.calls(), 0, "{why}");
+        hospital.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_draft_of_ours_does_not_count_as_a_report() {
+    let hospital = open(|resources| {
+        resources.push(json!({
+            "resourceType": "DiagnosticReport", "id": "drafted", "status": "partial", "code": {"text": "Chest"},
+            "meta": {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "AIAST"}]},
+            "conclusion": "drafted words", "subject": {"reference": "Patient/demo"}, "imagingStudy": [{"reference": "ImagingStudy/demo-current"}],
+        }));
+    })
+    .await;
+    let card = order(&hospital, unnamed).await;
+    assert!(words(&card).contains("the newest unreported one"), "{card}");
+    // INVARIANT's test: ai_reports_are_never_evidence
+    let page = hospital.page(&card).await;
+    assert!(!page["evidence"].to_string().contains("drafted words"));
+    assert!(words(&card).contains("it is AI-generated and never evidence"), "{card}");
+    hospital.close().await;
+}
+
+#[tokio::test]
+async fn views_that_differ_are_told() {
+    for (case, differ) in [("c00", true), ("c01", false)] {
+        let folder = cases().into_iter().find(|f| f.ends_with(case)).unwrap();
+        let engine = Engine::scripted(scripted_model(), vec![Step::Text(ANSWER.into())]);
+        let hospital = Plan::new(vec![folder], engine).open().await;
+        let card = hospital.sign_order_of(case).await.only_card();
+        assert_eq!(words(&card).contains("The views differ"), differ, "{case}: {card}");
+        hospital.close().await;
+    }
+}
+
+#[tokio::test]
+async fn more_orders_than_one_are_told() {
+    let hospital = open(|_| {}).await;
+    let name = hospital.ehr.names().next().unwrap().to_owned();
+    let mut request = hospital.ehr.authorized_request(&name).unwrap();
+    let entries = request["context"]["draftOrders"]["entry"].as_array_mut().unwrap();
+    let mut second = entries[0].clone();
+    second["resource"]["id"] = json!("second");
+    entries.push(second);
+    let card = hospital.sign(&request).await.only_card();
+    assert!(words(&card).contains("1 further imaging order"), "{card}");
+    assert_eq!(hospital.app.engine.calls(), 1);
+    hospital.close().await;
+}
+
+#[tokio::test]
+async fn an_order_for_another_patient_is_refused() {
+    let hospital = open(|_| {}).await;
+    let name = hospital.ehr.names().next().unwrap().to_owned();
+    let mut request = hospital.ehr.authorized_request(&name).unwrap();
+    request["context"]["draftOrders"]["entry"][0]["resource"]["subject"]["reference"] = json!("Patient/somebody-else");
+    let answer = hospital.sign(&request).await;
+    assert_eq!(answer.status, 400, "{}", answer.text);
+    assert!(answer.outcome().2.contains("context.draftOrders"));
+    hospital.close().await;
+}
