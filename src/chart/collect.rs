@@ -136,7 +136,8 @@ async fn answer(template: &PrefetchTemplate, request: &HookRequest, client: Opti
             }
             Ok(answer)
         }
-        Some(State::Null) if !is_read && !(safety && client.is_some()) => Ok(Answer::sent(vec![], vec![])),
+        // An answer, and never proof of absence; what is dangerous to miss is looked for once more.
+        Some(State::Null) if !(is_read || safety && client.is_some()) => Ok(Answer::sent(vec![], vec![])),
         Some(State::Null) | None => match client {
             Some(client) => fetch(client, &query()?, is_read).await,
             None => {

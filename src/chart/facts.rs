@@ -40,11 +40,17 @@ pub struct Value {
 
 /// What one resource gave.
 pub enum Found {
-    Stated(Stated),
+    Stated(Box<Stated>),
     Value(Box<Value>),
     /// Read and rightly left out: not current, not a value.
     Nothing,
     Unusable(&'static str),
+}
+
+impl Found {
+    fn stated(fact: Stated) -> Found {
+        Found::Stated(Box::new(fact))
+    }
 }
 
 pub fn condition(resource: &lenient::Condition, source: Source) -> Found {
@@ -59,7 +65,7 @@ pub fn condition(resource: &lenient::Condition, source: Source) -> Found {
     let onset = resource.onset_period.as_ref().and_then(|p| p.start.as_deref());
     let date = first_date([resource.onset_date_time.as_deref(), onset, resource.recorded_date.as_deref()]);
     let (worded, status) = (worded(&resource.code), status.unwrap_or_else(|| "status not stated".into()));
-    Found::Stated(Stated { source, date, fact: Fact::Problem { text, worded, status } })
+    Found::stated(Stated { source, date, fact: Fact::Problem { text, worded, status } })
 }
 
 pub fn medication(resource: &lenient::MedicationRequest, source: Source) -> Found {
@@ -79,7 +85,7 @@ pub fn medication(resource: &lenient::MedicationRequest, source: Source) -> Foun
     let Some(text) = text else { return Found::Unusable("it does not say which medicine") };
     let dosage = resource.dosage_instruction.iter().find_map(|d| d.text.clone());
     let date = first_date([resource.authored_on.as_deref()]);
-    Found::Stated(Stated {
+    Found::stated(Stated {
         source,
         date,
         fact: Fact::Medication { text, worded: worded(&resource.medication_codeable_concept), dosage },
@@ -101,7 +107,7 @@ pub fn allergy(resource: &lenient::AllergyIntolerance, source: Source) -> Found 
         .flat_map(|r| r.manifestation.iter().filter_map(|m| m.label().map(str::to_owned)))
         .collect();
     let date = first_date([resource.recorded_date.as_deref()]);
-    Found::Stated(Stated {
+    Found::stated(Stated {
         source,
         date,
         fact: Fact::Allergy { text, criticality: resource.criticality.clone(), reactions },
@@ -115,7 +121,7 @@ pub fn study(resource: &lenient::ImagingStudy, source: Source) -> Found {
     let modality = modalities(resource).into_iter().next();
     let text = resource.description.clone().or_else(|| resource.series.iter().find_map(|s| s.description.clone()));
     let text = text.unwrap_or_else(|| "imaging study".into());
-    Found::Stated(Stated {
+    Found::stated(Stated {
         source,
         date: first_date([resource.started.as_deref()]),
         fact: Fact::Study { text, modality },
@@ -140,7 +146,7 @@ pub fn report(resource: &lenient::DiagnosticReport, head: &lenient::Head, source
     let text = label(&resource.code).unwrap_or_else(|| "report".into());
     let start = resource.effective_period.as_ref().and_then(|p| p.start.as_deref());
     let date = first_date([resource.effective_date_time.as_deref(), start, resource.issued.as_deref()]);
-    Found::Stated(Stated { source, date, fact: Fact::Report { text, status, conclusion: resource.conclusion.clone() } })
+    Found::stated(Stated { source, date, fact: Fact::Report { text, status, conclusion: resource.conclusion.clone() } })
 }
 
 pub fn observation(resource: &lenient::Observation, source: Source) -> Found {
@@ -162,7 +168,7 @@ pub fn observation(resource: &lenient::Observation, source: Source) -> Found {
     if category("exam")
         && let Some(note) = &resource.value_string
     {
-        return Found::Stated(Stated { source, date, fact: Fact::Note { text: note.clone() } });
+        return Found::stated(Stated { source, date, fact: Fact::Note { text: note.clone() } });
     }
     let loinc: Vec<String> = resource
         .code
@@ -234,7 +240,7 @@ fn stated(last: Value, before: Option<Value>) -> Stated {
             _ => None,
         });
     }
-    measurement.change = before.filter(|b| b.measurement.unit == measurement.unit).and_then(|b| {
+    measurement.change = before.filter(|b| b.measurement.unit == measurement.unit).map(|b| {
         let day = b.date.as_ref().map_or(String::new(), |d| format!(" on {}", d.day()));
         let word = match (value, b.measurement.value.parse::<f64>().ok()) {
             (Some(now), Some(then)) if now > then => "up from",
@@ -243,7 +249,7 @@ fn stated(last: Value, before: Option<Value>) -> Stated {
             _ if b.measurement.value == measurement.value => "unchanged from",
             _ => "before:",
         };
-        Some(format!("{word} {}{day}", b.measurement.value))
+        format!("{word} {}{day}", b.measurement.value)
     });
     Stated { source: last.source, date: last.date, fact: Fact::Measurement(measurement) }
 }

@@ -65,7 +65,7 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
     let mut values = Vec::new();
     for resource in &resources {
         match understand(resource, base, &mut known) {
-            Ok(Found::Stated(fact)) => stated.push(fact),
+            Ok(Found::Stated(fact)) => stated.push(*fact),
             Ok(Found::Value(value)) => values.push(*value),
             Ok(Found::Nothing) => {}
             Ok(Found::Unusable(why)) => gaps.push(gap(resource, why)),

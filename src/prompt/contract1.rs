@@ -393,7 +393,8 @@ mod tests {
 
     #[test]
     fn a_film_outside_the_scope_is_not_read() {
-        let changed = |change: fn(&mut Image)| {
+        type Change = fn(&mut Image);
+        let changed = |change: Change| {
             let mut facts = two_films();
             if let Fact::Image { image, .. } = &mut facts[0] {
                 change(image);
@@ -401,7 +402,7 @@ mod tests {
             refusal(&chart(facts), Some(&scope()))
         };
         assert_eq!(changed(|_| {}), None);
-        let changes: [(fn(&mut Image), &str); 6] = [
+        let changes: [(Change, &str); 6] = [
             (|i| i.manufacturer = Some("Acme".into()), "made by: Acme"),
             (|i| i.manufacturer = None, "made by: not stated"),
             (|i| i.view = Some("LATERAL".into()), "view"),
