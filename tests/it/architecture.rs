@@ -21,7 +21,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("chart", &["service", "cds_hooks", "fhir", "imaging"]),
     ("prompt", &["chart", "service", "engine", "imaging", "fhir"]),
     ("grounding", &["chart", "service", "engine"]),
-    ("card", &["chart", "grounding", "service", "cds_hooks"]),
+    ("card", &["chart", "grounding", "service", "cds_hooks", "fhir"]),
     ("report", &["chart", "grounding", "service", "fhir", "engine", "imaging"]),
     ("app", &["engine", "store", "service", "fhir", "imaging", "report"]),
     ("guidance", &["app", "chart", "prompt", "engine", "grounding", "card", "report", "store", "service", "cds_hooks"]),
