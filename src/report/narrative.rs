@@ -140,11 +140,8 @@ pub fn ids(evidence: &[EvidenceId]) -> String {
     evidence.iter().map(|id| id.to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// The conclusion: our own sentences, made by code from the coded findings, or why there are none.
+/// The conclusion: our own sentences, made by code from the coded findings.
 pub fn impression(made: &Made) -> String {
-    if let Some(abstained) = &made.assessment.abstained {
-        return format!("Nothing is stated: {}.", plain(&abstained.reason, 600));
-    }
     let mut sentences: Vec<String> = made.statements().map(|s| format!("{}.", plain(&s.text, 600))).collect();
     if sentences.is_empty() {
         sentences.push("No finding is stated, which does not say that the examination is normal.".to_owned());

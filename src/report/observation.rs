@@ -20,13 +20,10 @@ pub fn id(made: &Made, number: usize) -> String {
     made.id(&format!("statement {number}"))
 }
 
-/// None where the model was not asked or did not answer.
 pub fn resources(made: &Made) -> Vec<Value> {
     let mut observations: Vec<Value> =
         made.statements().enumerate().map(|(number, s)| statement(made, number, s)).collect();
-    if made.assessment.abstained.is_none() {
-        observations.push(overall(made, observations.len()));
-    }
+    observations.push(overall(made, observations.len()));
     observations
 }
 
