@@ -73,8 +73,7 @@ async fn draft(app: &App, call: &Call<'_>, asked: Asked, deadline: Instant) -> R
         page: draft.page,
         pictures: draft.pictures,
     });
-    app.store.commit(call.caller, store::Commit { key: Some(key), answer: answer.clone(), report, event }).await?;
-    Ok(answer)
+    app.store.commit(call.caller, store::Commit { key: Some(key), answer, report, event }).await
 }
 
 /// All network and all decoding. Cancelled when the caller leaves; the access token ends with it.
