@@ -94,12 +94,14 @@ impl Flights {
             let mut running = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             running.entry(name.clone()).or_default().clone()
         };
-        let guard = lock.lock_owned().await;
-        Flight { flights: self, name, guard: Some(guard) }
+        // Made before waiting: who gives up waiting leaves as cleanly as who has finished.
+        let mut flight = Flight { flights: self, name, guard: None };
+        flight.guard = Some(lock.lock_owned().await);
+        flight
     }
 }
 
-/// One call in progress.
+/// One call in progress, or waiting.
 pub struct Flight<'a> {
     flights: &'a Flights,
     name: String,
@@ -114,5 +116,35 @@ impl Drop for Flight<'_> {
         if running.get(&self.name).is_some_and(|lock| Arc::strong_count(lock) == 1) {
             running.remove(&self.name);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_gives_up_waiting_leaves_nothing_behind() {
+        let flights = Flights::default();
+        let caller = Caller { tenant: "t".into(), client: "c".into(), allowed_bases: vec![] };
+        let key = Key { service: "s".into(), hook_instance: "h".into(), body_sha256: "00".into() };
+        let running = || flights.0.lock().unwrap().len();
+
+        let holder = flights.enter(&caller, &key).await;
+        let mut waiter = Box::pin(flights.enter(&caller, &key));
+        assert!(waiter.as_mut().now_or_never().is_none(), "one call at a time");
+        drop(holder);
+        assert_eq!(running(), 1, "somebody waits");
+        drop(waiter);
+        assert_eq!(running(), 0);
+
+        let holder = flights.enter(&caller, &key).await;
+        let waiter = flights.enter(&caller, &key);
+        assert!(waiter.now_or_never().is_none());
+        assert_eq!(running(), 1);
+        drop(holder);
+        assert_eq!(running(), 0);
     }
 }

@@ -196,15 +196,11 @@ fn study(detail: &mut String, reading: &Reading, chart: &Chart, assessment: &Ass
     let (current, prior) = (shown(Role::Current), shown(Role::Prior));
     let what = if current.is_some() { "Study read" } else { "Study looked for" };
     let name = escape(study.description.as_deref().unwrap_or("imaging study"));
-    let how = match (study.named_by_order, study.reports_checked) {
-        (true, _) => "named by the order",
-        (false, true) => "the newest unreported one that fits the order",
-        (false, false) => "the newest one received that fits the order; whether it was reported could not be checked",
-    };
     let _ = writeln!(
         detail,
-        "\n{what}: {name}, {}, {how}. It is not the ordered examination, which has not been done yet.",
-        day(&study.date)
+        "\n{what}: {name}, {}, {}. It is not the ordered examination, which has not been done yet.",
+        day(&study.date),
+        study.chosen()
     );
     let Some(current) = current else { return };
     let Some(prior) = prior else {

@@ -77,8 +77,7 @@ async fn draft(app: &App, call: &Call<'_>, asked: Asked, deadline: Instant) -> R
         page: draft.page,
         pictures: draft.pictures,
     });
-    app.store.commit(call.caller, store::Commit { key, answer: answer.clone(), report, event }).await?;
-    Ok(answer)
+    app.store.commit(call.caller, store::Commit { key, answer, report, event }).await
 }
 
 /// All network and all decoding. Cancelled when the caller leaves; the access token ends with it.

@@ -200,7 +200,7 @@ fn authorization(raw: &RawValue, patient_id: &str, deviations: &mut Vec<&'static
         return Err(Error::invalid("fhirAuthorization.token_type must be Bearer").at(at));
     }
     let patient = id(members.patient, "Patient", "fhirAuthorization.patient", deviations)?;
-    // INVARIANT: a token of one patient is never used for another.
+    // INVARIANT: r5_a_token_of_one_patient_is_never_used_for_another
     if patient.as_deref().is_some_and(|patient| patient != patient_id) {
         let sentence = "fhirAuthorization.patient and context.patientId must name the same patient";
         return Err(Error::invalid(sentence).at("fhirAuthorization.patient"));
@@ -279,7 +279,7 @@ fn id(
     Ok(Some(bare.to_owned()))
 }
 
-// INVARIANT: an id never alters the path it is put into.
+// INVARIANT: r5_an_id_never_alters_a_path
 fn plain(id: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
     (1..=MAX_ID).contains(&id.len()) && id.bytes().all(allowed) && !matches!(id, "." | "..")

@@ -1,6 +1,6 @@
 //! Facts in words, and text of others made fit to stand among ours.
 
-use super::{Fact, Measurement, Role};
+use super::{Fact, Measurement, Role, StudyRead};
 
 /// One line of text from anywhere: control and invisible characters and changes of writing direction taken out, at most
 /// `limit` characters. Markup is not touched: whoever prints it escapes it.
@@ -18,6 +18,19 @@ pub fn plain(text: &str, limit: usize) -> String {
 fn hidden(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+impl StudyRead {
+    /// Why this study and no other.
+    pub fn chosen(&self) -> &'static str {
+        match (self.named_by_order, self.reports_checked) {
+            (true, _) => "named by the order",
+            (false, true) => "the newest unreported one that fits the order",
+            (false, false) => {
+                "the newest one received that fits the order; whether it was reported could not be checked"
+            }
+        }
+    }
 }
 
 impl Role {

@@ -94,11 +94,32 @@ impl Server {
 
     /// Serves until `asked` resolves, then stops cleanly. Fails at once where serving fails.
     pub async fn until(mut self, asked: impl Future<Output = Result<()>>) -> Result<()> {
-        tokio::select! {
-            ended = &mut self.serving => return ended.unwrap_or_else(|e| Err(Error::fault("the server broke off").because(e))),
-            asked = asked => asked?,
-        }
-        self.stop.cancel();
-        self.serving.await.unwrap_or_else(|e| Err(Error::fault("the server broke off").because(e)))
+        let ended = tokio::select! {
+            ended = &mut self.serving => ended,
+            asked = asked => {
+                asked?;
+                self.stop.cancel();
+                (&mut self.serving).await
+            }
+        };
+        self.app.store.close().await;
+        ended.unwrap_or_else(|e| Err(Error::fault("the server broke off").because(e)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn stopping_closes_the_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
+        config.store.path = folder.path().join("curbside.db");
+        let server = Server::start(&config, "").await.unwrap();
+        let app = server.app.clone();
+        assert!(app.store.writable().await && folder.path().join("curbside.db-wal").exists());
+        server.until(std::future::ready(Ok(()))).await.unwrap();
+        assert!(!app.store.writable().await && !folder.path().join("curbside.db-wal").exists());
     }
 }

@@ -1,28 +1,15 @@
 //! `GET /fhir/metadata`. <https://hl7.org/fhir/R4/capabilitystatement.html>
 
-use axum::{
-    http::{HeaderMap, StatusCode},
-    response::Response,
-};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::reply;
-use crate::{
-    error::Error,
-    store::search::{By, Parameter, SERVED, Served},
-};
+use crate::store::search::{By, Parameter, SERVED, Served};
 
 /// When what the statement says last changed.
 const CHANGED: &str = "2026-11-25";
 
-/// `public_base` is the FHIR base as clients name it.
-pub fn metadata(public_base: &Url, raw_query: &str, headers: &HeaderMap) -> Result<Response, Error> {
-    reply::takes_json(headers, raw_query)?;
-    Ok(reply::fhir_json(StatusCode::OK, statement(public_base).to_string()))
-}
-
-/// The CapabilityStatement, made from the table that the search itself goes by.
+/// The CapabilityStatement, made from the table that the search itself goes by. `public_base` is the FHIR base as
+/// clients name it.
 pub fn statement(public_base: &Url) -> Value {
     json!({
         "resourceType": "CapabilityStatement",

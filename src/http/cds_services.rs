@@ -11,8 +11,7 @@ use axum::{
 use tracing::Span;
 
 use super::{
-    Config,
-    extract::{Arrival, json_body},
+    extract::{Arrival, Bodies},
     log,
 };
 use crate::{
@@ -26,8 +25,7 @@ use crate::{
 
 /// `GET /cds-services`: what is offered; 200.
 pub async fn discover(State(app): State<Arc<App>>) -> Result<Response> {
-    let offered = app.services.0.iter().filter(|service| offered(&app, service));
-    let body = serde_json::to_string(&discovery(offered))
+    let body = serde_json::to_string(&discovery(offered(&app)))
         .map_err(|e| Error::fault("discovery could not be written").because(e))?;
     Ok(json(body))
 }
@@ -37,35 +35,33 @@ pub async fn call(
     State(app): State<Arc<App>>,
     caller: Caller,
     Extension(arrival): Extension<Arrival>,
-    Extension(limits): Extension<Config>,
+    Extension(bodies): Extension<Bodies>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response> {
+    let of_id: Vec<&Service> = offered(&app).filter(|service| service.id == id).collect();
     // A body for nobody is not read.
-    if !app.services.0.iter().any(|service| service.id == id && offered(&app, service)) {
-        return Err(unknown());
+    if of_id.is_empty() {
+        return Err(Error::not_found("no service of that id; GET /cds-services lists what is offered"));
     }
     Span::current().record("service", &id).record("tenant", &caller.tenant);
-    let hook = HookRequest::parse(&json_body(request, &limits).await?)?;
+    let body = bodies.json(request).await?;
+    let hook = HookRequest::parse(&body.bytes)?;
     Span::current().record("hook_instance", log::hashed(&hook.hook_instance));
     if !hook.deviations.is_empty() {
         tracing::info!(deviations = hook.deviations.join("; "), "the request leaves the standard");
     }
-    let service = app.services.find(&id, &hook.hook)?;
-    if !offered(&app, service) {
-        return Err(unknown());
-    }
+    let service = of_id.into_iter().find(|service| service.hook == hook.hook).ok_or_else(|| {
+        Error::invalid("this service is not offered for the hook named; GET /cds-services lists what is offered")
+            .at("hook")
+    })?;
     let Arrival { received, request_id } = &arrival;
     let call = Call { service, request: &hook, caller: &caller, request_id, received: *received };
     guidance::respond(&app, call).await.map(json)
 }
 
-fn offered(app: &App, service: &Service) -> bool {
-    service.offered(app.intended_use.as_deref())
-}
-
-fn unknown() -> Error {
-    Error::not_found("no service of that id; GET /cds-services lists what is offered")
+fn offered(app: &App) -> impl Iterator<Item = &Service> {
+    app.services.0.iter().filter(|service| service.offered(app.intended_use.as_deref()))
 }
 
 fn json(body: String) -> Response {

@@ -1,6 +1,6 @@
 //! What handlers take as arguments: who asks, when and under which id, and a body within its limits.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     body::Bytes,
@@ -9,7 +9,10 @@ use axum::{
 };
 use bytes::BytesMut;
 use futures::StreamExt;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout},
+};
 
 use super::Config;
 use crate::{
@@ -17,6 +20,10 @@ use crate::{
     caller::Caller,
     error::{Error, Kind, Result},
 };
+
+/// How many bodies of the largest size are held at once.
+const TOGETHER: usize = 4;
+const SOON: Duration = Duration::from_secs(1);
 
 /// When a request's head had arrived, and the id that its log lines and its answer carry.
 #[derive(Clone)]
@@ -34,32 +41,64 @@ impl FromRequestParts<Arc<App>> for Caller {
     }
 }
 
-/// The JSON body, read whole; never more than a frame beyond the limit.
-///
-/// Another media type or any encoding: `UnsupportedMedia`. Too long: `TooLarge`. Too slow or broken off: `Invalid`.
-pub async fn json_body(request: Request, limits: &Config) -> Result<Bytes> {
-    check_type(request.headers())?;
-    let too_large = || Error::too_large(format!("the body is larger than {} bytes", limits.max_body_bytes));
-    let declared =
-        request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > limits.max_body_bytes as u64) {
-        return Err(too_large());
+/// Reads bodies, and counts how much memory they take together.
+#[derive(Clone)]
+pub struct Bodies {
+    limits: Config,
+    /// Bytes of memory left.
+    left: Arc<Semaphore>,
+}
+
+/// A body, and its share of the memory there is for bodies: free again when this is dropped.
+#[derive(Debug)]
+pub struct Body {
+    pub bytes: Bytes,
+    _share: OwnedSemaphorePermit,
+}
+
+impl Bodies {
+    /// Room for [`TOGETHER`] bodies of the largest size, whatever number of connections brings them.
+    pub fn new(limits: &Config) -> Bodies {
+        Bodies { limits: limits.clone(), left: Arc::new(Semaphore::new(TOGETHER * limits.max_body_bytes)) }
     }
-    let read = async {
-        let mut chunks = request.into_body().into_data_stream();
-        let mut body = BytesMut::new();
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|_| Error::invalid("the body broke off"))?;
-            if body.len() + chunk.len() > limits.max_body_bytes {
-                return Err(too_large());
-            }
-            body.extend_from_slice(&chunk);
+
+    /// The JSON body, read whole; never more than a frame beyond the limit.
+    ///
+    /// Another media type or any encoding: `UnsupportedMedia`. Too long: `TooLarge`. Too slow or broken off: `Invalid`.
+    /// No room beside the bodies held already: `Busy`.
+    pub async fn json(&self, request: Request) -> Result<Body> {
+        check_type(request.headers())?;
+        let limit = self.limits.max_body_bytes;
+        let too_large = || Error::too_large(format!("the body is larger than {limit} bytes"));
+        let declared =
+            request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if declared.is_some_and(|length| length > limit as u64) {
+            return Err(too_large());
         }
-        Ok(body.freeze())
-    };
-    timeout(limits.body_timeout(), read)
-        .await
-        .unwrap_or_else(|_| Err(Error::invalid("the body did not arrive in time")))
+        let read = async {
+            let mut chunks = request.into_body().into_data_stream();
+            let (mut body, mut share) = (BytesMut::new(), self.share(0)?);
+            while let Some(chunk) = chunks.next().await {
+                let chunk = chunk.map_err(|_| Error::invalid("the body broke off"))?;
+                if body.len() + chunk.len() > limit {
+                    return Err(too_large());
+                }
+                // INVARIANT: bodies_take_no_more_memory_than_there_is_for_them
+                // What has arrived counts, not what was announced: who announces and waits keeps nobody out.
+                share.merge(self.share(chunk.len())?);
+                body.extend_from_slice(&chunk);
+            }
+            Ok(Body { bytes: body.freeze(), _share: share })
+        };
+        timeout(self.limits.body_timeout(), read)
+            .await
+            .unwrap_or_else(|_| Err(Error::invalid("the body did not arrive in time")))
+    }
+
+    fn share(&self, bytes: usize) -> Result<OwnedSemaphorePermit> {
+        let permit = u32::try_from(bytes).ok().and_then(|bytes| self.left.clone().try_acquire_many_owned(bytes).ok());
+        permit.ok_or_else(|| Error::busy("too many large requests are being answered", SOON))
+    }
 }
 
 fn check_type(headers: &HeaderMap) -> Result<()> {
@@ -74,4 +113,29 @@ fn check_type(headers: &HeaderMap) -> Result<()> {
     });
     json.then_some(())
         .ok_or_else(|| unsupported("the body must be application/json or application/fhir+json, in UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn bodies_take_no_more_memory_than_there_is_for_them() {
+        let bodies = Bodies::new(&Config { max_body_bytes: 1024, ..Config::default() });
+        let json = async |length: usize| {
+            let request = Request::post("/").header(header::CONTENT_TYPE, "application/json");
+            bodies.json(request.body(axum::body::Body::from(" ".repeat(length))).unwrap()).await
+        };
+        let mut held = Vec::new();
+        for _ in 0..TOGETHER {
+            held.push(json(1024).await.unwrap());
+        }
+        let error = json(1).await.unwrap_err();
+        assert!(error.kind == Kind::Busy && error.retry_after.is_some(), "{error}");
+        held.pop();
+        assert_eq!(json(1000).await.unwrap().bytes.len(), 1000);
+        assert_eq!(json(1025).await.unwrap_err().kind, Kind::TooLarge);
+        // Neither what was answered nor what was refused keeps its share.
+        held.push(json(1024).await.unwrap());
+    }
 }

@@ -1,6 +1,6 @@
 //! The log: JSON lines with a closed set of fields. No query strings, bodies, headers or ids of patients.
 
-use std::panic;
+use std::panic::{self, PanicHookInfo};
 
 use axum::{
     extract::{MatchedPath, Request},
@@ -23,15 +23,19 @@ const REQUEST_ID: &str = "x-request-id";
 pub fn init(level: LevelFilter) -> Result<()> {
     tracing::subscriber::set_global_default(subscriber(level, std::io::stderr))
         .map_err(|e| Error::fault("the log was started twice").because(e))?;
-    // INVARIANT: what a panic says is never logged; it may quote what was being read.
-    panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line())).unwrap_or_default();
-        tracing::error!(place, "panicked");
-    }));
+    panic::set_hook(Box::new(panicked));
     Ok(())
 }
 
-// INVARIANT: only our own code writes to the log. The model runtime prints messages, others print SQL and URLs.
+// INVARIANT: a_panic_is_a_fault_and_what_it_said_is_told_to_nobody
+// It may quote what was being read.
+pub(super) fn panicked(panic: &PanicHookInfo) {
+    let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line())).unwrap_or_default();
+    tracing::error!(place, "panicked");
+}
+
+// INVARIANT: only_our_own_code_writes_to_the_log
+// The model runtime prints messages, others print SQL and URLs.
 fn subscriber<W>(level: LevelFilter, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,

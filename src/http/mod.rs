@@ -3,7 +3,6 @@
 mod capability;
 mod cds_services;
 mod extract;
-mod fhir;
 mod fhir_rest;
 mod health;
 pub mod log;

@@ -15,16 +15,25 @@ use crate::{
     app::App,
     caller::Caller,
     error::{Error, Result},
-    store::{Action, Event},
+    store::{Action, Event, Patient},
     web,
 };
 
-/// `GET /`: what this server is.
-pub async fn start(State(app): State<Arc<App>>) -> Result<Response> {
+/// Reports that the start page lists.
+const LISTED: u32 = 10;
+
+/// `GET /`: what this server is, and the caller's newest reports.
+pub async fn start(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Extension(arrival): Extension<Arrival>,
+) -> Result<Response> {
+    let found = app.store.recent(&caller, LISTED).await;
+    audited(&app, &caller, arrival, (Action::Search, "DiagnosticReport".to_owned()), None, &found).await?;
     let start = web::Start {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         intended_use: app.intended_use.clone(),
-        reports: Vec::new(),
+        reports: found?,
     };
     web::start_page(&start).map(page)
 }
@@ -42,8 +51,9 @@ pub async fn report(
 ) -> Result<Response> {
     let id = Uuid::try_parse(&id).map_err(|_| Error::not_found("There is no such report."))?.to_string();
     let found = app.store.page(&caller, &id).await;
-    audited(&app, &caller, arrival, format!("DiagnosticReport/{id}"), &found).await?;
-    web::report_page(&found?).map(page)
+    let patient = found.as_ref().ok().map(|page| page.patient.clone());
+    audited(&app, &caller, arrival, (Action::Read, format!("DiagnosticReport/{id}")), patient, &found).await?;
+    web::report_page(&found?.json).map(page)
 }
 
 /// `GET /pictures/{sha256}`: a picture as the model saw it, PNG; 404.
@@ -57,22 +67,22 @@ pub async fn picture(
         return Err(Error::not_found("There is no such picture."));
     }
     let found = app.store.picture(&caller, &sha256).await;
-    audited(&app, &caller, arrival, format!("Binary/{sha256}"), &found).await?;
-    Ok(typed("image/png", found?))
+    let patient = found.as_ref().ok().and_then(|picture| picture.patient.clone());
+    audited(&app, &caller, arrival, (Action::Read, format!("Binary/{sha256}")), patient, &found).await?;
+    Ok(typed("image/png", found?.png))
 }
 
-// INVARIANT: no page of a patient is answered that the audit trail does not hold.
-async fn audited<T>(app: &App, caller: &Caller, arrival: Arrival, target: String, found: &Result<T>) -> Result<()> {
-    let outcome = found.as_ref().map_or_else(|error| reply::status(error.kind).as_u16(), |_| 200);
-    let event = Event {
-        action: Action::Read,
-        target,
-        source_base: None,
-        patient: None,
-        outcome,
-        request_id: arrival.request_id,
-    };
-    app.store.audit(caller, event).await
+// INVARIANT: no_page_of_a_patient_is_answered_that_the_audit_trail_does_not_hold
+async fn audited<T>(
+    app: &App,
+    caller: &Caller,
+    arrival: Arrival,
+    (action, target): (Action, String),
+    patient: Option<Patient>,
+    found: &Result<T>,
+) -> Result<()> {
+    let outcome = reply::outcome(found);
+    app.store.audit(caller, Event { action, target, patient, outcome, request_id: arrival.request_id }).await
 }
 
 fn page(html: String) -> Response {

@@ -37,6 +37,11 @@ pub fn status(kind: Kind) -> StatusCode {
     }
 }
 
+/// The status that a result is answered with, for the audit trail.
+pub fn outcome<T>(result: &Result<T, Error>) -> u16 {
+    result.as_ref().map_or_else(|error| status(error.kind), |_| StatusCode::OK).as_u16()
+}
+
 /// A FHIR resource as the body. Nothing between us and the caller may keep it.
 pub fn fhir_json(status: StatusCode, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
@@ -46,15 +51,18 @@ pub fn fhir_json(status: StatusCode, body: impl Into<Body>) -> Response {
     response
 }
 
-/// The one place where an error is logged: its kind and message, which hold no data of a patient. The source stays out,
-/// because a library may quote its input.
+/// The one place where an error is logged: its kind and message, which hold no data of a patient.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = status(self.kind);
         match status.is_server_error() {
-            true => {
-                tracing::error!(kind = ?self.kind, status = status.as_u16(), message = %self.message, "request failed")
-            }
+            true => tracing::error!(
+                kind = ?self.kind,
+                status = status.as_u16(),
+                error = %self.message,
+                source = sources(&self),
+                "request failed"
+            ),
             false => tracing::info!(kind = ?self.kind, status = status.as_u16(), "request refused"),
         }
         let mut response = fhir_json(status, fhir::outcome(&self).to_string());
@@ -71,6 +79,16 @@ impl IntoResponse for Error {
         }
         response
     }
+}
+
+/// The errors of ours behind an error, outermost first. A library's own may quote its input, so it ends the list unsaid.
+fn sources(error: &Error) -> String {
+    let ours = std::iter::successors(Some(error), |error| error.source.as_ref()?.downcast_ref::<Error>());
+    let said = ours.skip(1).map(|error| match &error.expression {
+        Some(place) => format!("{} ({place})", error.message),
+        None => error.message.clone(),
+    });
+    said.collect::<Vec<_>>().join("; ")
 }
 
 /// Whether the client takes JSON: `_format` beats `Accept`; `fhirVersion` may be given and must be 4.0.
@@ -110,6 +128,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::http::log::tests::Lines;
 
     #[test]
     fn every_kind_is_answered_with_its_status_and_an_outcome() {
@@ -125,6 +144,27 @@ mod tests {
         }
         assert_eq!(Error::not_found("").into_response().status(), 404);
         assert_eq!(Error::missing_data("").into_response().status(), 412);
+    }
+
+    #[test]
+    fn a_failure_is_logged_with_its_causes_of_ours_and_no_member_twice() {
+        let lines = Lines::default();
+        let guard = lines.capture();
+        let quoting = "Jane Doe".parse::<u32>().unwrap_err();
+        let code = Error::fault("SQLite result code 13").at("a.place").because(quoting);
+        let _ = Error::busy("outer", Duration::from_secs(1)).because(code).into_response();
+        let _ = Error::fault("bare").because("Jane Doe").into_response();
+        drop(guard);
+        for line in lines.text().lines() {
+            assert_eq!(line.matches("\"message\":").count(), 1, "{line}");
+        }
+        let logged: Vec<serde_json::Value> = lines.text().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        assert_eq!(logged[0]["message"], "request failed");
+        assert_eq!(
+            (&logged[0]["error"], &logged[0]["source"]),
+            (&"outer".into(), &"SQLite result code 13 (a.place)".into())
+        );
+        assert_eq!((&logged[1]["error"], &logged[1]["source"]), (&"bare".into(), &"".into()));
     }
 
     #[test]

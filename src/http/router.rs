@@ -13,7 +13,7 @@ use axum::{
 use tower_http::catch_panic::CatchPanicLayer;
 use url::{Host, Url};
 
-use super::{Config, cds_services, fhir, health, log, pages};
+use super::{Config, cds_services, extract::Bodies, fhir_rest, health, log, pages};
 use crate::{
     app::App,
     error::{Error, Kind},
@@ -29,19 +29,18 @@ pub fn router(app: Arc<App>, config: &Config) -> Router {
         .route("/pictures/{sha256}", get(pages::picture))
         .route("/cds-services", get(cds_services::discover))
         .route("/cds-services/{id}", post(cds_services::call))
-        .route("/fhir/metadata", get(fhir::metadata))
-        .route("/fhir/{type}", get(fhir::search))
-        .route("/fhir/{type}/{id}", get(fhir::read))
+        .route("/fhir/metadata", get(fhir_rest::metadata))
+        .route("/fhir/{type}", get(fhir_rest::search))
+        .route("/fhir/{type}/{id}", get(fhir_rest::read))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .with_state(app.clone());
     wrapped(routes.layer(from_fn_with_state(app, named)), config)
 }
 
-/// INVARIANT: a_name_that_is_not_ours_is_not_answered
-///
-/// There is no login yet. A page on another site could point a name of its own at loopback and read through the
-/// browser; its requests carry that name as `Host`.
+// INVARIANT: a_name_that_is_not_ours_is_not_answered
+// There is no login yet. A page on another site could point a name of its own at loopback and read through the
+// browser; its requests carry that name as `Host`.
 async fn named(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let host = host.and_then(|host| Url::parse(&format!("http://{host}")).ok());
@@ -68,7 +67,7 @@ pub(super) fn wrapped(routes: Router, config: &Config) -> Router {
         .layer(map_response(outcome))
         .layer(map_response(safe))
         .layer(from_fn(log::record))
-        .layer(Extension(config.clone()))
+        .layer(Extension(Bodies::new(config)))
 }
 
 /// What the panic said stays where it is: it may hold data. The panic hook has logged its place.

@@ -31,11 +31,10 @@ pub struct Server {
     config: Config,
 }
 
-/// Takes the address. Port 0 takes any that is free.
-///
-/// INVARIANT: as long as callers are not told apart, nothing but loopback is listened on.
+/// Takes the address: loopback only, as long as callers are not told apart. Port 0 takes any that is free.
 pub fn bind(address: SocketAddr, config: &Config) -> Result<Server> {
     config.check()?;
+    // INVARIANT: nothing_but_loopback_is_listened_on
     if !address.ip().is_loopback() {
         return Err(Error::invalid(
             "this server tells no callers apart and listens on loopback only, such as 127.0.0.1",

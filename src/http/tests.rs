@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{panic, sync::Arc, thread};
 
 use axum::{
     Router,
@@ -11,7 +11,12 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 use url::Url;
 
-use super::{Config, log::tests::Lines, router, router::wrapped};
+use super::{
+    Config,
+    log::{panicked, tests::Lines},
+    router,
+    router::wrapped,
+};
 use crate::{
     app::{App, Settings},
     caller::Caller,
@@ -21,11 +26,16 @@ use crate::{
 
 /// The application, without a model, and the folder of its store.
 async fn app(intended_use: Option<&str>) -> (Arc<App>, TempDir) {
+    let caller = Caller { tenant: "local".into(), client: "local".into(), allowed_bases: Vec::new() };
+    app_of(caller, intended_use).await
+}
+
+pub(super) async fn app_of(caller: Caller, intended_use: Option<&str>) -> (Arc<App>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings {
-        caller: Caller { tenant: "local".into(), client: "local".into(), allowed_bases: Vec::new() },
+        caller,
         intended_use: intended_use.map(str::to_owned),
-        public_base: Url::parse("http://127.0.0.1:8080").unwrap(),
+        public_base: Url::parse("https://curbside.example").unwrap(),
         services: None,
         engine: Default::default(),
         store: store::Config { path: folder.path().join("curbside.db") },
@@ -96,17 +106,22 @@ async fn without_a_stated_intended_use_no_imaging_service_is_offered() {
 
 #[tokio::test]
 async fn r1_a_call_is_answered_with_cards() {
+    let mut body = patient_view();
+    body["prefetch"] = json!({"patient": {"resourceType": "Patient", "id": "p1", "gender": "female"}});
     for kind in [
         "application/json",
         "application/json; charset=utf-8",
         "application/fhir+json",
         "Application/JSON;charset=UTF-8",
     ] {
-        let mut request = call("chart-summary", patient_view().to_string());
+        let mut request = call("chart-summary", body.to_string());
         request.headers_mut().insert(header::CONTENT_TYPE, kind.parse().unwrap());
         let response = send(None, request).await;
-        // Whether data can be had is not the concern here; that the body was read is.
-        assert!([StatusCode::OK, StatusCode::PRECONDITION_FAILED].contains(&response.status()), "{kind}");
+        assert_eq!(response.status(), StatusCode::OK, "{kind}");
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
+        let answer: Value = serde_json::from_str(&read(response).await).unwrap();
+        assert_eq!(answer["cards"].as_array().unwrap().len(), 1, "{answer}");
+        assert!(answer["cards"][0]["summary"].is_string() && answer["cards"][0]["source"]["label"].is_string());
     }
 }
 
@@ -193,30 +208,94 @@ async fn pages_run_nothing() {
     assert!(response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().contains("default-src 'none'"));
 }
 
+/// A report on `Patient/{patient}` with one picture; its page names nothing but the service.
+async fn report(app: &App, tenant: &str, patient: &str, picture: char) -> String {
+    let id = uuid::Uuid::new_v4().to_string();
+    let patient = format!("https://ehr.example/fhir/Patient/{patient}");
+    let loinc = |code: &str| json!({"coding": [{"system": "http://loinc.org", "code": code}]});
+    let resource = json!({"resourceType": "DiagnosticReport", "id": id, "status": "registered", "subject": {"reference": patient},
+        "category": [loinc("LP29684-5")], "code": loinc("30745-4")});
+    let report = Some(store::Draft {
+        report_id: id.clone(),
+        source_base: "https://ehr.example/fhir".into(),
+        patient,
+        resources: vec![resource],
+        page: json!({"service": format!("Draft of {tenant}"), "issued": "2034-08-15", "patient": {}, "model": {}, "prompt": {}}),
+        pictures: vec![(picture.to_string().repeat(64), Arc::new(vec![1]))],
+    });
+    let caller = Caller { tenant: tenant.into(), ..app.caller.clone() };
+    let event = store::Event::hook("chest", "https://ehr.example/fhir", "https://ehr.example/fhir/Patient/1", "r");
+    app.store.commit(&caller, store::Commit { key: None, answer: String::new(), report, event }).await.unwrap();
+    id
+}
+
+async fn outside(folder: &TempDir) -> sqlx::SqlitePool {
+    sqlx::SqlitePool::connect(&format!("sqlite:{}", folder.path().join("curbside.db").display())).await.unwrap()
+}
+
+/// What the audit trail holds of everything but hooks.
+async fn trail(outside: &sqlx::SqlitePool) -> Vec<String> {
+    let rows = "SELECT action || ' ' || target || ' ' || outcome || ' ' || COALESCE(source_base || ' ' || patient, '-')
+                FROM audit WHERE action <> 'hook' ORDER BY sequence";
+    sqlx::query_scalar(rows).fetch_all(outside).await.unwrap()
+}
+
 #[tokio::test]
 async fn no_page_of_a_patient_is_answered_that_the_audit_trail_does_not_hold() {
     let (app, folder) = app(None).await;
+    let id = report(&app, "local", "1", 'a').await;
+    // The same blank picture of two patients names neither.
+    report(&app, "local", "1", 'b').await;
+    report(&app, "local", "2", 'b').await;
+    report(&app, "other", "2", 'a').await;
     let routes = router(app, &Config::default());
-    let database = format!("sqlite:{}", folder.path().join("curbside.db").display());
-    let outside = sqlx::SqlitePool::connect(&database).await.unwrap();
-    let picture = format!("/pictures/{}", "a".repeat(64));
-    let report = "/reports/d1577c69-dfbe-44ad-ba6d-3e05e953b2ea";
-    for path in [report, &picture] {
+    let outside = outside(&folder).await;
+    let picture = |of: &str| format!("/pictures/{}", of.repeat(64));
+    let unknown = "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea";
+    let paths =
+        [format!("/reports/{id}"), picture("a"), picture("b"), format!("/reports/{unknown}"), picture("c"), "/".into()];
+    for (path, status) in paths.iter().zip([200, 200, 200, 404, 404, 200]) {
         let response = routes.clone().oneshot(ask(Method::GET, path)).await.unwrap();
-        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+        assert_eq!(response.status(), status, "{path}");
     }
-    let rows = "SELECT action || ' ' || target || ' ' || outcome FROM audit ORDER BY sequence";
-    let trail: Vec<String> = sqlx::query_scalar(rows).fetch_all(&outside).await.unwrap();
-    let picture_read = format!("read Binary/{} 404", "a".repeat(64));
-    assert_eq!(trail, ["read DiagnosticReport/d1577c69-dfbe-44ad-ba6d-3e05e953b2ea 404".to_owned(), picture_read]);
+    let patient = "https://ehr.example/fhir https://ehr.example/fhir/Patient/1";
+    let binary = |of: &str, rest: &str| format!("read Binary/{} {rest}", of.repeat(64));
+    assert_eq!(
+        trail(&outside).await,
+        [
+            format!("read DiagnosticReport/{id} 200 {patient}"),
+            binary("a", &format!("200 {patient}")),
+            binary("b", "200 -"),
+            format!("read DiagnosticReport/{unknown} 404 -"),
+            binary("c", "404 -"),
+            "search DiagnosticReport 200 -".into(),
+        ]
+    );
 
     let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'refused'); END";
     sqlx::query(refuse).execute(&outside).await.unwrap();
-    for path in [report, &picture] {
+    for path in &paths {
         let response = routes.clone().oneshot(ask(Method::GET, path)).await.unwrap();
-        assert!(response.status().is_server_error(), "{}", response.status());
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
         outcome(response).await;
     }
+}
+
+#[tokio::test]
+async fn the_start_page_lists_the_newest_reports_of_the_callers_tenant() {
+    let (app, _folder) = app(None).await;
+    report(&app, "other", "1", 'a').await;
+    let mut ids = Vec::new();
+    for _ in 0..12 {
+        ids.push(report(&app, "local", "1", 'a').await);
+    }
+    let response = router(app, &Config::default()).oneshot(ask(Method::GET, "/")).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let html = read(response).await;
+    let links: Vec<&str> = html.split("href=\"/reports/").skip(1).map(|rest| &rest[..36]).collect();
+    assert_eq!(links.len(), 10);
+    assert!(links.iter().all(|link| ids.iter().any(|id| id == link)), "{html}");
+    assert!(html.contains("Draft of local, 2034-08-15") && !html.contains("Draft of other"));
 }
 
 #[tokio::test]
@@ -269,6 +348,11 @@ async fn the_log_has_its_closed_set_of_fields_and_nothing_of_the_request() {
 async fn a_panic_is_a_fault_and_what_it_said_is_told_to_nobody() {
     let lines = Lines::default();
     let guard = lines.capture();
+    let (before, here) = (panic::take_hook(), thread::current().id());
+    panic::set_hook(Box::new(move |info| match thread::current().id() == here {
+        true => panicked(info),
+        false => before(info),
+    }));
     let routes = wrapped(
         Router::new().route(
             "/",
@@ -286,6 +370,7 @@ async fn a_panic_is_a_fault_and_what_it_said_is_told_to_nobody() {
     assert!(!outcome(response).await.to_string().contains("marker"));
     assert!(!lines.text().contains("marker"));
     assert!(lines.text().contains("\"status\":500"), "{}", lines.text());
+    assert!(lines.text().contains("\"place\":\"src/http/tests.rs:"), "{}", lines.text());
 }
 
 #[tokio::test]

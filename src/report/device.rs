@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
+use crate::chart::plain;
+
 use super::{
     Made,
     code::{self, AI_DEVICE_TYPE, DCM},
     derived_id,
-    narrative::{Div, plain, scope_sentence},
+    narrative::{Div, scope_sentence},
 };
 
 const AI_KIND: &str = "http://hl7.org/fhir/uv/aitransparency/StructureDefinition/aitransparency.AIKind";

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::chart::{Fact, Role, StudyRead};
+use crate::chart::{Role, StudyRead, plain};
 
 use super::{
     BANNER, Made, code, device,
-    narrative::{Div, described, ids, impression, plain, study_sentence, study_words},
+    narrative::{Div, ids, impression, study_sentence, study_words},
     oid,
 };
 
@@ -62,16 +62,13 @@ pub fn encounter(made: &Made) -> Option<String> {
 
 /// The chest X-ray where every current picture says it is one, else an imaging study of any kind.
 fn examination(made: &Made) -> Value {
-    let mut films = made.chart.evidence.iter().filter_map(|e| match &e.fact {
-        Fact::Image { role: Role::Current, image } => Some(image),
-        _ => None,
-    });
-    let first = films.next();
-    let chest = first.into_iter().chain(films).all(|image| {
+    let mut films = made.images().filter(|(_, role, _)| *role == Role::Current).map(|(_, _, image)| image).peekable();
+    let any = films.peek().is_some();
+    let chest = films.all(|image| {
         matches!(image.modality.as_str(), "CR" | "DX")
             && image.body_part.as_deref().is_some_and(|p| p.eq_ignore_ascii_case("CHEST"))
     });
-    match first.is_some() && chest {
+    match any && chest {
         true => code::named(code::LOINC, code::CHEST_XRAY, "Chest X-ray"),
         false => code::named(code::LOINC, code::IMAGING_STUDY, "Diagnostic imaging study"),
     }
@@ -107,17 +104,13 @@ fn narrative(made: &Made) -> Value {
         .iter()
         .filter(|e| made.statements().any(|s| s.evidence.contains(&e.id)))
         .map(|e| {
-            let (kind, text) = described(&e.fact);
+            let (kind, text) = e.fact.described();
             let date = e.date.as_ref().map(|d| format!(", {}", d.day())).unwrap_or_default();
             format!("{}: {kind}{date}: {text}", e.id)
         })
         .collect();
     let ledger = &made.assessment.ledger;
-    let pictures = ledger
-        .shown
-        .iter()
-        .filter(|id| matches!(made.evidence(**id).map(|e| &e.fact), Some(Fact::Image { .. })))
-        .count();
+    let pictures = made.images().count();
     let counts = format!(
         "Shown to the model: {pictures} pictures and {} other facts. Found but not shown: {}. Statements not kept: {}.",
         ledger.shown.len() - pictures,

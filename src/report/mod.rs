@@ -28,10 +28,11 @@ use crate::{
     error::{Error, Result},
     fhir::{Date, Reference},
     grounding::{Assessment, BANNER, Statement},
+    imaging::Image,
     service::Service,
 };
 
-/// What a report is drafted from.
+/// What a report is drafted from. The model was asked and answered: an abstention makes no report.
 pub struct Made<'a> {
     pub service: &'a Service,
     pub chart: &'a Chart,
@@ -49,7 +50,7 @@ pub struct Made<'a> {
 #[derive(Clone, Copy)]
 pub struct PromptUsed<'a> {
     pub version: &'a str,
-    /// Hex; empty where the model was not asked.
+    /// Hex.
     pub sha256: &'a str,
 }
 
@@ -102,7 +103,7 @@ pub struct Draft {
     pub resources: Vec<Value>,
     /// What `web::report_page` renders. Holds no numbers.
     pub page: Value,
-    /// `(sha256, PNG)` of every picture of the chart.
+    /// `(sha256, PNG)` of every picture shown to the model.
     pub pictures: Vec<(String, Arc<Vec<u8>>)>,
 }
 
@@ -117,17 +118,14 @@ pub fn draft(made: &Made) -> Draft {
         report_id: made.report_id.to_string(),
         resources: resources.into_iter().map(without_empty).collect(),
         page: page::view(made),
-        pictures: pictures(made.chart),
+        pictures: pictures(made),
     }
 }
 
-fn pictures(chart: &Chart) -> Vec<(String, Arc<Vec<u8>>)> {
+fn pictures(made: &Made) -> Vec<(String, Arc<Vec<u8>>)> {
     let mut pictures: Vec<(String, Arc<Vec<u8>>)> = Vec::new();
-    for evidence in &chart.evidence {
-        if let Fact::Image { image, .. } = &evidence.fact
-            && !image.png.is_empty()
-            && !pictures.iter().any(|(name, _)| *name == image.sha256)
-        {
+    for (_, _, image) in made.images() {
+        if !image.png.is_empty() && !pictures.iter().any(|(name, _)| *name == image.sha256) {
             pictures.push((image.sha256.clone(), image.png.clone()));
         }
     }
@@ -153,16 +151,26 @@ impl Made<'_> {
         self.chart.reading.as_ref()?.study.as_ref()
     }
 
+    /// The study compared with: one whose picture the model was not shown was not compared with.
+    // INVARIANT: only_what_the_model_was_shown_is_a_picture_of_the_report
     fn prior(&self) -> Option<&StudyRead> {
-        self.chart.reading.as_ref()?.prior.as_ref()
+        let shown = self.images().any(|(_, role, _)| role == Role::Prior);
+        self.chart.reading.as_ref()?.prior.as_ref().filter(|_| shown)
+    }
+
+    /// The pictures shown to the model.
+    fn images(&self) -> impl Iterator<Item = (&Evidence, Role, &Image)> {
+        let shown = self.chart.evidence.iter().filter(|e| self.assessment.ledger.shown.contains(&e.id));
+        shown.filter_map(|e| match &e.fact {
+            Fact::Image { role, image } => Some((e, *role, image.as_ref())),
+            _ => None,
+        })
     }
 
     /// When what the report speaks of was observed, to the day at least: the current study's date, else the current film's.
     fn studied(&self) -> Option<String> {
-        let film = self.chart.evidence.iter().find_map(|e| match &e.fact {
-            Fact::Image { role: Role::Current, image } => image.date.as_ref(),
-            _ => None,
-        });
+        let film =
+            self.images().find(|(_, role, _)| *role == Role::Current).and_then(|(_, _, image)| image.date.as_ref());
         let study = self.study().and_then(|s| s.date.as_ref());
         study.into_iter().chain(film).find(|date| date.text().len() >= "2034-08-15".len()).map(date_time)
     }
@@ -184,16 +192,11 @@ fn date_time(date: &Date) -> String {
     exact.map_or_else(|_| date.text().to_owned(), |t| t.to_rfc3339_opts(SecondsFormat::AutoSi, true))
 }
 
-/// A DICOM UID as FHIR writes it; `None` where the text is no UID.
+/// A DICOM UID as FHIR writes it; `None` where the text is none. Leading zeros are let pass, as when films are read.
 fn oid(uid: &str) -> Option<String> {
-    let arcs = |t: &str| {
-        t.split('.').all(|arc| {
-            arc.bytes().all(|b| b.is_ascii_digit()) && (arc == "0" || !arc.starts_with('0')) && !arc.is_empty()
-        })
-    };
     let uid = uid.strip_prefix("urn:oid:").unwrap_or(uid);
-    (uid.len() <= 64 && uid.starts_with(['0', '1', '2']) && uid.contains('.') && arcs(uid))
-        .then(|| format!("urn:oid:{uid}"))
+    let groups = uid.split('.').all(|group| !group.is_empty() && group.bytes().all(|b| b.is_ascii_digit()));
+    (groups && uid.len() <= 64).then(|| format!("urn:oid:{uid}"))
 }
 
 /// A UUID that names its parts: the same parts, the same id.

@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::{
-    chart::{EvidenceId, Fact, Role},
+    chart::{EvidenceId, Fact, Role, plain},
     fhir::Reference,
     grounding::{Change, Finding, Severity, Statement},
 };
 
 use super::{
     BANNER, Made, code, device, diagnostic_report,
-    narrative::{Div, ids, impression, plain},
+    narrative::{Div, ids, impression},
 };
 
 /// Types that R4 lets an Observation be derived from. Everything else a statement cites is an entity of its Provenance.
@@ -20,13 +20,10 @@ pub fn id(made: &Made, number: usize) -> String {
     made.id(&format!("statement {number}"))
 }
 
-/// None where the model was not asked or did not answer.
 pub fn resources(made: &Made) -> Vec<Value> {
     let mut observations: Vec<Value> =
         made.statements().enumerate().map(|(number, s)| statement(made, number, s)).collect();
-    if made.assessment.abstained.is_none() {
-        observations.push(overall(made, observations.len()));
-    }
+    observations.push(overall(made, observations.len()));
     observations
 }
 

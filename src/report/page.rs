@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::{
-    chart::{Evidence, Fact, Gap, Origin, Role},
+    chart::{Evidence, Gap, Origin, Role, plain},
     grounding::Statement,
 };
 
 use super::{
     BANNER, DraftStatus, Made,
-    narrative::{described, impression, plain, role_word, scope_sentence, study_sentence, study_words},
+    narrative::{impression, scope_sentence, study_sentence, study_words},
 };
 
 impl Made<'_> {
@@ -40,15 +40,9 @@ pub fn view(made: &Made) -> Value {
         "other_orders": reading.filter(|r| r.other_orders > 0).map(|r| r.other_orders.to_string()),
         "study": study_sentence(made),
         "prior": made.prior().map(study_words),
-        "no_film": reading.and_then(|r| r.no_film.as_deref()).map(|why| plain(why, 300)),
         "impression": impression(made),
         "urgency": assessment.urgency.map(|u| u.word()),
         "sections": sections(made),
-        "abstention": assessment.abstained.as_ref().map(|a| json!({
-            "reason": plain(&a.reason, 600),
-            "evidence": a.evidence.iter().map(|id| id.to_string()).collect::<Vec<_>>(),
-            "model_asked": a.model_asked,
-        })),
         "rejected": assessment.rejected.iter().map(|r| named(&r.what, &r.why)).collect::<Vec<_>>(),
         "pictures": pictures(made),
         "evidence": chart.evidence.iter().map(|e| evidence(made, e)).collect::<Vec<_>>(),
@@ -96,7 +90,7 @@ fn sections(made: &Made) -> Vec<Value> {
 
 fn evidence(made: &Made, evidence: &Evidence) -> Value {
     let ledger = &made.assessment.ledger;
-    let (kind, text) = described(&evidence.fact);
+    let (kind, text) = evidence.fact.described();
     let cited = made
         .statements()
         .zip(1..)
@@ -125,12 +119,7 @@ fn origin(origin: Origin) -> &'static str {
 
 /// The prior film first, as time runs.
 fn pictures(made: &Made) -> Vec<Value> {
-    let of = |wanted: Role| {
-        made.chart.evidence.iter().filter_map(move |e| match &e.fact {
-            Fact::Image { role, image } if *role == wanted => Some((e, *role, image)),
-            _ => None,
-        })
-    };
+    let of = |wanted: Role| made.images().filter(move |(_, role, _)| *role == wanted);
     of(Role::Prior)
         .chain(of(Role::Current))
         .map(|(evidence, role, image)| {
@@ -140,7 +129,7 @@ fn pictures(made: &Made) -> Vec<Value> {
                 image.sha256.len() == 64 && image.sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
             json!({
                 "evidence": evidence.id.to_string(),
-                "role": role_word(role),
+                "role": role.word(),
                 "sha256": named.then_some(&image.sha256),
                 "view": word(&image.view),
                 "laterality": word(&image.laterality),
@@ -155,7 +144,6 @@ fn pictures(made: &Made) -> Vec<Value> {
                 "instance_uid": plain(&image.instance_uid, 64),
                 "burned_in": plain(&image.burned_in, 30),
                 "lossy": image.lossy,
-                "shown": made.assessment.ledger.shown.contains(&evidence.id),
             })
         })
         .collect()

@@ -3,15 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::{
-    chart::{EvidenceId, Fact},
+    chart::{EvidenceId, Fact, plain},
     fhir::Reference,
 };
 
-use super::{
-    Made, code, date_time, device,
-    narrative::{Div, described, plain, role_word},
-    observation, oid,
-};
+use super::{Made, code, date_time, device, narrative::Div, observation, oid};
 
 const TARGET_PATH: &str = "http://hl7.org/fhir/StructureDefinition/targetPath";
 
@@ -81,11 +77,11 @@ fn source(made: &Made, id: EvidenceId) -> Value {
     let Some(evidence) = made.evidence(id) else {
         return json!({ "role": "source", "what": { "display": id.to_string() } });
     };
-    let mut what = json!({ "display": format!("{id}, {}", described(&evidence.fact).0) });
+    let mut what = json!({ "display": format!("{id}, {}", evidence.fact.described().0) });
     if let Fact::Image { role, image } = &evidence.fact {
         let date = image.date.as_ref().map_or("no date".to_owned(), date_time);
         let facts = [
-            format!("{id}, {} picture, {date}", role_word(*role)),
+            format!("{id}, {} picture, {date}", role.word()),
             format!("had by {}", image.retrieved),
             format!("transfer syntax {}", image.transfer_syntax),
             format!("window {}", image.window.as_deref().unwrap_or("none applied")),

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::{
-    error::{Error, Result},
-    fhir::Coding,
-};
+use crate::fhir::Coding;
 
 mod check;
 mod discovery;
@@ -53,7 +50,7 @@ impl Service {
     pub fn reads_images(&self) -> bool {
         self.max_calls > 0
     }
-    // INVARIANT: without a stated intended use no imaging service is offered.
+    // INVARIANT: without_a_stated_intended_use_no_imaging_service_is_offered
     pub fn offered(&self, intended_use: Option<&str>) -> bool {
         intended_use.is_some() || !self.reads_images()
     }
@@ -99,25 +96,6 @@ pub enum Publishes {
     DiagnosticReport,
 }
 
-/// All services, found by the pair of path id and hook (cds-hooks D3).
+/// All services; the pair of path id and hook names one (cds-hooks D3).
 #[derive(Clone, Debug)]
 pub struct Services(pub Vec<Service>);
-
-impl Services {
-    /// Unknown id: not found. Known id under another hook: invalid, naming `hook`.
-    pub fn find(&self, id: &str, hook: &str) -> Result<&Service> {
-        let mut known = false;
-        for service in self.0.iter().filter(|s| s.id == id) {
-            if service.hook == hook {
-                return Ok(service);
-            }
-            known = true;
-        }
-        Err(if known {
-            Error::invalid("this service is not offered for the hook named; GET /cds-services lists what is offered")
-                .at("hook")
-        } else {
-            Error::not_found("no service of that id; GET /cds-services lists what is offered")
-        })
-    }
-}

@@ -21,7 +21,7 @@ enum Cause {
     Other,
 }
 
-/// The error of a query. It names no table content: SQLite's own text stays out.
+/// The error of a query. It names no table content: SQLite's own text stays out, its source is an error of ours.
 pub(super) fn query(error: sqlx::Error) -> Error {
     match cause(&error) {
         Cause::InUse => Error::busy("the store is busy", SOON),
@@ -29,7 +29,7 @@ pub(super) fn query(error: sqlx::Error) -> Error {
         Cause::Damaged => Error::fault("the database is damaged"),
         Cause::Newer | Cause::Altered | Cause::Other => Error::fault("a query of the store failed"),
     }
-    .because(code(&error))
+    .because(Error::fault(code(&error)))
 }
 
 /// One sentence for the operator who named this file.

@@ -4,6 +4,7 @@
 //! anything is answered. <https://www.sqlite.org/wal.html>
 
 mod failure;
+mod kept;
 mod period;
 mod resource;
 pub mod search;
@@ -14,24 +15,22 @@ mod tests;
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
-use chrono::{DateTime, SubsecRound as _, Utc};
+use chrono::{SubsecRound as _, Utc};
 use serde::Deserialize;
-use serde_json::Value;
 use sqlx::{
     ConnectOptions as _, SqlSafeStr as _, SqlitePool,
     migrate::{Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use uuid::Uuid;
 
 use crate::{
     caller::Caller,
     error::{Error, Result},
 };
+pub use kept::{Action, Commit, Draft, Event, Found, Key, Page, Patient, Picture, Recent, Stored};
 use resource::Row;
 use search::{Position, Search};
 
@@ -43,6 +42,8 @@ const READERS: u32 = 4;
 const PATIENCE: Duration = Duration::from_secs(5);
 const PROBE_PATIENCE: Duration = Duration::from_secs(1);
 const ANSWERS_KEPT: chrono::Duration = chrono::Duration::days(1);
+/// When to try again after the audit trail could not be written, where SQLite does not say.
+const AUDIT_RETRY: Duration = Duration::from_secs(30);
 /// Old answers removed by one commit, which adds one: the backlog shrinks and no commit is slow.
 const ANSWERS_FORGOTTEN: u32 = 100;
 
@@ -71,116 +72,6 @@ impl Config {
             }
         }
     }
-}
-
-/// Names a hook call, together with the caller's tenant and client: the same call repeated gives the same answer.
-#[derive(Clone, Debug)]
-pub struct Key {
-    pub service: String,
-    pub hook_instance: String,
-    /// SHA-256 of the body without `fhirAuthorization`, because a retry carries a fresh token.
-    pub body_sha256: String,
-}
-
-impl Key {
-    pub fn new(service: &str, hook_instance: Uuid, body_sha256: &str) -> Key {
-        let (service, body_sha256) = (service.to_owned(), body_sha256.to_owned());
-        Key { service, hook_instance: hook_instance.to_string(), body_sha256 }
-    }
-}
-
-/// Everything one hook call leaves behind.
-#[derive(Clone, Debug)]
-pub struct Commit {
-    pub key: Option<Key>,
-    pub answer: String,
-    pub report: Option<Draft>,
-    pub event: Event,
-}
-
-/// A draft report with what stands behind it. All of it is about one patient.
-#[derive(Clone, Debug)]
-pub struct Draft {
-    pub report_id: String,
-    /// FHIR base of the EHR the patient belongs to.
-    pub source_base: String,
-    /// Absolute reference.
-    pub patient: String,
-    /// New resources with `resourceType` and `id`; `meta.versionId` and `meta.lastUpdated` are ours to write.
-    pub resources: Vec<Value>,
-    pub page: Value,
-    /// SHA-256 in hexadecimal, and PNG.
-    pub pictures: Vec<(String, Arc<Vec<u8>>)>,
-}
-
-/// An entry of the audit trail: who (the caller) did what to whose data. It has no query and no free text.
-#[derive(Clone, Debug)]
-pub struct Event {
-    pub action: Action,
-    /// A service id, `Type/id` or `Type`.
-    pub target: String,
-    pub source_base: Option<String>,
-    /// Absolute reference.
-    pub patient: Option<String>,
-    /// The HTTP status answered.
-    pub outcome: u16,
-    pub request_id: String,
-}
-
-impl Event {
-    /// A hook that is answered with data of `patient`, an absolute reference under `source_base`.
-    pub fn hook(service: &str, source_base: &str, patient: &str, request_id: &str) -> Event {
-        Event {
-            action: Action::Hook,
-            target: service.to_owned(),
-            source_base: Some(source_base.to_owned()),
-            patient: Some(patient.to_owned()),
-            outcome: 200,
-            request_id: request_id.to_owned(),
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    Hook,
-    Read,
-    Search,
-    Refused,
-}
-
-impl Action {
-    fn word(self) -> &'static str {
-        match self {
-            Action::Hook => "hook",
-            Action::Read => "read",
-            Action::Search => "search",
-            Action::Refused => "refused",
-        }
-    }
-}
-
-/// A resource as it stands.
-#[derive(Clone, Debug)]
-pub struct Stored {
-    pub id: String,
-    /// The resource's JSON, final: it carries its version and time.
-    pub resource: String,
-    pub version: i64,
-    pub last_updated: DateTime<Utc>,
-    /// The EHR and its patient, absolute; a Device has neither.
-    pub source_base: Option<String>,
-    pub patient: Option<String>,
-}
-
-/// One page of a search, newest first.
-#[derive(Clone, Debug)]
-pub struct Found {
-    pub resources: Vec<Stored>,
-    /// How many match in all.
-    pub total: i64,
-    /// Where the next page begins, if there is one.
-    pub next: Option<Position>,
 }
 
 #[derive(Clone, Debug)]
@@ -225,26 +116,29 @@ impl Store {
         sql::answer(&mut db, caller, key).await.map_err(failure::query)
     }
 
-    /// Writes all of it or nothing, and returns when it is on disk.
+    /// Writes all of it or nothing, and returns the answer to give when it is on disk.
     ///
-    /// A second commit under the same key changes nothing and is no error: the first answer is the one to give.
-    pub async fn commit(&self, caller: &Caller, commit: Commit) -> Result<()> {
+    /// Under a key that is taken only the event is written, and the answer is the first one's.
+    pub async fn commit(&self, caller: &Caller, commit: Commit) -> Result<String> {
         let Commit { key, answer, report, event } = commit;
         // Milliseconds are what `meta.lastUpdated` shows and the row holds.
         let now = Utc::now().trunc_subsecs(3);
         let report = report.map(|mut draft| resource::rows(&mut draft, now).map(|rows| (draft, rows))).transpose()?;
+        let at = now.timestamp_millis();
         self.write(async |db| {
+            sql::insert_event(db, caller, &event, at).await?;
             if let Some(key) = &key {
-                if sql::answer(db, caller, key).await?.is_some() {
-                    return Ok(());
+                // INVARIANT: the_same_key_keeps_the_first_answer
+                if let Some(first) = sql::answer(db, caller, key).await? {
+                    return Ok(first);
                 }
                 sql::forget_answers(db, caller, (now - ANSWERS_KEPT).timestamp_millis(), ANSWERS_FORGOTTEN).await?;
-                sql::insert_answer(db, caller, key, &answer, now.timestamp_millis()).await?;
+                sql::insert_answer(db, caller, key, &answer, at).await?;
             }
             if let Some((draft, rows)) = report {
-                insert(db, caller, draft, &rows, now.timestamp_millis()).await?;
+                insert(db, caller, draft, &rows, at).await?;
             }
-            Ok(sql::insert_event(db, caller, &event, now.timestamp_millis()).await?)
+            Ok(answer)
         })
         .await
     }
@@ -274,22 +168,34 @@ impl Store {
         page.await.map_err(failure::query)
     }
 
-    /// A picture as PNG.
-    pub async fn picture(&self, caller: &Caller, sha256: &str) -> Result<Vec<u8>> {
+    pub async fn picture(&self, caller: &Caller, sha256: &str) -> Result<Picture> {
         let mut db = self.reader().await?;
-        found(sql::picture(&mut db, caller, sha256).await, "There is no such picture.")
+        let png = found(sql::picture(&mut db, caller, sha256).await, "There is no such picture.")?;
+        let shown_of = sql::patients_shown(&mut db, caller, sha256).await.map_err(failure::query)?;
+        let patient = <[Patient; 1]>::try_from(shown_of).ok().map(|[patient]| patient);
+        Ok(Picture { patient, png })
     }
 
-    /// The JSON of a report's page.
-    pub async fn page(&self, caller: &Caller, report_id: &str) -> Result<String> {
+    pub async fn page(&self, caller: &Caller, report_id: &str) -> Result<Page> {
         let mut db = self.reader().await?;
         found(sql::page(&mut db, caller, report_id).await, "There is no such report.")
     }
 
-    /// Appends to the audit trail. Where this fails, what the event is about must not be answered.
+    /// The newest reports of the caller's tenant, at most `count`.
+    pub async fn recent(&self, caller: &Caller, count: u32) -> Result<Vec<Recent>> {
+        let mut db = self.reader().await?;
+        sql::recent(&mut db, caller, count).await.map_err(failure::query)
+    }
+
+    /// Appends to the audit trail; where that fails it is `Busy`, and what the event is about must not be answered.
+    // INVARIANT: no_audit_no_answer
     pub async fn audit(&self, caller: &Caller, event: Event) -> Result<()> {
         let now = Utc::now().timestamp_millis();
-        self.write(async |db| Ok(sql::insert_event(db, caller, &event, now).await?)).await
+        let written = self.write(async |db| Ok(sql::insert_event(db, caller, &event, now).await?)).await;
+        written.map_err(|e| {
+            let retry_after = e.retry_after.unwrap_or(AUDIT_RETRY);
+            Error::busy("The audit trail cannot be written, so nothing is answered.", retry_after).because(e)
+        })
     }
 
     /// Whether a write reaches the disk just now.
@@ -310,14 +216,15 @@ impl Store {
     }
 
     /// Runs `work` in a transaction that no other write can come between.
-    async fn write(
+    async fn write<T>(
         &self,
-        work: impl AsyncFnOnce(&mut sqlx::SqliteConnection) -> std::result::Result<(), Failed>,
-    ) -> Result<()> {
+        work: impl AsyncFnOnce(&mut sqlx::SqliteConnection) -> std::result::Result<T, Failed>,
+    ) -> Result<T> {
         let written = async {
             let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            work(&mut transaction).await?;
-            Ok(transaction.commit().await?)
+            let result = work(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok(result)
         };
         written.await.map_err(|failed| match failed {
             Failed::Query(error) => failure::query(error),
@@ -353,7 +260,7 @@ async fn insert(
         }
     }
     for (sha256, png) in draft.pictures {
-        sql::insert_picture(db, caller, &sha256, png).await?;
+        sql::insert_picture(db, caller, &draft.report_id, &sha256, png).await?;
     }
     sql::insert_page(db, caller, &draft.report_id, (&draft.source_base, &draft.patient), draft.page.to_string())
         .await?;

@@ -3,10 +3,10 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use super::{Draft, period::Period};
+use super::{Draft, Patient, period::Period};
 use crate::{
     error::{Error, Result},
-    fhir::Reference,
+    fhir::{self, Reference},
 };
 
 /// A new resource, ready to be written.
@@ -14,8 +14,8 @@ use crate::{
 pub(super) struct Row {
     pub resource_type: String,
     pub id: String,
-    /// The EHR and its patient, absolute; a Device belongs to nobody.
-    pub owner: Option<(String, String)>,
+    /// A Device belongs to nobody.
+    pub patient: Option<Patient>,
     pub status: Option<String>,
     pub date: Option<Period>,
     /// `Type/id` of every `target`.
@@ -44,7 +44,8 @@ fn row(mut resource: Value, draft: &Draft, now: DateTime<Utc>) -> Result<Row> {
     if resource["subject"]["reference"].as_str().is_some_and(|subject| subject != draft.patient) {
         return Err(Error::fault("a resource of a draft is about another patient than the draft"));
     }
-    let owner = (resource_type != "Device").then(|| (draft.source_base.clone(), draft.patient.clone()));
+    let patient = (resource_type != "Device")
+        .then(|| Patient { source_base: draft.source_base.clone(), reference: draft.patient.clone() });
     let targets = resource["target"].as_array().into_iter().flatten();
     // A target may name a version; it is looked for by the resource.
     let resource_of = |reference: &str| reference.split("/_history/").next().unwrap_or(reference).to_owned();
@@ -57,5 +58,7 @@ fn row(mut resource: Value, draft: &Draft, now: DateTime<Utc>) -> Result<Row> {
     let meta = members.entry("meta").or_insert_with(|| json!({}));
     meta["versionId"] = json!(FIRST_VERSION.to_string());
     meta["lastUpdated"] = json!(now.to_rfc3339_opts(SecondsFormat::Millis, true));
-    Ok(Row { resource_type, id, owner, status, date, targets, json: resource.to_string() })
+    // INVARIANT: what_is_not_valid_fhir_is_not_stored
+    fhir::check(&resource).map_err(|e| Error::fault("a drafted resource is not fit to be stored").because(e))?;
+    Ok(Row { resource_type, id, patient, status, date, targets, json: resource.to_string() })
 }

@@ -5,7 +5,10 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use url::{Url, form_urlencoded};
 
-use super::period::{Period, Prefix};
+use super::{
+    Patient,
+    period::{Period, Prefix},
+};
 use crate::{
     caller::Caller,
     error::{Error, Result},
@@ -126,13 +129,6 @@ pub enum Filter {
     Target(Vec<String>),
     Status(Vec<String>),
     Date(Vec<(Prefix, Period)>),
-}
-
-/// A patient of an EHR: the EHR's FHIR base and the absolute reference.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Patient {
-    pub source_base: String,
-    pub reference: String,
 }
 
 /// The last resource of a page. It says where to go on, not what may be seen: that is the caller's tenant, always.

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
-    Event, Key, Stored,
+    Event, Key, Page, Patient, Recent, Stored,
     period::{Period, Prefix},
     resource::{FIRST_VERSION, Row},
     search::{Filter, Position, Search},
@@ -21,7 +21,7 @@ const STORED: &str = "SELECT id, version, source_base, patient, last_updated, js
 
 /// `false` where the tenant already has a resource of that type and id; it is left as it is.
 pub(super) async fn insert_resource(db: &mut SqliteConnection, caller: &Caller, row: &Row, now: i64) -> Result<bool> {
-    let (source_base, patient) = row.owner.as_ref().map(|(base, patient)| (base.as_str(), patient.as_str())).unzip();
+    let (source_base, patient) = row.patient.as_ref().map(columns).unzip();
     let inserted = sqlx::query(
         "INSERT INTO resource (tenant, type, id, version, source_base, patient, status, date_from, date_until, last_updated, json)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, type, id) DO NOTHING",
@@ -42,20 +42,35 @@ pub(super) async fn insert_resource(db: &mut SqliteConnection, caller: &Caller, 
     .rows_affected()
         > 0;
     for target in row.targets.iter().filter(|_| inserted) {
-        sqlx::query("INSERT INTO link (tenant, type, id, parameter, target) VALUES (?, ?, ?, 'target', ?) ON CONFLICT DO NOTHING")
-            .bind(&caller.tenant)
-            .bind(&row.resource_type)
-            .bind(&row.id)
-            .bind(target)
-            .execute(&mut *db)
-            .await?;
+        insert_link(db, caller, (&row.resource_type, &row.id), "target", target).await?;
     }
     Ok(inserted)
 }
 
+/// What a resource refers to under `parameter`; `target` is `Type/id` or the hash of a picture.
+async fn insert_link(
+    db: &mut SqliteConnection,
+    caller: &Caller,
+    (resource_type, id): (&str, &str),
+    parameter: &str,
+    target: &str,
+) -> Result<()> {
+    sqlx::query("INSERT INTO link (tenant, type, id, parameter, target) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
+        .bind(&caller.tenant)
+        .bind(resource_type)
+        .bind(id)
+        .bind(parameter)
+        .bind(target)
+        .execute(db)
+        .await
+        .map(drop)
+}
+
+/// A picture, and the report that shows it.
 pub(super) async fn insert_picture(
     db: &mut SqliteConnection,
     caller: &Caller,
+    report: &str,
     sha256: &str,
     png: Arc<Vec<u8>>,
 ) -> Result<()> {
@@ -63,9 +78,9 @@ pub(super) async fn insert_picture(
         .bind(&caller.tenant)
         .bind(sha256)
         .bind(Arc::unwrap_or_clone(png))
-        .execute(db)
-        .await
-        .map(drop)
+        .execute(&mut *db)
+        .await?;
+    insert_link(db, caller, ("DiagnosticReport", report), "picture", sha256).await
 }
 
 pub(super) async fn insert_page(
@@ -138,6 +153,7 @@ pub(super) async fn answer(db: &mut SqliteConnection, caller: &Caller, key: &Key
 }
 
 pub(super) async fn insert_event(db: &mut SqliteConnection, caller: &Caller, event: &Event, now: i64) -> Result<()> {
+    let (source_base, patient) = event.patient.as_ref().map(columns).unzip();
     sqlx::query(
         "INSERT INTO audit (at, tenant, client, action, target, source_base, patient, outcome, request_id)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -147,8 +163,8 @@ pub(super) async fn insert_event(db: &mut SqliteConnection, caller: &Caller, eve
     .bind(&caller.client)
     .bind(event.action.word())
     .bind(&event.target)
-    .bind(&event.source_base)
-    .bind(&event.patient)
+    .bind(source_base)
+    .bind(patient)
     .bind(event.outcome)
     .bind(&event.request_id)
     .execute(db)
@@ -179,12 +195,52 @@ pub(super) async fn picture(db: &mut SqliteConnection, caller: &Caller, sha256: 
         .await
 }
 
-pub(super) async fn page(db: &mut SqliteConnection, caller: &Caller, report: &str) -> Result<Option<String>> {
-    sqlx::query_scalar("SELECT json FROM report_page WHERE tenant = ? AND report = ?")
+/// Whom the reports that show a picture are about; of more than one patient, two.
+pub(super) async fn patients_shown(db: &mut SqliteConnection, caller: &Caller, sha256: &str) -> Result<Vec<Patient>> {
+    let rows = sqlx::query(
+        "SELECT DISTINCT source_base, patient FROM resource WHERE tenant = ? AND type = 'DiagnosticReport' AND id IN
+         (SELECT id FROM link WHERE tenant = ? AND type = 'DiagnosticReport' AND parameter = 'picture' AND target = ?) LIMIT 2",
+    )
+    .bind(&caller.tenant)
+    .bind(&caller.tenant)
+    .bind(sha256)
+    .fetch_all(db)
+    .await?;
+    rows.iter()
+        .map(|row| Ok(Patient { source_base: row.try_get("source_base")?, reference: row.try_get("patient")? }))
+        .collect()
+}
+
+pub(super) async fn page(db: &mut SqliteConnection, caller: &Caller, report: &str) -> Result<Option<Page>> {
+    let row = sqlx::query("SELECT source_base, patient, json FROM report_page WHERE tenant = ? AND report = ?")
         .bind(&caller.tenant)
         .bind(report)
         .fetch_optional(db)
-        .await
+        .await?;
+    row.map(|row| {
+        let patient = Patient { source_base: row.try_get("source_base")?, reference: row.try_get("patient")? };
+        Ok(Page { patient, json: row.try_get("json")? })
+    })
+    .transpose()
+}
+
+/// The newest reports that have a page, at most `limit`.
+pub(super) async fn recent(db: &mut SqliteConnection, caller: &Caller, limit: u32) -> Result<Vec<Recent>> {
+    let rows = sqlx::query(
+        "SELECT report, report_page.json ->> '$.service' AS service, report_page.json ->> '$.issued' AS issued
+         FROM resource JOIN report_page ON report_page.tenant = resource.tenant AND report = id
+         WHERE resource.tenant = ? AND type = 'DiagnosticReport' ORDER BY last_updated DESC, id DESC LIMIT ?",
+    )
+    .bind(&caller.tenant)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let text = |name| row.try_get::<Option<String>, _>(name).map(Option::unwrap_or_default);
+            Ok(Recent { report_id: row.try_get("report")?, service: text("service")?, issued: text("issued")? })
+        })
+        .collect()
 }
 
 /// How many resources match, whatever page is asked for.
@@ -268,13 +324,19 @@ fn relates(sql: &mut QueryBuilder<Sqlite>, (prefix, Period { from, until }): &(P
     }
 }
 
+fn columns(patient: &Patient) -> (&str, &str) {
+    (&patient.source_base, &patient.reference)
+}
+
 fn stored(row: SqliteRow) -> Result<Stored> {
     let milliseconds = row.try_get("last_updated")?;
     Ok(Stored {
         id: row.try_get("id")?,
         version: row.try_get("version")?,
-        source_base: row.try_get("source_base")?,
-        patient: row.try_get("patient")?,
+        patient: row
+            .try_get::<Option<String>, _>("source_base")?
+            .zip(row.try_get("patient")?)
+            .map(|(source_base, reference)| Patient { source_base, reference }),
         last_updated: DateTime::<Utc>::from_timestamp_millis(milliseconds)
             .ok_or_else(|| sqlx::Error::Protocol("a time outside the calendar".into()))?,
         resource: row.try_get("json")?,

@@ -1,6 +1,7 @@
 use std::{fs, path::Path, sync::Arc};
 
-use serde_json::json;
+use chrono::DateTime;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::Url;
 
@@ -24,15 +25,22 @@ fn event() -> Event {
     Event {
         action: Action::Hook,
         target: "chest".into(),
-        source_base: Some(EHR.into()),
-        patient: Some(PATIENT.into()),
+        patient: Some(patient()),
         outcome: 200,
         request_id: "r1".into(),
     }
 }
 
+fn patient() -> Patient {
+    Patient { source_base: EHR.into(), reference: PATIENT.into() }
+}
+
 fn sha() -> String {
     "a".repeat(64)
+}
+
+fn loinc(code: &str) -> Value {
+    json!({"coding": [{"system": "http://loinc.org", "code": code}]})
 }
 
 fn draft(id: &str) -> Draft {
@@ -42,14 +50,15 @@ fn draft(id: &str) -> Draft {
         patient: PATIENT.into(),
         resources: vec![
             json!({"resourceType": "Device", "id": "model-1", "status": "active"}),
-            json!({"resourceType": "DiagnosticReport", "id": id, "status": "partial", "subject": {"reference": PATIENT}}),
-            serde_json::from_str(&format!(
-                r#"{{"resourceType": "Observation", "id": "{id}-o", "meta": {{"profile": ["p"]}}, "valueQuantity": {{"value": 72.50}}}}"#
-            ))
-            .unwrap(),
-            json!({"resourceType": "Provenance", "id": format!("{id}-p"), "target": [{"reference": format!("DiagnosticReport/{id}")}]}),
+            json!({"resourceType": "DiagnosticReport", "id": id, "status": "registered", "subject": {"reference": PATIENT},
+                "category": [loinc("LP29684-5")], "code": loinc("30745-4")}),
+            json!({"resourceType": "Observation", "id": format!("{id}-o"), "meta": {"profile": ["p"]}, "status": "preliminary",
+                "category": [loinc("LP29684-5")], "code": loinc("59776-5"), "subject": {"reference": PATIENT},
+                "valueQuantity": serde_json::from_str::<Value>(r#"{"value": 72.50}"#).unwrap()}),
+            json!({"resourceType": "Provenance", "id": format!("{id}-p"), "target": [{"reference": format!("DiagnosticReport/{id}")}],
+                "recorded": "2025-06-02T08:00:00Z", "agent": [{"who": {"reference": "Device/model-1"}}]}),
         ],
-        page: json!({"title": id}),
+        page: json!({"service": id, "issued": "now"}),
         pictures: vec![(sha(), Arc::new(vec![1, 2, 3]))],
     }
 }
@@ -96,8 +105,8 @@ async fn a_restart_loses_nothing() {
         let store = Store::open(&Config { path }).await.unwrap();
         let after = store.read(&caller, "Observation", "1-o").await.unwrap();
         assert_eq!((after.resource, after.last_updated), (before.resource.clone(), before.last_updated));
-        assert_eq!(store.picture(&caller, &sha()).await.unwrap(), [1, 2, 3]);
-        assert_eq!(store.page(&caller, "1").await.unwrap(), r#"{"title":"1"}"#);
+        assert_eq!(store.picture(&caller, &sha()).await.unwrap().png, [1, 2, 3]);
+        assert_eq!(store.page(&caller, "1").await.unwrap().json, r#"{"service":"1","issued":"now"}"#);
         assert_eq!(store.answered(&caller, &key("h")).await.unwrap().as_deref(), Some("answer 1"));
         assert_eq!(rows(&store, "audit").await, 1);
     }
@@ -114,7 +123,7 @@ async fn version_and_time_are_the_stores_and_decimals_stay_text() {
     let shown: DateTime<Utc> = resource["meta"]["lastUpdated"].as_str().unwrap().parse().unwrap();
     assert_eq!(shown, stored.last_updated);
     assert!(stored.resource.contains("72.50"), "{}", stored.resource);
-    assert_eq!(stored.patient.as_deref(), Some(PATIENT));
+    assert_eq!(stored.patient, Some(patient()));
     assert_eq!(store.read(&caller("a"), "Device", "model-1").await.unwrap().patient, None);
 }
 
@@ -137,11 +146,11 @@ async fn a_commit_is_whole_or_absent() {
 async fn the_same_key_keeps_the_first_answer() {
     let (_folder, store) = store().await;
     let caller = caller("a");
-    store.commit(&caller, commit("h", "1")).await.unwrap();
-    store.commit(&caller, commit("h", "2")).await.unwrap();
+    assert_eq!(store.commit(&caller, commit("h", "1")).await.unwrap(), "answer 1");
+    assert_eq!(store.commit(&caller, commit("h", "2")).await.unwrap(), "answer 1", "the answer to give");
     assert_eq!(store.answered(&caller, &key("h")).await.unwrap().as_deref(), Some("answer 1"));
     assert_eq!(store.read(&caller, "DiagnosticReport", "2").await.unwrap_err().kind, Kind::NotFound);
-    assert_eq!(rows(&store, "audit").await, 1);
+    assert_eq!(rows(&store, "audit").await, 2, "both were answered");
     let other = Key { body_sha256: "01".into(), ..key("h") };
     assert_eq!(store.answered(&caller, &other).await.unwrap(), None);
 }
@@ -153,9 +162,8 @@ async fn fifty_equal_calls_at_once_make_one_report() {
         let store = store.clone();
         tokio::spawn(async move { store.commit(&caller("a"), commit("h", &n.to_string())).await })
     });
-    for call in futures::future::join_all(calls).await {
-        call.unwrap().unwrap();
-    }
+    let answers = futures::future::join_all(calls).await.into_iter().map(|call| call.unwrap().unwrap());
+    assert_eq!(answers.collect::<std::collections::HashSet<_>>().len(), 1);
     assert_eq!(rows(&store, "report_page").await, 1);
     assert_eq!(rows(&store, "resource").await, 4);
 }
@@ -207,6 +215,44 @@ async fn a_report_never_mixes_patients() {
     }
     assert_eq!(rows(&store, "audit").await, 0);
     store.commit(&caller("a"), of(|draft| draft.source_base.push('/'))).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_not_valid_fhir_is_not_stored() {
+    let (_folder, store) = store().await;
+    for (place, value) in
+        [("status", json!("unheard-of")), ("status", json!(7)), ("colour", json!("red")), ("code", json!({}))]
+    {
+        for resource in 0..4 {
+            let mut broken = commit("h", "1");
+            broken.report.as_mut().unwrap().resources[resource][place] = value.clone();
+            let error = store.commit(&caller("a"), broken).await.unwrap_err();
+            assert_eq!(
+                (error.kind, error.message.as_str()),
+                (Kind::Fault, "a drafted resource is not fit to be stored")
+            );
+            assert!(error.source.is_some());
+        }
+    }
+    for table in TABLES {
+        assert_eq!(rows(&store, table).await, 0, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn the_newest_reports_of_the_tenant_come_first() {
+    let (_folder, store) = store().await;
+    for (tenant, id, hour) in [("a", "2", 2), ("a", "9", 9), ("b", "7", 7), ("a", "5", 5)] {
+        let (mut draft, now) = (draft(id), DateTime::from_timestamp(hour * 3600, 0).unwrap());
+        let rows = resource::rows(&mut draft, now).unwrap();
+        store.write(async |db| insert(db, &caller(tenant), draft, &rows, now.timestamp_millis()).await).await.unwrap();
+    }
+    let of = async |tenant, count| store.recent(&caller(tenant), count).await.unwrap();
+    let ids = |recent: Vec<Recent>| recent.into_iter().map(|recent| recent.report_id).collect::<Vec<_>>();
+    assert_eq!(ids(of("a", 2).await), ["9", "5"]);
+    assert_eq!(ids(of("a", 10).await), ["9", "5", "2"]);
+    assert_eq!(of("b", 10).await, [Recent { report_id: "7".into(), service: "7".into(), issued: "now".into() }]);
+    assert!(of("c", 10).await.is_empty());
 }
 
 #[tokio::test]

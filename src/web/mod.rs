@@ -6,9 +6,11 @@ mod tests;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 use serde_json::Value;
-use uuid::Uuid;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    store::Recent,
+};
 
 /// Sent with every page: nothing but our own style sheet and pictures is loaded, nothing runs, nothing is submitted.
 pub const CONTENT_SECURITY_POLICY: &str =
@@ -26,14 +28,6 @@ pub struct Start {
     pub intended_use: Option<String>,
     /// Newest first; empty lists none.
     pub reports: Vec<Recent>,
-}
-
-/// A report page that exists at `/reports/<report_id>`.
-#[derive(Clone, Debug, Serialize)]
-pub struct Recent {
-    pub report_id: Uuid,
-    pub service: String,
-    pub issued: String,
 }
 
 /// Renders the page of one report from the JSON that `report::draft` made and the store kept.

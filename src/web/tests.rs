@@ -6,14 +6,14 @@ fn page() -> Value {
     json!({
         "banner": "b", "intended_use": "research", "service": "Draft report", "status": "partial", "status_words": "A machine's draft.",
         "organization": "o", "patient": { "reference": "https://ehr.example/fhir/Patient/1", "sex": "female", "age_band": "60-69" },
-        "order": "Chest X-ray", "other_orders": null, "study": "Study read: 2034-08-15.", "prior": "2032-01-10", "no_film": null,
+        "order": "Chest X-ray", "other_orders": null, "study": "Study read: 2034-08-15.", "prior": "2032-01-10",
         "impression": "i", "urgency": "urgent",
         "sections": [{ "title": "Findings", "statements": [{ "number": "1", "text": "Large effusion", "evidence": ["E2"] }] }],
-        "abstention": null, "rejected": [{ "what": "Opacity", "why": "cites nothing" }],
+        "rejected": [{ "what": "Opacity", "why": "cites nothing" }],
         "pictures": [{
             "evidence": "E2", "role": "current", "sha256": "a".repeat(64), "view": "PA", "laterality": null, "date": "2034-08-15",
             "modality": "DX", "body_part": "CHEST", "manufacturer": "m", "window": null, "size": "s", "retrieved": "r", "transfer_syntax": "t",
-            "instance_uid": "1.2", "burned_in": "NO", "lossy": false, "shown": true,
+            "instance_uid": "1.2", "burned_in": "NO", "lossy": false,
         }],
         "evidence": [{ "id": "E2", "kind": "picture", "text": "film", "date": "2034-08-15", "reference": "urn:oid:1.2", "origin": "fetched",
             "shown": true, "why_not": null, "cited_by": ["1"] }],
@@ -22,6 +22,10 @@ fn page() -> Value {
         "model": { "name": "m", "revision": "r", "weights_sha256": "w", "runtime": "x", "dtype": "f32", "context": "2048", "scope": "s" },
         "prompt": { "sha256": "p", "version": "v" }, "product": "curbside 0", "report_id": "id", "issued": "now",
     })
+}
+
+fn recent(text: &str) -> Recent {
+    Recent { report_id: text.into(), service: text.into(), issued: text.into() }
 }
 
 /// Puts a text in the place of every string.
@@ -45,7 +49,7 @@ fn every_value_a_template_prints_is_escaped() {
     ] {
         let html = report_page(&filled(&page(), text).to_string()).unwrap();
         assert!(!html.contains(text), "{text}");
-        let start = Start { version: text.into(), intended_use: Some(text.into()), reports: vec![] };
+        let start = Start { version: text.into(), intended_use: Some(text.into()), reports: vec![recent(text)] };
         assert!(!start_page(&start).unwrap().contains(text), "{text}");
     }
     let plain = report_page(&page().to_string()).unwrap();
@@ -107,7 +111,7 @@ fn pages_run_nothing_and_load_nothing_from_elsewhere() {
 #[test]
 fn the_template_asks_for_nothing_the_page_lacks() {
     render("report.html", &page(), UndefinedBehavior::Strict).unwrap();
-    render("start.html", &Start { reports: vec![], ..Start::default() }, UndefinedBehavior::Strict).unwrap();
+    render("start.html", &Start { reports: vec![recent("r")], ..Start::default() }, UndefinedBehavior::Strict).unwrap();
 }
 
 #[test]
@@ -119,8 +123,8 @@ fn a_page_that_is_no_json_is_a_fault_that_quotes_nothing() {
 
 #[test]
 fn the_start_page_lists_drafts_by_their_id() {
-    let report_id = Uuid::from_u128(5);
-    let recent = Recent { report_id, service: "Draft <report>".into(), issued: "2034-08-15".into() };
+    let report_id = "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea";
+    let recent = Recent { report_id: report_id.into(), service: "Draft <report>".into(), issued: "2034-08-15".into() };
     let html = start_page(&Start { reports: vec![recent], ..Start::default() }).unwrap();
     assert!(html.contains(&format!("href=\"/reports/{report_id}\"")) && html.contains("Draft &lt;report&gt;"));
     assert!(html.contains("/cds-services") && html.contains("/fhir/metadata") && html.contains("Not a medical device"));

@@ -249,7 +249,7 @@ async fn a_restart_loses_nothing() {
     assert_eq!(hospital.get(&format!("/fhir/DiagnosticReport/{id}")).await.status, 200);
     assert_eq!(hospital.get(&format!("/reports/{id}")).await.status, 200);
     let sha256 = page["pictures"][0]["sha256"].as_str().unwrap();
-    assert_eq!(hospital.app.store.picture(&hospital.app.caller, sha256).await.unwrap()[1..4], *b"PNG");
+    assert_eq!(hospital.app.store.picture(&hospital.app.caller, sha256).await.unwrap().png[1..4], *b"PNG");
     hospital.close().await;
 }
 

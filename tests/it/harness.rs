@@ -231,7 +231,7 @@ impl Hospital {
     pub async fn page(&self, card: &Value) -> Value {
         let url = card["links"][0]["url"].as_str().unwrap_or_else(|| panic!("a link: {card}"));
         let id = url.rsplit('/').next().expect("an id");
-        serde_json::from_str(&self.app.store.page(&self.app.caller, id).await.expect("a page")).expect("JSON")
+        serde_json::from_str(&self.app.store.page(&self.app.caller, id).await.expect("a page").json).expect("JSON")
     }
 
     pub async fn reports(&self) -> u64 {

@@ -1,13 +1,5 @@
-use std::sync::Arc;
-
-use axum::{
-    Router,
-    body::to_bytes,
-    extract::{Path, RawQuery, State},
-    http::Request,
-    routing::get,
-};
-use serde_json::json;
+use axum::{body::to_bytes, http::Request};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
@@ -15,16 +7,12 @@ use super::*;
 use crate::{
     caller::AllowedBase,
     error::Kind,
-    http::{capability, reply::status},
-    store::{Commit, Config, Draft, search::SERVED},
+    http::{reply::status, tests::app_of},
+    store::{Commit, Draft, Store, search::SERVED},
 };
 
 const A: &str = "https://a.example/fhir";
 const B: &str = "https://b.example/fhir";
-
-fn public_base() -> Url {
-    Url::parse("https://curbside.example/fhir/").unwrap()
-}
 
 fn caller(tenant: &str, bases: &[&str]) -> Caller {
     let base = |fhir: &&str| AllowedBase {
@@ -36,26 +24,31 @@ fn caller(tenant: &str, bases: &[&str]) -> Caller {
     Caller { tenant: tenant.into(), client: "local".into(), allowed_bases: bases.iter().map(base).collect() }
 }
 
-/// One report with its Observation, Provenance and Device, about `Patient/{patient}` of `base`.
-async fn report(store: &Store, tenant: &str, base: &str, patient: &str, id: &str, date: Value) {
+/// One report with its Observation, Provenance and Device, about `Patient/{patient}` of `base`; report and Observation
+/// have the members of `more`.
+async fn report(store: &Store, tenant: &str, base: &str, patient: &str, id: &str, more: Value) {
     let patient = format!("{base}/Patient/{patient}");
-    let mut diagnostic_report =
-        json!({"resourceType": "DiagnosticReport", "id": id, "status": "partial", "subject": {"reference": patient}});
-    diagnostic_report.as_object_mut().unwrap().extend(date.as_object().unwrap().clone());
+    let loinc = |code: &str| json!({"coding": [{"system": "http://loinc.org", "code": code}]});
+    let with = |mut resource: Value| {
+        resource.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        resource
+    };
+    let author = json!([{"who": {"reference": "Device/model"}}]);
     let resources = vec![
-        diagnostic_report,
-        json!({"resourceType": "Observation", "id": format!("{id}-o"), "status": "preliminary", "subject": {"reference": patient}}),
-        json!({"resourceType": "Provenance", "id": format!("{id}-p"), "target": [{"reference": format!("DiagnosticReport/{id}")}]}),
+        with(
+            json!({"resourceType": "DiagnosticReport", "id": id, "status": "partial", "subject": {"reference": patient},
+            "category": [loinc("LP29684-5")], "code": loinc("30745-4")}),
+        ),
+        with(
+            json!({"resourceType": "Observation", "id": format!("{id}-o"), "status": "preliminary", "subject": {"reference": patient},
+            "category": [loinc("LP29684-5")], "code": loinc("59776-5"), "valueString": "v"}),
+        ),
+        json!({"resourceType": "Provenance", "id": format!("{id}-p"), "target": [{"reference": format!("DiagnosticReport/{id}")}],
+            "recorded": "2025-06-02T08:00:00Z", "agent": author}),
         json!({"resourceType": "Device", "id": "model", "status": "active"}),
     ];
-    let event = Event {
-        action: Action::Hook,
-        target: "chest".into(),
-        source_base: None,
-        patient: None,
-        outcome: 200,
-        request_id: "r".into(),
-    };
+    let event =
+        Event { action: Action::Hook, target: "chest".into(), patient: None, outcome: 200, request_id: "r".into() };
     let draft = Draft {
         report_id: id.into(),
         source_base: base.into(),
@@ -68,15 +61,16 @@ async fn report(store: &Store, tenant: &str, base: &str, patient: &str, id: &str
     store.commit(&caller(tenant, &[base]), commit).await.unwrap();
 }
 
-async fn store() -> (TempDir, Store) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&Config { path: folder.path().join("curbside.db") }).await.unwrap();
-    report(&store, "t", A, "1", "r1", json!({"effectiveDateTime": "2025-06-02T08:00:00Z"})).await;
-    report(&store, "t", A, "1", "r2", json!({"effectiveDateTime": "2025-07"})).await;
-    report(&store, "t", A, "2", "r3", json!({})).await;
-    report(&store, "t", B, "1", "r4", json!({"effectivePeriod": {"start": "2024-12-31", "end": "2025-01-01"}})).await;
-    report(&store, "other", A, "1", "x1", json!({"effectiveDateTime": "2025-06-02"})).await;
-    (folder, store)
+/// A server that has reports of two EHRs and two tenants.
+async fn server() -> (TempDir, Arc<App>) {
+    let (app, folder) = app_of(caller("t", &[A]), None).await;
+    let store = &app.store;
+    report(store, "t", A, "1", "r1", json!({"effectiveDateTime": "2025-06-02T08:00:00Z"})).await;
+    report(store, "t", A, "1", "r2", json!({"effectiveDateTime": "2025-07-01"})).await;
+    report(store, "t", A, "2", "r3", json!({"status": "registered"})).await;
+    report(store, "t", B, "1", "r4", json!({"effectivePeriod": {"start": "2024-12-31", "end": "2025-01-01"}})).await;
+    report(store, "other", A, "1", "x1", json!({"effectiveDateTime": "2025-06-02"})).await;
+    (folder, app)
 }
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -87,17 +81,24 @@ async fn json_of(response: Response) -> Value {
     serde_json::from_slice(&to_bytes(response.into_body(), 1 << 20).await.unwrap()).unwrap()
 }
 
+fn arrival() -> Extension<Arrival> {
+    Extension(Arrival { received: tokio::time::Instant::now(), request_id: "r".into() })
+}
+
 async fn searched(
-    store: &Store,
+    app: &Arc<App>,
     caller: &Caller,
     resource_type: &str,
     query: &str,
     headers: HeaderMap,
 ) -> Result<Value> {
-    match search(store, caller, "r", &public_base(), resource_type, query, &headers).await {
-        Ok(response) => Ok(json_of(response).await),
-        Err(error) => Err(error),
-    }
+    let (path, query) = (Path(resource_type.to_owned()), RawQuery(Some(query.to_owned())));
+    Ok(json_of(search(State(app.clone()), caller.clone(), arrival(), path, query, headers).await?).await)
+}
+
+async fn got(app: &Arc<App>, caller: &Caller, id: &str, query: &str, headers: HeaderMap) -> Result<Response> {
+    let (path, query) = (Path(("DiagnosticReport".to_owned(), id.to_owned())), RawQuery(Some(query.to_owned())));
+    read(State(app.clone()), caller.clone(), arrival(), path, query, headers).await
 }
 
 fn ids(bundle: &Value) -> Vec<String> {
@@ -109,7 +110,7 @@ fn ids(bundle: &Value) -> Vec<String> {
 
 #[tokio::test]
 async fn a_search_finds_what_it_names() {
-    let (_folder, store) = store().await;
+    let (_folder, app) = server().await;
     let caller = caller("t", &[A]);
     for (resource_type, query, expected) in [
         ("DiagnosticReport", "", "r1 r2 r3 r4"),
@@ -122,13 +123,15 @@ async fn a_search_finds_what_it_names() {
         ("DiagnosticReport", "patient=https://c.example/fhir/Patient/1", ""),
         ("DiagnosticReport", "_id=r1,r3,x1", "r1 r3"),
         ("DiagnosticReport", "_id=r1&_format=json", "r1"),
-        ("DiagnosticReport", "status=partial", "r1 r2 r3 r4"),
-        ("DiagnosticReport", "status=http://hl7.org/fhir/diagnostic-report-status%7Cpartial,final", "r1 r2 r3 r4"),
+        ("DiagnosticReport", "status=partial", "r1 r2 r4"),
+        ("DiagnosticReport", "status=partial,registered", "r1 r2 r3 r4"),
+        ("DiagnosticReport", "status=http://hl7.org/fhir/diagnostic-report-status%7Cpartial,final", "r1 r2 r4"),
         ("DiagnosticReport", "status=http://other%7Cpartial", ""),
         ("DiagnosticReport", "status=final", ""),
         ("DiagnosticReport", "date=2025-06-02", "r1"),
         ("DiagnosticReport", "date=eq2025", "r1 r2"),
         ("DiagnosticReport", "date=2025-06,2025-07", "r1 r2"),
+        ("Observation", "date=2025-07", "r2-o"),
         ("DiagnosticReport", "date=ne2025", "r4"),
         ("DiagnosticReport", "date=gt2025-06-02", "r2"),
         ("DiagnosticReport", "date=ge2025-06-02", "r1 r2"),
@@ -146,7 +149,7 @@ async fn a_search_finds_what_it_names() {
         ("Provenance", "target=DiagnosticReport/x1", ""),
         ("Device", "_id=model&status=active", "model"),
     ] {
-        let bundle = searched(&store, &caller, resource_type, query, HeaderMap::new()).await.unwrap();
+        let bundle = searched(&app, &caller, resource_type, query, HeaderMap::new()).await.unwrap();
         let found = ids(&bundle);
         assert_eq!(found.join(" "), expected, "{resource_type}?{query}");
         assert_eq!(bundle["total"].to_string(), found.len().to_string());
@@ -156,7 +159,7 @@ async fn a_search_finds_what_it_names() {
 
 #[tokio::test]
 async fn a_search_that_is_not_understood_is_refused() {
-    let (_folder, store) = store().await;
+    let (_folder, app) = server().await;
     let caller = caller("t", &[A]);
     let long = format!("_id={}", "x".repeat(10_000));
     let many = format!("_id={}", "x,".repeat(300));
@@ -184,53 +187,52 @@ async fn a_search_that_is_not_understood_is_refused() {
         ("DiagnosticReport", &long),
         ("DiagnosticReport", &many),
     ] {
-        let error = searched(&store, &caller, resource_type, query, HeaderMap::new()).await.unwrap_err();
+        let error = searched(&app, &caller, resource_type, query, HeaderMap::new()).await.unwrap_err();
         assert_eq!(error.kind, Kind::Invalid, "{query:.60}");
         assert!(!error.message.contains("yesterday") && !error.message.contains("OR 1"), "no echo");
     }
     for resource_type in ["Patient", "diagnosticreport", "DiagnosticReport; DROP TABLE resource", ""] {
-        let error = searched(&store, &caller, resource_type, "", HeaderMap::new()).await.unwrap_err();
+        let error = searched(&app, &caller, resource_type, "", HeaderMap::new()).await.unwrap_err();
         assert_eq!(error.kind, Kind::NotFound);
     }
     let xml = headers(&[("accept", "application/fhir+xml")]);
-    assert_eq!(searched(&store, &caller, "Device", "", xml).await.unwrap_err().kind, Kind::NotAcceptable);
+    assert_eq!(searched(&app, &caller, "Device", "", xml).await.unwrap_err().kind, Kind::NotAcceptable);
 }
 
 #[tokio::test]
 async fn characters_of_sql_are_only_characters() {
-    let (_folder, store) = store().await;
+    let (_folder, app) = server().await;
     for value in ["'", "r1' OR '1'='1", "%25", "r_", "\\", "\"", "r1'; DROP TABLE resource; --", "r1%00", "?", "*"] {
         for query in [format!("_id={value}"), format!("status={value}")] {
             let bundle =
-                searched(&store, &caller("t", &[A]), "DiagnosticReport", &query, HeaderMap::new()).await.unwrap();
+                searched(&app, &caller("t", &[A]), "DiagnosticReport", &query, HeaderMap::new()).await.unwrap();
             assert!(ids(&bundle).is_empty(), "{query}");
         }
     }
-    let all = searched(&store, &caller("t", &[A]), "DiagnosticReport", "", HeaderMap::new()).await.unwrap();
+    let all = searched(&app, &caller("t", &[A]), "DiagnosticReport", "", HeaderMap::new()).await.unwrap();
     assert_eq!(ids(&all).len(), 4);
 }
 
 #[tokio::test]
 async fn an_unqualified_patient_is_refused_where_there_are_several_bases() {
-    let (_folder, store) = store().await;
+    let (_folder, app) = server().await;
     for bases in [&[A, B][..], &[]] {
         let caller = caller("t", bases);
         for query in ["patient=1", "patient=Patient/1", "subject=1"] {
-            let error = searched(&store, &caller, "DiagnosticReport", query, HeaderMap::new()).await.unwrap_err();
+            let error = searched(&app, &caller, "DiagnosticReport", query, HeaderMap::new()).await.unwrap_err();
             assert_eq!(error.kind, Kind::Invalid, "{query}");
         }
         let qualified = format!("patient={A}/Patient/1");
-        let bundle = searched(&store, &caller, "DiagnosticReport", &qualified, HeaderMap::new()).await.unwrap();
+        let bundle = searched(&app, &caller, "DiagnosticReport", &qualified, HeaderMap::new()).await.unwrap();
         assert_eq!(ids(&bundle), ["r1", "r2"]);
     }
 }
 
 #[tokio::test]
 async fn a_lenient_client_is_told_what_was_ignored() {
-    let (_folder, store) = store().await;
+    let (_folder, app) = server().await;
     let prefer = headers(&[("prefer", "return=minimal, handling=lenient")]);
-    let bundle =
-        searched(&store, &caller("t", &[A]), "DiagnosticReport", "code=secret&patient=2", prefer).await.unwrap();
+    let bundle = searched(&app, &caller("t", &[A]), "DiagnosticReport", "code=secret&patient=2", prefer).await.unwrap();
     assert_eq!(bundle["link"][0]["url"], "https://curbside.example/fhir/DiagnosticReport?patient=2");
     assert_eq!(bundle["total"].to_string(), "1");
     assert_eq!(bundle["entry"][0]["search"]["mode"], "match");
@@ -242,13 +244,13 @@ async fn a_lenient_client_is_told_what_was_ignored() {
 
 #[tokio::test]
 async fn pages_are_stable_while_reports_arrive() {
-    let (_folder, store) = store().await;
+    let (_folder, app) = server().await;
     let caller = caller("t", &[A]);
     let (mut query, mut seen) = ("_count=1".to_owned(), Vec::new());
     loop {
-        let bundle = searched(&store, &caller, "DiagnosticReport", &query, HeaderMap::new()).await.unwrap();
+        let bundle = searched(&app, &caller, "DiagnosticReport", &query, HeaderMap::new()).await.unwrap();
         seen.extend(ids(&bundle));
-        report(&store, "t", A, "9", &format!("new{}", seen.len()), json!({})).await;
+        report(&app.store, "t", A, "9", &format!("new{}", seen.len()), json!({"status": "registered"})).await;
         let Some(next) = bundle["link"][1]["url"].as_str() else { break };
         query = next.split_once('?').unwrap().1.to_owned();
         assert!(query.starts_with("_count=1&_page="), "{query}");
@@ -259,7 +261,7 @@ async fn pages_are_stable_while_reports_arrive() {
 
 #[tokio::test]
 async fn the_page_size_is_bounded() {
-    let (_folder, store) = store().await;
+    let (_folder, app) = server().await;
     let caller = caller("t", &[A]);
     for (query, shown, entries) in [
         ("_count=0", "_count=0", 0),
@@ -267,7 +269,7 @@ async fn the_page_size_is_bounded() {
         ("_count=4294967296", "_count=200", 4),
         ("_count=99999999999999999999999999", "_count=200", 4),
     ] {
-        let bundle = searched(&store, &caller, "DiagnosticReport", query, HeaderMap::new()).await.unwrap();
+        let bundle = searched(&app, &caller, "DiagnosticReport", query, HeaderMap::new()).await.unwrap();
         assert_eq!(bundle["link"][0]["url"], format!("https://curbside.example/fhir/DiagnosticReport?{shown}"));
         assert_eq!((ids(&bundle).len(), bundle["total"].to_string().as_str()), (entries, "4"));
         assert!(bundle["link"][1].is_null());
@@ -276,21 +278,20 @@ async fn the_page_size_is_bounded() {
 
 #[tokio::test]
 async fn a_page_link_leads_nowhere_but_into_the_callers_own_tenant() {
-    let (_folder, store) = store().await;
-    let first = searched(&store, &caller("t", &[A]), "DiagnosticReport", "_count=1", HeaderMap::new()).await.unwrap();
+    let (_folder, app) = server().await;
+    let first = searched(&app, &caller("t", &[A]), "DiagnosticReport", "_count=1", HeaderMap::new()).await.unwrap();
     let next = first["link"][1]["url"].as_str().unwrap().split_once('?').unwrap().1.to_owned();
     // A position after everything, as anyone could write it.
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
     let forged = format!("_page={}", URL_SAFE_NO_PAD.encode(format!("{}.~", i64::MAX)));
     for query in [next.as_str(), forged.as_str()] {
-        let bundle =
-            searched(&store, &caller("other", &[A]), "DiagnosticReport", query, HeaderMap::new()).await.unwrap();
+        let bundle = searched(&app, &caller("other", &[A]), "DiagnosticReport", query, HeaderMap::new()).await.unwrap();
         assert_eq!(bundle["total"].to_string(), "1");
         assert!(ids(&bundle).iter().all(|id| id == "x1"), "{query}");
     }
     for text in ["", ".", "1", "x.y", "99999999999999999999.a", "1.' OR 1=1"] {
         let query = format!("_page={}", URL_SAFE_NO_PAD.encode(text));
-        if let Ok(bundle) = searched(&store, &caller("t", &[A]), "DiagnosticReport", &query, HeaderMap::new()).await {
+        if let Ok(bundle) = searched(&app, &caller("t", &[A]), "DiagnosticReport", &query, HeaderMap::new()).await {
             assert!(ids(&bundle).is_empty(), "{text}");
         }
     }
@@ -298,11 +299,9 @@ async fn a_page_link_leads_nowhere_but_into_the_callers_own_tenant() {
 
 #[tokio::test]
 async fn a_read_answers_with_version_and_time() {
-    let (_folder, store) = store().await;
+    let (_folder, app) = server().await;
     let caller = caller("t", &[A]);
-    let get = async |id: &str, query: &str, given: HeaderMap| {
-        read(&store, &caller, "r", "DiagnosticReport", id, query, &given).await
-    };
+    let get = async |id: &str, query: &str, given: HeaderMap| got(&app, &caller, id, query, given).await;
     let response = get("r1", "_format=json", HeaderMap::new()).await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], "application/fhir+json");
@@ -327,7 +326,7 @@ async fn a_read_answers_with_version_and_time() {
 
 #[tokio::test]
 async fn no_audit_no_answer() {
-    let (folder, store) = store().await;
+    let (folder, app) = server().await;
     let caller = caller("t", &[A]);
     let outside =
         sqlx::SqlitePool::connect(&format!("sqlite:{}", folder.path().join("curbside.db").display())).await.unwrap();
@@ -335,10 +334,10 @@ async fn no_audit_no_answer() {
         let rows = "SELECT action || ' ' || target || ' ' || outcome || ' ' || COALESCE(patient, '-') FROM audit WHERE sequence > 5";
         sqlx::query_scalar::<_, String>(rows).fetch_all(&outside).await.unwrap()
     };
-    let _ = read(&store, &caller, "r", "DiagnosticReport", "r3", "", &HeaderMap::new()).await;
-    let _ = read(&store, &caller, "r", "DiagnosticReport", "Jane Doe", "", &HeaderMap::new()).await;
-    let _ = searched(&store, &caller, "DiagnosticReport", "patient=2", HeaderMap::new()).await;
-    let _ = searched(&store, &caller, "DiagnosticReport", "name=Jane", HeaderMap::new()).await;
+    let _ = got(&app, &caller, "r3", "", HeaderMap::new()).await;
+    let _ = got(&app, &caller, "Jane Doe", "", HeaderMap::new()).await;
+    let _ = searched(&app, &caller, "DiagnosticReport", "patient=2", HeaderMap::new()).await;
+    let _ = searched(&app, &caller, "DiagnosticReport", "name=Jane", HeaderMap::new()).await;
     let patient = format!("{A}/Patient/2");
     assert_eq!(
         trail().await,
@@ -352,61 +351,58 @@ async fn no_audit_no_answer() {
 
     let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'refused'); END";
     sqlx::query(refuse).execute(&outside).await.unwrap();
-    let error = read(&store, &caller, "r", "DiagnosticReport", "r1", "", &HeaderMap::new()).await.unwrap_err();
+    let error = got(&app, &caller, "r1", "", HeaderMap::new()).await.unwrap_err();
     assert_eq!(status(error.kind), 503);
     assert!(error.retry_after.is_some());
-    let error = searched(&store, &caller, "DiagnosticReport", "", HeaderMap::new()).await.unwrap_err();
+    let error = searched(&app, &caller, "DiagnosticReport", "", HeaderMap::new()).await.unwrap_err();
     assert_eq!(status(error.kind), 503);
 }
 
-/// Every parameter that the statement claims is asked with a value of its kind and filters.
+/// Every parameter that the statement claims finds, of several resources, exactly the one it names.
 #[tokio::test]
 async fn the_capability_statement_claims_what_is_there() {
-    let (_folder, store) = store().await;
-    let statement = capability::statement(&public_base());
-    assert_eq!(statement["fhirVersion"], "4.0.1");
-    assert_eq!(statement["rest"][0]["mode"], "server");
+    let (_folder, app) = server().await;
+    let caller = caller("t", &[A]);
+    report(&app.store, "t", A, "9", "r9", json!({"status": "amended", "effectiveDateTime": "2031-05-05"})).await;
+    let response = metadata(State(app.clone()), RawQuery(None), HeaderMap::new()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let statement = json_of(response).await;
+    assert_eq!((&statement["fhirVersion"], &statement["rest"][0]["mode"]), (&json!("4.0.1"), &json!("server")));
     let resources = statement["rest"][0]["resource"].as_array().unwrap();
     assert_eq!(resources.len(), SERVED.len());
     for resource in resources {
         let resource_type = resource["type"].as_str().unwrap();
+        let (id, status) = match resource_type {
+            "DiagnosticReport" => ("r9", "amended"),
+            "Observation" => ("r9-o", "amended"),
+            "Provenance" => ("r9-p", ""),
+            _ => ("model", "active"),
+        };
         for parameter in resource["searchParam"].as_array().unwrap() {
-            let name = parameter["name"].as_str().unwrap();
-            let value = match parameter["type"].as_str().unwrap() {
-                "date" => "eq1900",
-                "token" => "none",
-                _ if name == "target" => "DiagnosticReport/none",
-                _ => "none",
+            let (name, kind) = (parameter["name"].as_str().unwrap(), parameter["type"].as_str().unwrap());
+            let value = match (name, kind) {
+                ("_id", "token") => id,
+                ("patient" | "subject", "reference") => "9",
+                ("target", "reference") => "DiagnosticReport/r9",
+                ("status", "token") => status,
+                ("date", "date") => "2031-05-05",
+                other => panic!("the statement claims {other:?}"),
             };
             let query = format!("{name}={value}");
-            let bundle = searched(&store, &caller("t", &[A]), resource_type, &query, HeaderMap::new()).await.unwrap();
-            assert_eq!(bundle["total"].to_string(), "0", "{resource_type}?{query}");
+            let bundle = searched(&app, &caller, resource_type, &query, HeaderMap::new()).await.unwrap();
+            assert_eq!(ids(&bundle), [id], "{resource_type}?{query}");
+            assert_eq!(bundle["total"].to_string(), "1", "{resource_type}?{query}");
         }
     }
-    assert_eq!(capability::metadata(&public_base(), "", &HeaderMap::new()).unwrap().status(), 200);
-    assert!(capability::metadata(&public_base(), "_format=xml", &HeaderMap::new()).is_err());
+    let xml = metadata(State(app), RawQuery(Some("_format=xml".into())), HeaderMap::new()).await;
+    assert_eq!(xml.unwrap_err().kind, Kind::NotAcceptable);
 }
 
-/// Through a real router: what axum adds is right, and the handlers' futures may move between threads.
+/// Through the real router: what axum adds is right.
 #[tokio::test]
 async fn head_is_answered_and_other_methods_are_told_what_is_allowed() {
-    let (_folder, store) = store().await;
-    let get_read =
-        async |State(store): State<Store>, Path((resource_type, id)): Path<(String, String)>, headers: HeaderMap| {
-            read(&store, &caller("t", &[A]), "r", &resource_type, &id, "", &headers).await
-        };
-    let get_search = async |State(store): State<Store>,
-                            Path(resource_type): Path<String>,
-                            RawQuery(query): RawQuery,
-                            headers: HeaderMap| {
-        search(&store, &caller("t", &[A]), "r", &public_base(), &resource_type, &query.unwrap_or_default(), &headers)
-            .await
-    };
-    let routes = Router::new()
-        .route("/fhir/{resource_type}/{id}", get(get_read))
-        .route("/fhir/{resource_type}", get(get_search))
-        .with_state(store);
-    let router = crate::http::router::wrapped(routes, &crate::http::Config::default());
+    let (_folder, app) = server().await;
+    let router = crate::http::router(app, &crate::http::Config::default());
     for (method, path, status) in [
         ("GET", "/fhir/DiagnosticReport/r1", 200),
         ("HEAD", "/fhir/DiagnosticReport/r1", 200),

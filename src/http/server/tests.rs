@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::http::{extract::json_body, router::wrapped};
+use crate::http::{extract::Bodies, router::wrapped};
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -23,11 +23,10 @@ const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCA
 const GUARD: Duration = Duration::from_secs(60);
 
 fn routes(config: &Config) -> Router {
-    let limits = config.clone();
+    let bodies = Bodies::new(config);
     let length = async move |request: Request| -> Response {
-        json_body(request, &limits)
-            .await
-            .map_or_else(IntoResponse::into_response, |body| body.len().to_string().into_response())
+        let body = bodies.json(request).await;
+        body.map_or_else(IntoResponse::into_response, |body| body.bytes.len().to_string().into_response())
     };
     wrapped(Router::new().route("/", get(|| async { "hello" })).route("/length", post(length)), config)
 }

@@ -1,0 +1,74 @@
+//! The Bundle that a search is answered with. <https://hl7.org/fhir/R4/bundle.html#searchset>
+
+use serde::Serialize;
+use serde_json::{Value, json, value::RawValue};
+use url::Url;
+use uuid::Uuid;
+
+use crate::{
+    error::{Error, Result},
+    store::{Found, Stored, search::Query},
+};
+
+/// The JSON of one page, with the links to itself and to the next. `base` is the FHIR base as clients name it.
+pub fn write(base: &Url, query: &Query, found: Found) -> Result<String> {
+    let mut link = vec![json!({ "relation": "self", "url": query.url(base, query.search.after.as_ref()) })];
+    if let Some(next) = &found.next {
+        link.push(json!({ "relation": "next", "url": query.url(base, Some(next)) }));
+    }
+    let resources = found.resources.into_iter();
+    let mut entry =
+        resources.map(|stored| Entry::found(base, query.search.resource_type, stored)).collect::<Result<Vec<_>>>()?;
+    if query.ignored > 0 {
+        entry.push(Entry::ignored(query.ignored)?);
+    }
+    let bundle = Bundle { resource_type: "Bundle", kind: "searchset", total: found.total, link, entry };
+    serde_json::to_string(&bundle).map_err(unwritable)
+}
+
+/// Resources go out as the text they are stored as.
+#[derive(Serialize)]
+struct Bundle {
+    #[serde(rename = "resourceType")]
+    resource_type: &'static str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    total: i64,
+    link: Vec<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    entry: Vec<Entry>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    #[serde(rename = "fullUrl")]
+    full_url: String,
+    resource: Box<RawValue>,
+    search: Value,
+}
+
+impl Entry {
+    fn found(base: &Url, resource_type: &str, stored: Stored) -> Result<Entry> {
+        let full_url = format!("{}/{resource_type}/{}", base.as_str().trim_end_matches('/'), stored.id);
+        let resource = RawValue::from_string(stored.resource).map_err(unwritable)?;
+        Ok(Entry { full_url, resource, search: json!({ "mode": "match" }) })
+    }
+
+    /// Tells a lenient client that it got more than it asked for, without repeating what it wrote.
+    fn ignored(count: usize) -> Result<Entry> {
+        let resource = json!({
+            "resourceType": "OperationOutcome",
+            "issue": [{
+                "severity": "warning",
+                "code": "not-supported",
+                "diagnostics": format!("Search parameters that are not supported and were ignored: {count}. The self link shows those applied."),
+            }],
+        });
+        let resource = RawValue::from_string(resource.to_string()).map_err(unwritable)?;
+        Ok(Entry { full_url: Uuid::new_v4().urn().to_string(), resource, search: json!({ "mode": "outcome" }) })
+    }
+}
+
+fn unwritable(error: serde_json::Error) -> Error {
+    Error::fault("a Bundle could not be written").because(error)
+}
