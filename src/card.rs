@@ -7,15 +7,20 @@ use uuid::Uuid;
 
 use crate::{
     cds_hooks::{Card, Indicator, Link, LinkType, Source},
-    chart::{Chart, Evidence, EvidenceId, Fact, Reading, Role},
+    chart::{Chart, Evidence, EvidenceId, Reading, Role, plain},
+    fhir::Date,
     grounding::{Assessment, BANNER, Section, Urgency},
     service::Service,
 };
 
 /// CDS Hooks wants fewer than 140 characters; counted in UTF-16 units, the strictest way any client counts.
 const MAX_SUMMARY: usize = 139;
-/// Evidence lines printed under a section; the rest is counted and stands on the page or in the chart.
+/// Facts printed under a heading; the rest is counted and stands in the chart.
 const MAX_LINES: usize = 40;
+/// Gaps printed; more than these are counted.
+const MAX_GAPS: usize = 200;
+/// Longest piece of text of others, in characters.
+const MAX_TEXT: usize = 1000;
 
 /// What the card of an imaging draft says beside the assessment.
 pub struct Draft<'a> {
@@ -29,13 +34,9 @@ pub struct Draft<'a> {
 /// The card of an imaging order: a draft to review, or why there is none.
 pub fn imaging(service: &Service, chart: &Chart, assessment: &Assessment, draft: &Draft, seed: &str) -> Card {
     let mut detail = String::new();
-    let reading = chart.reading.as_ref();
     let (summary, indicator) = match &assessment.abstained {
         Some(abstention) => {
             let _ = writeln!(detail, "**No draft was written.** {}.", escape(&capital(&abstention.reason)));
-            if !abstention.model_asked {
-                let _ = writeln!(detail, "\nThe model was not asked.");
-            }
             (format!("No AI draft: {}", abstention.reason), Indicator::Info)
         }
         None => {
@@ -44,12 +45,13 @@ pub fn imaging(service: &Service, chart: &Chart, assessment: &Assessment, draft:
         }
     };
     let _ = writeln!(detail, "\nIntended use: {}. Not a medical device.", escape(draft.intended_use));
-    if assessment.abstained.as_ref().is_none_or(|a| a.model_asked) {
-        let (name, weights) = draft.model;
-        let _ = writeln!(detail, "\nModel: {} (weights {}).", escape(name), weights.get(..12).unwrap_or(weights));
-    }
-    if let Some(reading) = reading {
-        study(&mut detail, reading, chart);
+    let (name, weights) = draft.model;
+    let _ = match assessment.abstained.as_ref().is_some_and(|a| !a.model_asked) {
+        true => writeln!(detail, "\nThe model was not asked."),
+        false => writeln!(detail, "\nModel: {} (weights {}).", escape(name), weights.get(..12).unwrap_or(weights)),
+    };
+    if let Some(reading) = &chart.reading {
+        study(&mut detail, reading, chart, assessment);
     }
     if assessment.abstained.is_none() {
         findings(&mut detail, assessment);
@@ -64,12 +66,17 @@ pub fn imaging(service: &Service, chart: &Chart, assessment: &Assessment, draft:
         }
     }
     ledger(&mut detail, assessment);
-    let links = draft.report_url.iter().map(|url| Link {
+    let not_shown = assessment.ledger.not_shown.len();
+    if draft.report_url.is_some() && not_shown > 0 {
+        let lines = counted(not_shown, "line of the chart", "lines of the chart");
+        let _ = writeln!(detail, "\nNot shown to the model: {lines}, listed with the reason in the report.");
+    }
+    let link = |url: &String| Link {
         label: "Draft report with pictures and evidence".into(),
         url: url.clone(),
         kind: LinkType::Absolute,
-    });
-    card(service, summary, detail, indicator, links.collect(), seed)
+    };
+    card(service, summary, detail, indicator, draft.report_url.iter().map(link).collect(), seed)
 }
 
 /// The card of a chart summary: no model, every line with its evidence.
@@ -92,22 +99,38 @@ pub fn summary(service: &Service, chart: &Chart, assessment: &Assessment, seed: 
         }
     }
     ledger(&mut detail, assessment);
-    let count = |key: &str| assessment.sections.iter().find(|s| s.key == key).map_or(0, |s| s.statements.len());
+    let parts = assessment
+        .sections
+        .iter()
+        .filter(|s| ["problems", "medicines", "allergies", "results"].contains(&s.key.as_str()));
+    let parts = parts.map(|section| {
+        let name = section.title.to_lowercase();
+        match (section.statements.len(), known(section, chart)) {
+            (0, Known::Absent { .. }) => format!("no {name}"),
+            (0, _) => format!("{name} not known"),
+            (n, _) => format!("{name} {n}"),
+        }
+    });
     let words = format!(
-        "Chart summary: {}, {}, {}, {}, {}",
-        counted(count("problems"), "problem", "problems"),
-        counted(count("medicines"), "medicine", "medicines"),
-        counted(count("allergies"), "allergy line", "allergy lines"),
-        counted(count("results"), "test", "tests"),
-        counted(chart.gaps.len(), "gap", "gaps"),
+        "Chart summary: {}; {}",
+        parts.collect::<Vec<_>>().join(", "),
+        counted(chart.gaps.len(), "gap", "gaps")
     );
     card(service, words, detail, Indicator::Info, Vec::new(), seed)
 }
 
-/// INVARIANT: absence_is_stated_only_where_it_was_looked_for
-///
-/// An empty answer sent by an EHR may be a failed search. Only a search of ours that saw its last page proves absence.
-fn absence(section: &Section, chart: &Chart) -> &'static str {
+/// What an empty section means.
+enum Known {
+    /// We searched the EHR to the last page and could use all there was; so many were not current.
+    Absent { not_current: usize },
+    /// Nothing was received, and an EHR that sends nothing may have failed to search.
+    Unproved,
+    /// It could not be read in full.
+    Failed,
+}
+
+// INVARIANT: absence_is_stated_only_where_it_was_looked_for
+fn known(section: &Section, chart: &Chart) -> Known {
     let keys: &[&str] = match section.key.as_str() {
         "problems" => &["conditions"],
         "medicines" => &["medications"],
@@ -117,12 +140,28 @@ fn absence(section: &Section, chart: &Chart) -> &'static str {
         "studies" => &["studies"],
         _ => &["reports"],
     };
-    let proved = keys.iter().all(|key| chart.examined.iter().any(|e| e.what == *key && e.complete));
-    let failed = chart.gaps.iter().any(|gap| keys.contains(&gap.what.as_str()));
-    match (failed, proved) {
-        (true, _) => "not known: it could not be read in full, see below",
-        (false, true) => "none recorded in the EHR",
-        (false, false) => "none received; that none exist was not established",
+    let mut not_current = 0;
+    let mut proved = true;
+    for key in keys {
+        match chart.examined(key) {
+            None => return Known::Failed,
+            Some(examined) if examined.unusable > 0 => return Known::Failed,
+            Some(examined) => {
+                not_current += examined.left_out;
+                proved &= examined.complete;
+            }
+        }
+    }
+    if proved { Known::Absent { not_current } } else { Known::Unproved }
+}
+
+fn absence(section: &Section, chart: &Chart) -> String {
+    match known(section, chart) {
+        Known::Failed => "not known: it could not be read in full, see the gaps".into(),
+        Known::Unproved => "none received; that none exist was not established".into(),
+        Known::Absent { not_current: 0 } if section.key == "medicines" => "no active ones recorded in the EHR".into(),
+        Known::Absent { not_current: 0 } => "none recorded in the EHR".into(),
+        Known::Absent { not_current } => format!("none current; {not_current} recorded that are not current"),
     }
 }
 
@@ -148,41 +187,35 @@ fn indicator(urgency: Option<Urgency>) -> Indicator {
     }
 }
 
-fn study(detail: &mut String, reading: &Reading, chart: &Chart) {
+/// Which study it is about, and what the model was shown of it.
+fn study(detail: &mut String, reading: &Reading, chart: &Chart, assessment: &Assessment) {
     let _ = writeln!(detail, "\nOrder: {}.", escape(&reading.order.text));
     let Some(study) = &reading.study else { return };
-    let day = study.date.as_ref().map_or("date not stated", |d| d.day());
-    let name = study.description.as_deref().unwrap_or("imaging study");
-    let how = if study.named_by_order { "named by the order" } else { "the newest unreported one that fits the order" };
+    let day = |date: &Option<Date>| date.as_ref().map_or("date not stated".to_owned(), |d| d.day().to_owned());
+    let shown = |role| chart.film(role).filter(|(id, _)| assessment.ledger.shown.contains(id)).map(|(_, film)| film);
+    let (current, prior) = (shown(Role::Current), shown(Role::Prior));
+    let what = if current.is_some() { "Study read" } else { "Study looked for" };
+    let name = escape(study.description.as_deref().unwrap_or("imaging study"));
+    let how = match (study.named_by_order, study.reports_checked) {
+        (true, _) => "named by the order",
+        (false, true) => "the newest unreported one that fits the order",
+        (false, false) => "the newest one received that fits the order; whether it was reported could not be checked",
+    };
     let _ = writeln!(
         detail,
-        "\nStudy read: {}, {day}, {how}. It is not the ordered examination, which has not been done yet.",
-        escape(name)
+        "\n{what}: {name}, {}, {how}. It is not the ordered examination, which has not been done yet.",
+        day(&study.date)
     );
-    let picture = |wanted: Role| {
-        chart.evidence.iter().find_map(|e| match &e.fact {
-            Fact::Image { role, image } if *role == wanted => Some(image),
-            _ => None,
-        })
+    let Some(current) = current else { return };
+    let Some(prior) = prior else {
+        let _ = writeln!(detail, "\nNo earlier film was compared.");
+        return;
     };
-    match (picture(Role::Current), picture(Role::Prior)) {
-        (Some(current), Some(prior)) => {
-            let day = prior.date.as_ref().map_or("date not stated", |d| d.day());
-            let _ = writeln!(detail, "\nCompared with the film of {day}.");
-            if current.view != prior.view {
-                let views = [&current.view, &prior.view].map(|v| v.as_deref().unwrap_or("not stated"));
-                let _ = writeln!(
-                    detail,
-                    "The views differ ({} now, {} before), which changes how sizes look.",
-                    escape(views[0]),
-                    escape(views[1])
-                );
-            }
-        }
-        (Some(_), None) => {
-            let _ = writeln!(detail, "\nNo earlier film was compared.");
-        }
-        _ => {}
+    let _ = writeln!(detail, "\nCompared with the film of {}.", day(&prior.date));
+    if current.view != prior.view {
+        let views = [&current.view, &prior.view].map(|v| escape(v.as_deref().unwrap_or("not stated")));
+        let _ =
+            writeln!(detail, "The views differ ({} now, {} before), which changes how sizes look.", views[0], views[1]);
     }
 }
 
@@ -212,20 +245,12 @@ fn ledger(detail: &mut String, assessment: &Assessment) {
     let failed = &assessment.ledger.failed;
     if !failed.is_empty() {
         let _ = writeln!(detail, "\n**Gaps: {}**\n", failed.len());
-        for gap in failed.iter().take(MAX_LINES) {
+        for gap in failed.iter().take(MAX_GAPS) {
             let _ = writeln!(detail, "- {}: {}", escape(&gap.what), escape(&gap.why));
         }
-        if failed.len() > MAX_LINES {
-            let _ = writeln!(detail, "- and {} more", failed.len() - MAX_LINES);
+        if failed.len() > MAX_GAPS {
+            let _ = writeln!(detail, "- and {} more", failed.len() - MAX_GAPS);
         }
-    }
-    let not_shown = assessment.ledger.not_shown.len();
-    if not_shown > 0 {
-        let _ = writeln!(
-            detail,
-            "\nNot shown to the model: {}, listed in the report.",
-            counted(not_shown, "line of the chart", "lines of the chart")
-        );
     }
 }
 
@@ -240,17 +265,7 @@ fn cited(assessment: &Assessment) -> Vec<EvidenceId> {
 
 fn evidence_line(evidence: &Evidence) -> String {
     let day = evidence.date.as_ref().map_or(String::new(), |d| format!(", {}", d.day()));
-    let text = match &evidence.fact {
-        Fact::Image { role, image } => {
-            let which = if *role == Role::Current { "current film" } else { "prior film" };
-            format!("{which}, {} {}", image.modality, image.view.as_deref().unwrap_or("view not stated"))
-        }
-        Fact::Measurement(m) => {
-            format!("{} {} {}", m.text, m.value, m.unit.as_deref().unwrap_or("")).trim_end().to_owned()
-        }
-        Fact::Note { text } | Fact::Medication { text, .. } | Fact::Problem { text, .. } => text.clone(),
-        Fact::Allergy { text, .. } | Fact::Study { text, .. } | Fact::Report { text, .. } => text.clone(),
-    };
+    let (_, text) = evidence.fact.described();
     format!("{}{day} ({})", escape(&text), escape(&short(&evidence.reference)))
 }
 
@@ -276,7 +291,7 @@ fn card(
 ) -> Card {
     Card {
         uuid: uuid_of(&service.id, seed),
-        summary: cut(&plain(&summary), MAX_SUMMARY),
+        summary: cut(&plain(&summary, MAX_TEXT), MAX_SUMMARY),
         detail: detail.trim().to_owned(),
         indicator,
         source: Source { label: service.source_label.clone(), topic: service.topic.clone() },
@@ -295,11 +310,6 @@ fn uuid_of(service: &str, seed: &str) -> Uuid {
 fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
-}
-
-/// One line without control characters.
-fn plain(text: &str) -> String {
-    text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// Cut at a word boundary to at most `max` UTF-16 units, never inside a character.
@@ -333,7 +343,7 @@ fn cut(text: &str, max: usize) -> String {
 /// Text of a model or a chart as Markdown that shows exactly that text: no link, image, HTML or emphasis survives.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
-    let text = plain(text);
+    let text = plain(text, MAX_TEXT);
     let mut before = ' ';
     for (at, c) in text.char_indices() {
         match c {
@@ -368,6 +378,7 @@ mod tests {
             ("mail me@evil.example", " me@"),
             ("`code` **bold**", "**bold"),
             ("a\n\n# heading", "\n"),
+            ("left\u{202e}thgir\u{200b}", "\u{202e}"),
             ("&lt;b&gt;", "&lt;b"),
         ] {
             assert!(!escape(text).contains(never), "{text} became {}", escape(text));
@@ -378,7 +389,7 @@ mod tests {
     #[test]
     fn a_summary_stays_under_140_characters_in_every_way_of_counting() {
         let long = "effusion 🫁 ".repeat(60);
-        let kept = cut(&plain(&long), MAX_SUMMARY);
+        let kept = cut(&plain(&long, MAX_TEXT), MAX_SUMMARY);
         assert!(kept.encode_utf16().count() <= 139 && kept.ends_with('…'), "{kept}");
         let word = cut(&"𝒳".repeat(200), MAX_SUMMARY);
         assert!(word.encode_utf16().count() <= 139, "{}", word.encode_utf16().count());

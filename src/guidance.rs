@@ -11,7 +11,9 @@ use crate::{
     chart::{self, Asked, Chart, Sources},
     engine::{Admission, EngineError, ModelInfo},
     error::{Error, Result},
-    grounding, prompt, report,
+    grounding,
+    prompt::{self, contract1::Rendered},
+    report,
     service::Service,
     store::{self, Key},
 };
@@ -65,6 +67,8 @@ async fn draft(app: &App, call: &Call<'_>, asked: Asked, deadline: Instant) -> R
         return Err(late());
     }
     let answer = body(vec![card])?;
+    // What failed may be there a moment later; only what was drafted, or rightly not, is the answer for good.
+    let key = (report.is_some() || chart.gaps.is_empty()).then_some(key);
     let report = report.map(|draft| store::Draft {
         report_id: draft.report_id,
         source_base: chart.source_base,
@@ -73,7 +77,7 @@ async fn draft(app: &App, call: &Call<'_>, asked: Asked, deadline: Instant) -> R
         page: draft.page,
         pictures: draft.pictures,
     });
-    app.store.commit(call.caller, store::Commit { key: Some(key), answer: answer.clone(), report, event }).await?;
+    app.store.commit(call.caller, store::Commit { key, answer: answer.clone(), report, event }).await?;
     Ok(answer)
 }
 
@@ -106,12 +110,11 @@ async fn complete(
     deadline: Instant,
 ) -> Result<(Card, Option<report::Draft>)> {
     let intended_use = app.intended_use.as_deref().unwrap_or("unset");
-    let (assessment, prompt_sha256) = match prompt::contract1::refusal(chart, model.scope.as_ref()) {
-        Some(reason) => (grounding::not_asked(chart, reason), None),
-        None => {
-            let count = |prompt: &_| Ok(app.engine.count_tokens(prompt)?);
-            let (prompt, view) =
-                prompt::contract1::render(chart, model.scope.as_ref(), grounding::contract1::schema, count)?;
+    let count = |prompt: &_| Ok(app.engine.count_tokens(prompt)?);
+    let rendered = prompt::contract1::render(chart, model.scope.as_ref(), grounding::contract1::schema, count)?;
+    let (assessment, prompt_sha256) = match rendered {
+        Rendered::Refuse(reason) => (grounding::not_asked(chart, reason), None),
+        Rendered::Ask(prompt, view) => {
             let hash = prompt::hash(&prompt);
             let completion = app.engine.generate(admission, prompt, deadline).await?;
             (grounding::contract1::ground(&completion, chart, &view)?, Some(hash))

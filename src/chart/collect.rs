@@ -23,6 +23,8 @@ pub struct Resource {
     pub id: String,
     pub raw: Box<RawValue>,
     pub origin: Origin,
+    /// Index of the key it came under among [`Collected::examined`].
+    pub asked: usize,
 }
 
 impl Resource {
@@ -76,20 +78,22 @@ pub async fn collect(
             }
         };
         collected.gaps.extend(answer.problems.into_iter().map(|why| Gap { what: template.key.clone(), why }));
-        let mut count = 0;
-        let mut foreign = 0;
+        let (mut count, mut foreign, mut unusable) = (0, 0, 0);
+        let asked = collected.examined.len();
         for raw in answer.resources {
-            match admit(raw, answer.origin, base, &request.context.patient_id) {
-                Ok(resource) => {
-                    let named = resource.head.resource_type.clone() + "/" + &resource.id;
+            match admit(raw, &request.context.patient_id, base) {
+                Ok((head, id, raw)) => {
                     count += 1;
-                    if seen.insert(named) {
-                        collected.resources.push(resource);
+                    if seen.insert(format!("{}/{id}", head.resource_type)) {
+                        collected.resources.push(Resource { head, id, raw, origin: answer.origin, asked });
                     }
                 }
                 Err(Refusal::Foreign) => foreign += 1,
                 Err(Refusal::NotPatientData) => {}
-                Err(Refusal::Unusable(what, why)) => collected.gaps.push(Gap { what, why }),
+                Err(Refusal::Unusable(what, why)) => {
+                    unusable += 1;
+                    collected.gaps.push(Gap { what, why });
+                }
             }
         }
         if foreign > 0 {
@@ -104,6 +108,8 @@ pub async fn collect(
         collected.examined.push(Examined {
             what: template.key.clone(),
             resources: count,
+            unusable: unusable + foreign,
+            left_out: 0,
             origin: answer.origin,
             complete: answer.complete,
         });
@@ -169,7 +175,9 @@ enum Refusal {
     Unusable(String, String),
 }
 
-fn admit(raw: Box<RawValue>, origin: Origin, base: &Url, patient_id: &str) -> std::result::Result<Resource, Refusal> {
+type Admitted = (lenient::Head, String, Box<RawValue>);
+
+fn admit(raw: Box<RawValue>, patient_id: &str, base: &Url) -> std::result::Result<Admitted, Refusal> {
     let head: lenient::Head = lenient::read(&raw).map_err(|why| Refusal::Unusable("a resource".into(), why))?;
     let Some(id) = head.id.clone() else {
         return Err(Refusal::Unusable(head.resource_type, "it has no id, so nothing could cite it".into()));
@@ -193,5 +201,5 @@ fn admit(raw: Box<RawValue>, origin: Origin, base: &Url, patient_id: &str) -> st
     if !ours {
         return Err(Refusal::Foreign);
     }
-    Ok(Resource { head, id, raw, origin })
+    Ok((head, id, raw))
 }

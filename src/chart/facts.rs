@@ -44,6 +44,8 @@ pub enum Found {
     Value(Box<Value>),
     /// Read and rightly left out: not current, not a value.
     Nothing,
+    /// Rightly left out, and the reader is told why.
+    LeftOut(&'static str),
     Unusable(&'static str),
 }
 
@@ -57,10 +59,11 @@ pub fn condition(resource: &lenient::Condition, source: Source) -> Found {
     if !asserted(&resource.verification_status) {
         return Found::Nothing;
     }
-    let status = resource.clinical_status.as_ref().and_then(|s| s.coding.iter().find_map(|c| c.code.clone()));
-    if !matches!(status.as_deref(), None | Some("active" | "recurrence" | "relapse")) {
+    let status = resource.clinical_status.as_ref();
+    if status.is_some_and(|s| s.code("inactive") || s.code("remission") || s.code("resolved")) {
         return Found::Nothing;
     }
+    let status = status.and_then(|s| s.coding.iter().find_map(|c| c.code.clone()).or_else(|| s.text.clone()));
     let Some(text) = label(&resource.code) else { return Found::Unusable("it does not say which problem") };
     let onset = resource.onset_period.as_ref().and_then(|p| p.start.as_deref());
     let date = first_date([resource.onset_date_time.as_deref(), onset, resource.recorded_date.as_deref()]);
@@ -137,7 +140,7 @@ pub fn modalities(study: &lenient::ImagingStudy) -> Vec<String> {
 pub fn report(resource: &lenient::DiagnosticReport, head: &lenient::Head, source: Source) -> Found {
     // INVARIANT: ai_reports_are_never_evidence
     if head.meta.as_ref().is_some_and(|m| m.security.iter().any(|c| c.code.as_deref() == Some(AI_ASSERTED))) {
-        return Found::Unusable("it is AI-generated and never evidence");
+        return Found::LeftOut("it is AI-generated and never evidence");
     }
     let status = resource.status.clone().unwrap_or_else(|| "status not stated".into());
     if matches!(status.as_str(), "cancelled" | "entered-in-error") {
@@ -184,8 +187,15 @@ pub fn observation(resource: &lenient::Observation, source: Source) -> Found {
         (None, Some(quantity)) => amount(quantity),
         (None, None) => plain_value(resource),
     };
-    let Some(value) = value else { return Found::Nothing };
-    let range = resource.reference_range.iter().next();
+    let Some(value) = value else {
+        let absent = resource.data_absent_reason.is_some();
+        return if absent { Found::Nothing } else { Found::Unusable("its value is of a form that is not read") };
+    };
+    // Several ranges are for several kinds of people; which one holds here is not ours to guess.
+    let range = match &resource.reference_range.0[..] {
+        [only] if only.applies_to.is_empty() && only.age.is_none() => Some(only),
+        _ => None,
+    };
     let bound =
         |q: Option<&Quantity>| q.filter(|q| comparable(q, quantity)).and_then(|q| q.value.as_ref()).and_then(number);
     let (low, high) = (bound(range.and_then(|r| r.low.as_ref())), bound(range.and_then(|r| r.high.as_ref())));

@@ -49,6 +49,9 @@ pub struct Films<'a> {
     pub moment: &'a Date,
     pub service: &'a Service,
     pub patient_id: &'a str,
+    /// Whether all of the EHR's studies and reports were seen; else what is said of them is said of those received.
+    pub studies_complete: bool,
+    pub reports_complete: bool,
 }
 
 pub struct FilmsRead {
@@ -68,7 +71,13 @@ impl Films<'_> {
             gaps: Vec::new(),
         };
         let Some(current) = self.choose_current(&mut read, &mut known).await else { return read };
-        let prior = self.choose_prior(&current, &known);
+        let prior = match self.choose_prior(&current, &known) {
+            Ok(prior) => prior,
+            Err(why) => {
+                read.gaps.push(Gap { what: "prior study".into(), why });
+                None
+            }
+        };
         let named = !read.reading.order.names.is_empty();
         let (current_films, prior_films) = tokio::join!(self.pixels(&current, &known), async {
             match &prior {
@@ -76,7 +85,7 @@ impl Films<'_> {
                 None => None,
             }
         });
-        read.reading.study = Some(described(&current, &current_films, named));
+        read.reading.study = Some(self.described(&current, &current_films, named));
         read.gaps.extend(told(&current_films, "current study"));
         let Some(film) = current_films.images.into_iter().next() else {
             let why = current_films.dropped.into_iter().next().map_or("it names no film".into(), |d| d.reason);
@@ -85,7 +94,7 @@ impl Films<'_> {
         };
         if let (Some(prior), Some(films)) = (prior, prior_films) {
             read.gaps.extend(told(&films, "prior study"));
-            let about = described(&prior, &films, false);
+            let about = self.described(&prior, &films, false);
             match films.images.into_iter().next() {
                 Some(earlier) if earlier.date.is_some() && earlier.date < film.date => {
                     read.reading.prior = Some(about);
@@ -131,12 +140,29 @@ impl Films<'_> {
                 && self.in_window(study, applies)
         });
         let newest = newest.max_by(|a, b| started(&a.1).cmp(&started(&b.1)).then_with(|| b.0.cmp(&a.0))).cloned();
+        let silent = known.studies.iter().filter(|(_, study)| sites(study).next().is_none()).count();
+        if silent > 0 {
+            let why = format!("{silent} do not state which part of the body they show, and were not considered");
+            read.gaps.push(Gap { what: "studies".into(), why });
+        }
         if newest.is_none() {
-            read.reading.no_film = Some(format!(
-                "there is no unreported {modality} study of the {} from the {} days before the order",
-                body_part.to_lowercase(),
-                applies.window_days
-            ));
+            let part = body_part.to_lowercase();
+            let days = applies.window_days;
+            // INVARIANT: what_was_not_searched_to_the_end_is_not_called_absent
+            read.reading.no_film = Some(match (self.studies_complete, self.reports_complete) {
+                (true, true) => format!(
+                    "there is no unreported {modality} study of the {part} from the {days} days before the order"
+                ),
+                (false, _) => format!(
+                    "the studies received hold no unreported {modality} study of the {part} from the {days} days before the order, and there may be others"
+                ),
+                (true, false) => format!(
+                    "there is no {modality} study of the {part} from the {days} days before the order that is known to be unreported"
+                ),
+            });
+        } else if !self.reports_complete {
+            let why = "they could not all be read, so the study may have been reported already".into();
+            read.gaps.push(Gap { what: "reports".into(), why });
         }
         newest
     }
@@ -146,6 +172,7 @@ impl Films<'_> {
         let matches = |(reference, study): &&Study| match name {
             StudyName::Id(id) => Reference::parse(reference).is_some_and(|r| r.id == id),
             StudyName::Uid(named) => imaging::study_uid(study) == Some(named),
+            StudyName::Elsewhere => false,
         };
         if let Some(study) = known.studies.iter().find(matches) {
             return Ok(study.clone());
@@ -153,7 +180,13 @@ impl Films<'_> {
         let client = self.client.ok_or("the EHR did not send it")?;
         let raw = match name {
             StudyName::Id(id) => client.read("ImagingStudy", id).await.map_err(|e| e.message)?,
-            StudyName::Uid(_) => return Err("the patient's studies hold none with that UID".into()),
+            StudyName::Uid(_) if self.studies_complete => {
+                return Err("the patient's studies hold none with that UID".into());
+            }
+            StudyName::Uid(_) => {
+                return Err("the studies received hold none with that UID, and there may be others".into());
+            }
+            StudyName::Elsewhere => return Err("it lies on another server, which is not contacted".into()),
         };
         let head: lenient::Head = lenient::read(&raw)?;
         let subject = head.subject.as_ref().and_then(|s| s.reference.as_deref()).and_then(Reference::parse);
@@ -172,22 +205,38 @@ impl Films<'_> {
         Ok((reference, study))
     }
 
-    /// The newest study of the current one's modality and body part that started before it.
-    fn choose_prior(&self, current: &Study, known: &Known) -> Option<Study> {
-        let modality = facts::modalities(&current.1).into_iter().next()?;
-        let body_part = BODY_SITES.iter().map(|(part, _)| *part).find(|part| same_kind(&current.1, &modality, part))?;
-        let before = started(&current.1)?;
+    /// The newest study of the current one's kind that started before it, or why none was looked for.
+    fn choose_prior(&self, current: &Study, known: &Known) -> Result<Option<Study>, String> {
+        let modalities = facts::modalities(&current.1);
+        let modality = modalities.iter().find(|m| projection(m)).or(modalities.first());
+        let body_part = BODY_SITES.iter().map(|(part, _)| *part);
+        let body_part = body_part.into_iter().find(|part| sites(&current.1).any(|site| shows(part, site)));
+        let (Some(modality), Some(body_part), Some(before)) = (modality, body_part, started(&current.1)) else {
+            let why = "none was looked for: the current study does not state its modality, body part or date";
+            return Err(why.into());
+        };
         let earlier = known.studies.iter().filter(|(reference, study)| {
             *reference != current.0
-                && same_kind(study, &modality, body_part)
+                && same_kind(study, modality, body_part)
                 && started(study).is_some_and(|s| s < before)
         });
-        earlier.max_by(|a, b| started(&a.1).cmp(&started(&b.1)).then_with(|| b.0.cmp(&a.0))).cloned()
+        Ok(earlier.max_by(|a, b| started(&a.1).cmp(&started(&b.1)).then_with(|| b.0.cmp(&a.0))).cloned())
     }
 
     fn in_window(&self, study: &lenient::ImagingStudy, applies: &Applies) -> bool {
         let begin = self.moment.instant() - TimeDelta::days(i64::from(applies.window_days));
-        started(study).is_some_and(|s| s.instant() >= begin && s.instant() <= self.moment.instant())
+        started(study).is_some_and(|s| s.instant() >= begin && s.instant() <= self.moment.latest())
+    }
+
+    fn described(&self, (reference, study): &Study, films: &imaging::Study, named_by_order: bool) -> StudyRead {
+        StudyRead {
+            reference: reference.clone(),
+            study_uid: films.study_uid.clone().unwrap_or_default(),
+            date: films.images.first().and_then(|i| i.date.clone()).or_else(|| started(study)),
+            description: study.description.clone(),
+            named_by_order,
+            reports_checked: self.reports_complete,
+        }
     }
 
     async fn pixels(&self, study: &Study, known: &Known) -> imaging::Study {
@@ -218,29 +267,27 @@ fn started(study: &lenient::ImagingStudy) -> Option<Date> {
     study.started.as_deref().and_then(Date::parse)
 }
 
-/// Whether a study is of that modality (CR and DX are one) and says that it shows that body part.
-fn same_kind(study: &lenient::ImagingStudy, modality: &str, body_part: &str) -> bool {
-    let projection = |m: &str| matches!(m, "CR" | "DX");
-    let modality_fits =
-        facts::modalities(study).iter().any(|m| m == modality || (projection(m) && projection(modality)));
-    let sites = BODY_SITES.iter().find(|(part, _)| *part == body_part).map_or(&[][..], |(_, sites)| sites);
-    let said = study
-        .series
-        .iter()
-        .filter_map(|s| s.body_site.as_ref())
-        .flat_map(|c| [c.code.as_deref(), c.display.as_deref()]);
-    let site_fits = said.flatten().any(|given| sites.iter().any(|site| given.eq_ignore_ascii_case(site)));
-    modality_fits && site_fits
+/// CR and DX are one kind of picture.
+fn projection(modality: &str) -> bool {
+    matches!(modality, "CR" | "DX")
 }
 
-fn described((reference, study): &Study, films: &imaging::Study, named_by_order: bool) -> StudyRead {
-    StudyRead {
-        reference: reference.clone(),
-        study_uid: films.study_uid.clone().unwrap_or_default(),
-        date: films.images.first().and_then(|i| i.date.clone()).or_else(|| started(study)),
-        description: study.description.clone(),
-        named_by_order,
-    }
+/// What a study says of the parts it shows: codes and words.
+fn sites(study: &lenient::ImagingStudy) -> impl Iterator<Item = &str> {
+    let said = study.series.iter().filter_map(|s| s.body_site.as_ref());
+    said.flat_map(|c| [c.code.as_deref(), c.display.as_deref()]).flatten()
+}
+
+fn shows(body_part: &str, site: &str) -> bool {
+    let known = BODY_SITES.iter().find(|(part, _)| *part == body_part);
+    known.is_some_and(|(_, sites)| sites.iter().any(|known| site.eq_ignore_ascii_case(known)))
+}
+
+/// Whether a study is of that modality and says that it shows that body part.
+fn same_kind(study: &lenient::ImagingStudy, modality: &str, body_part: &str) -> bool {
+    let modalities = facts::modalities(study);
+    modalities.iter().any(|m| m == modality || (projection(m) && projection(modality)))
+        && sites(study).any(|site| shows(body_part, site))
 }
 
 /// Every film that was not shown, by instance and reason.

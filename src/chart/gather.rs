@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{
-    Asked, Chart, Evidence, EvidenceId, Gap, Reading, Subject,
+    Asked, Chart, Evidence, EvidenceId, Examined, Fact, Gap, Reading, Role, Subject,
     collect::{Collected, Resource, collect},
     facts::{self, Found, Source, Stated},
     films::{Films, Known},
@@ -51,7 +51,7 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
     let client = request.fhir_server.as_ref().map(|_| {
         Client::new(sources.egress.clone(), base.clone(), token.cloned(), sources.upstream.clone(), sources.deadline)
     });
-    let Collected { mut resources, examined, mut gaps } = collect(service, request, base, client.as_ref()).await?;
+    let Collected { mut resources, mut examined, mut gaps } = collect(service, request, base, client.as_ref()).await?;
     let patient = resources.iter().find(|r| r.head.resource_type == "Patient");
     let patient: lenient::Patient = match patient {
         Some(resource) => lenient::read(&resource.raw)
@@ -64,13 +64,34 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
     let mut stated: Vec<Stated> = Vec::new();
     let mut values = Vec::new();
     for resource in &resources {
-        match understand(resource, base, &mut known) {
-            Ok(Found::Stated(fact)) => stated.push(*fact),
-            Ok(Found::Value(value)) => values.push(*value),
-            Ok(Found::Nothing) => {}
-            Ok(Found::Unusable(why)) => gaps.push(gap(resource, why)),
-            Err(why) => gaps.push(gap(resource, &why)),
-        }
+        let counts = &mut examined[resource.asked];
+        let told = match understand(resource, base, &mut known) {
+            Ok(Found::Stated(fact)) => {
+                stated.push(*fact);
+                continue;
+            }
+            Ok(Found::Value(value)) => {
+                values.push(*value);
+                continue;
+            }
+            Ok(Found::Nothing) => {
+                counts.left_out += 1;
+                continue;
+            }
+            Ok(Found::LeftOut(why)) => {
+                counts.left_out += 1;
+                why.to_owned()
+            }
+            Ok(Found::Unusable(why)) => {
+                counts.unusable += 1;
+                why.to_owned()
+            }
+            Err(why) => {
+                counts.unusable += 1;
+                why
+            }
+        };
+        gaps.push(gap(resource, &told));
     }
     stated.extend(facts::last_values(values));
 
@@ -97,6 +118,8 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
             moment: &moment,
             service,
             patient_id: &request.context.patient_id,
+            studies_complete: complete(&examined, "studies"),
+            reports_complete: complete(&examined, "reports"),
         };
         let read = films.read(asked.order, asked.others, known).await;
         gaps.extend(read.gaps);
@@ -104,7 +127,11 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
         reading = Some(read.reading);
     }
 
-    relevance::sort(&mut stated, service, &moment);
+    let taken = stated.iter().find_map(|s| match &s.fact {
+        Fact::Image { role: Role::Current, image } => image.date.clone(),
+        _ => None,
+    });
+    relevance::sort(&mut stated, service, &taken.unwrap_or(moment));
     let evidence = stated.into_iter().zip(1..).map(|(s, number)| Evidence {
         id: EvidenceId(number),
         reference: s.source.reference,
@@ -132,6 +159,11 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
         examined,
         reading,
     })
+}
+
+/// Whether everything under a key was searched by us to the last page, and all of it could be used.
+fn complete(examined: &[Examined], key: &str) -> bool {
+    examined.iter().any(|e| e.what == key && e.complete && e.unusable == 0)
 }
 
 /// The EHR of the request. A server the caller may not name is refused before anything is contacted.
@@ -208,7 +240,7 @@ fn understand(resource: &Resource, base: &Url, known: &mut Known) -> std::result
 fn withdrawn(status: Option<&str>, verification: &Option<lenient::Concept>) -> Option<Found> {
     let withdrawn =
         status == Some("entered-in-error") || verification.as_ref().is_some_and(|v| v.code("entered-in-error"));
-    withdrawn.then_some(Found::Unusable("it was entered in error, so it was not used"))
+    withdrawn.then_some(Found::LeftOut("it was entered in error, so it was not used"))
 }
 
 fn gap(resource: &Resource, why: &str) -> Gap {

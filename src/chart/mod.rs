@@ -6,9 +6,11 @@ mod films;
 mod gather;
 mod order;
 mod relevance;
+mod words;
 
 pub use gather::{Sources, gather, subject};
 pub use order::{Asked, Order, StudyName, asked};
+pub use words::plain;
 
 use std::fmt;
 
@@ -40,6 +42,18 @@ pub struct Chart {
 impl Chart {
     pub fn evidence(&self, id: EvidenceId) -> Option<&Evidence> {
         self.evidence.iter().find(|e| e.id == id)
+    }
+
+    /// The current or the prior film, with its evidence id.
+    pub fn film(&self, wanted: Role) -> Option<(EvidenceId, &Image)> {
+        self.evidence.iter().find_map(|e| match &e.fact {
+            Fact::Image { role, image } if *role == wanted => Some((e.id, &**image)),
+            _ => None,
+        })
+    }
+
+    pub fn examined(&self, key: &str) -> Option<&Examined> {
+        self.examined.iter().find(|e| e.what == key)
     }
 }
 
@@ -192,9 +206,16 @@ pub struct View {
 /// One kind of data that was looked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Examined {
-    /// Such as `AllergyIntolerance`.
+    /// The prefetch key, such as `allergies`.
     pub what: String,
+    /// Resources of this patient received.
     pub resources: usize,
+    /// Resources received that could not be used; each is a gap.
+    #[serde(default)]
+    pub unusable: usize,
+    /// Resources rightly left out: resolved, stopped, without a value.
+    #[serde(default)]
+    pub left_out: usize,
     pub origin: Origin,
     /// We searched the EHR ourselves and saw the last page: only then may absence be stated.
     pub complete: bool,
@@ -220,6 +241,9 @@ pub struct StudyRead {
     pub study_uid: String,
     pub date: Option<Date>,
     pub description: Option<String>,
-    /// True: the order names it. False: the newest unreported one that fits the order.
+    /// True: the order names it. False: the newest one that fits the order.
     pub named_by_order: bool,
+    /// Whether the EHR's reports were read to the last page, so that a report on it would have been seen.
+    #[serde(default)]
+    pub reports_checked: bool,
 }

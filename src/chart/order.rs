@@ -36,6 +36,8 @@ pub enum StudyName {
     Id(String),
     /// Study Instance UID.
     Uid(String),
+    /// By a reference to another server, which is not contacted.
+    Elsewhere,
 }
 
 /// The imaging order to answer, and what stood beside it.
@@ -53,7 +55,7 @@ pub fn asked(applies: &Applies, request: &HookRequest, caller: &Caller) -> Resul
     let base = &super::gather::ehr(request, caller)?.fhir;
     let orders = request.context.draft_orders.as_deref().unwrap_or_default();
     let mut found: Option<Asked> = None;
-    let mut gaps = Vec::new();
+    let mut gaps: Vec<(usize, String)> = Vec::new();
     for (at, raw) in orders.iter().enumerate() {
         match read(applies, raw, base, &request.context.patient_id) {
             Ok(None) => {}
@@ -64,6 +66,8 @@ pub fn asked(applies: &Applies, request: &HookRequest, caller: &Caller) -> Resul
             Err(why) => gaps.push((at, why)),
         }
     }
+    // Entries that could not even be told apart come without a place of their own.
+    gaps.extend(request.context.problems.iter().map(|why| (orders.len(), why.clone())));
     match (found, gaps.first()) {
         (None, None) => Ok(None),
         (None, Some((at, why))) => Err(Error::invalid(format!("this order cannot be answered: {why}"))
@@ -77,15 +81,17 @@ pub fn asked(applies: &Applies, request: &HookRequest, caller: &Caller) -> Resul
 }
 
 fn read(applies: &Applies, raw: &RawValue, base: &Url, patient_id: &str) -> std::result::Result<Option<Order>, String> {
-    let head: lenient::Head = lenient::read(raw)?;
-    if head.resource_type != "ServiceRequest" {
+    // Orders of other kinds are none of our business, however they are written.
+    let kind: lenient::Kind = lenient::read(raw)?;
+    if kind.resource_type != "ServiceRequest" {
         return Ok(None);
     }
+    let head: lenient::Head = lenient::read(raw)?;
     let request: lenient::ServiceRequest = lenient::read(raw)?;
     if matches!(request.status.as_deref(), Some("entered-in-error" | "revoked")) {
         return Ok(None);
     }
-    let Some(order) = imaging_order(applies, &request) else { return Ok(None) };
+    let Some(order) = imaging_order(applies, &request, base) else { return Ok(None) };
     if !head.modifier_extension.is_empty() {
         return Err("it carries a modifier extension we do not know".into());
     }
@@ -96,7 +102,7 @@ fn read(applies: &Applies, raw: &RawValue, base: &Url, patient_id: &str) -> std:
     Ok(Some(order))
 }
 
-fn imaging_order(applies: &Applies, request: &lenient::ServiceRequest) -> Option<Order> {
+fn imaging_order(applies: &Applies, request: &lenient::ServiceRequest, base: &Url) -> Option<Order> {
     let concept = request.code.as_ref();
     let known = applies.codes.iter().find(|c| concept.is_some_and(|concept| concept.has(&c.system, &c.code)));
     let by_category =
@@ -121,13 +127,15 @@ fn imaging_order(applies: &Applies, request: &lenient::ServiceRequest) -> Option
         authored_on: request.authored_on.as_deref().and_then(Date::parse),
         modality: known.map(|k| k.modality.clone()),
         body_part: known.map(|k| k.body_part.clone()),
-        names: request.supporting_info.iter().filter_map(study_name).collect(),
+        names: request.supporting_info.iter().filter_map(|info| study_name(info, base)).collect(),
     })
 }
 
-fn study_name(info: &lenient::Ref) -> Option<StudyName> {
+fn study_name(info: &lenient::Ref, base: &Url) -> Option<StudyName> {
     if let Some(reference) = info.reference.as_deref().and_then(Reference::parse) {
-        return (reference.resource_type == "ImagingStudy").then(|| StudyName::Id(reference.id.to_owned()));
+        let ours = reference.is(base, "ImagingStudy", reference.id);
+        let name = if ours { StudyName::Id(reference.id.to_owned()) } else { StudyName::Elsewhere };
+        return (reference.resource_type == "ImagingStudy").then_some(name);
     }
     let identifier = info.identifier.as_ref().filter(|i| i.system.as_deref() == Some("urn:dicom:uid"))?;
     let uid = identifier.value.as_deref()?;

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 /// A point in time as precise as its text; a missing month, day or time counts as the earliest.
@@ -50,6 +50,17 @@ impl Date {
     /// The calendar day, or less where the text says less.
     pub fn day(&self) -> &str {
         self.text.get(..10).unwrap_or(&self.text)
+    }
+
+    /// The last moment its text can mean: the end of the day, month or year where no time is stated.
+    pub fn latest(&self) -> NaiveDateTime {
+        let next = match self.text.len() {
+            4 => self.instant.checked_add_months(Months::new(12)),
+            7 => self.instant.checked_add_months(Months::new(1)),
+            10 => self.instant.checked_add_days(Days::new(1)),
+            _ => return self.instant,
+        };
+        next.map_or(self.instant, |next| next - TimeDelta::nanoseconds(1))
     }
 
     /// Whether the two lie at most so many days apart.
@@ -120,6 +131,15 @@ mod tests {
         ] {
             assert!(Date::parse(text).is_none(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_date_without_a_time_lasts_to_its_end() {
+        let latest = |t| Date::parse(t).unwrap().latest().to_string();
+        assert!(latest("2025").starts_with("2025-12-31 23:59:59"));
+        assert!(latest("2024-02").starts_with("2024-02-29 23:59:59"));
+        assert!(latest("2025-06-02").starts_with("2025-06-02 23:59:59"));
+        assert!(latest("2025-06-02T08:00:00Z").starts_with("2025-06-02 08:00:00"));
     }
 
     #[test]

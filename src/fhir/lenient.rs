@@ -53,6 +53,13 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Many<T> {
     }
 }
 
+/// What a resource is, whatever else is wrong with it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Kind {
+    pub resource_type: String,
+}
+
 /// What every resource is asked first.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -237,10 +244,13 @@ pub struct Component {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ReferenceRange {
     pub low: Option<Quantity>,
     pub high: Option<Quantity>,
-    pub text: Option<String>,
+    #[serde(default)]
+    pub applies_to: Many<Concept>,
+    pub age: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

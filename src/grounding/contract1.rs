@@ -10,7 +10,7 @@ use super::{
     Urgency,
 };
 use crate::{
-    chart::{Chart, EvidenceId, Fact, Gap, Role, View},
+    chart::{Chart, EvidenceId, Gap, Role, View},
     engine::{Completion, Finish},
     error::{Error, Result},
 };
@@ -109,14 +109,20 @@ pub fn ground(completion: &Completion, chart: &Chart, view: &View) -> Result<Ass
         return Ok(abstained(answer, shown, ledger));
     }
     let answer: Findings = serde_json::from_str(text).map_err(unreadable)?;
-    let grounds = Grounds::of(chart, shown);
+    let grounds = Grounds::of(chart, shown)?;
+    let claimed = answer.findings.len();
+    if claimed > MAX_FINDINGS {
+        return Err(Error::fault("the model's answer holds more findings than its contract allows"));
+    }
     let mut rejected = Vec::new();
-    let statements: Vec<Statement> = answer
-        .findings
-        .into_iter()
-        .take(MAX_FINDINGS)
-        .filter_map(|claim| grounds.statement(claim, &mut rejected))
-        .collect();
+    let statements: Vec<Statement> =
+        answer.findings.into_iter().filter_map(|claim| grounds.statement(claim, &mut rejected)).collect();
+    // INVARIANT: findings_that_were_all_dropped_are_not_no_finding
+    if claimed > 0 && statements.is_empty() {
+        let reason = "nothing the model stated rested on the film".to_owned();
+        let abstained = Some(Abstention { reason, evidence: Vec::new(), model_asked: true });
+        return Ok(Assessment { abstained, ledger, rejected, ..Assessment::default() });
+    }
     let sections = vec![Section { key: "findings".into(), title: "Findings".into(), statements }];
     Ok(Assessment { sections, urgency: Some(answer.urgency), abstained: None, ledger, rejected })
 }
@@ -148,17 +154,16 @@ fn abstained(answer: Insufficient, shown: &[EvidenceId], ledger: Ledger) -> Asse
 /// What a claim may rest on.
 struct Grounds {
     shown: HashSet<EvidenceId>,
-    current: Option<EvidenceId>,
+    current: EvidenceId,
     prior: Option<EvidenceId>,
 }
 
 impl Grounds {
-    fn of(chart: &Chart, shown: &[EvidenceId]) -> Grounds {
-        let picture = |wanted: Role| {
-            let found = chart.evidence.iter().find(|e| matches!(&e.fact, Fact::Image { role, .. } if *role == wanted));
-            found.map(|e| e.id).filter(|id| shown.contains(id))
-        };
-        Grounds { shown: shown.iter().copied().collect(), current: picture(Role::Current), prior: picture(Role::Prior) }
+    fn of(chart: &Chart, shown: &[EvidenceId]) -> Result<Grounds> {
+        let picture = |wanted: Role| chart.film(wanted).map(|(id, _)| id).filter(|id| shown.contains(id));
+        let asked_blind = || Error::fault("the model was asked without the current film");
+        let current = picture(Role::Current).ok_or_else(asked_blind)?;
+        Ok(Grounds { shown: shown.iter().copied().collect(), current, prior: picture(Role::Prior) })
     }
 
     /// A claim becomes a statement only with the current picture among its valid citations.
@@ -175,7 +180,7 @@ impl Grounds {
             }
         }
         // INVARIANT: a_statement_about_a_picture_cites_the_picture
-        if !self.current.is_some_and(|id| cited.contains(&id)) {
+        if !cited.contains(&self.current) {
             reject("the statement does not cite the film it speaks of, so it was dropped");
             return None;
         }
@@ -236,7 +241,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::chart::{Evidence, Origin, Subject};
+    use crate::chart::{Evidence, Fact, Origin, Subject};
 
     fn chart() -> Chart {
         let image = |role| {
@@ -314,9 +319,17 @@ mod tests {
     fn a_statement_about_a_picture_cites_the_picture() {
         for evidence in [r#"["E3"]"#, r#"["E2"]"#, "[]"] {
             let assessment = grounded(&finding("unknown", evidence)).unwrap();
-            assert!(assessment.sections[0].statements.is_empty(), "{evidence}");
+            assert!(assessment.sections.is_empty(), "{evidence}");
             assert_eq!(assessment.rejected.len(), 1, "{evidence}");
         }
+    }
+
+    #[test]
+    fn findings_that_were_all_dropped_are_not_no_finding() {
+        let assessment = grounded(&finding("unknown", r#"["E3"]"#)).unwrap();
+        assert!(assessment.abstained.is_some() && assessment.urgency.is_none());
+        let none = grounded(r#"{"findings":[],"urgency":"routine"}"#).unwrap();
+        assert!(none.abstained.is_none() && none.urgency.is_some());
     }
 
     #[test]

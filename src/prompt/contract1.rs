@@ -24,25 +24,57 @@ const MAX_TOKENS: usize = 350;
 /// Highest evidence number with a token of its own.
 const MAX_ID: u32 = 40;
 pub const MAX_NEW_TOKENS: usize = 320;
-const OUTSIDE: &str = "outside contract 1";
+const OUTSIDE: &str = "outside contract 1: the model knows no line of this kind";
+const FULL: &str = "outside contract 1: the prompt was full";
 /// Longest text of a line, in characters.
 const MAX_TEXT: usize = 80;
 
-/// Why the model is not asked about this chart: there is no current film, or it lies outside what the model can read.
-pub fn refusal(chart: &Chart, scope: Option<&Scope>) -> Option<String> {
-    let no_film = || "no film was read".to_owned();
-    let reading = chart.reading.as_ref();
-    match current(chart) {
-        None => Some(reading.and_then(|r| r.no_film.clone()).unwrap_or_else(no_film)),
-        Some(image) => out_of_scope(image, scope),
-    }
+/// What comes of a chart: a prompt and what of the chart stands in it, or why the model is not asked.
+pub enum Rendered {
+    Ask(Prompt, View),
+    Refuse(String),
 }
 
-fn current(chart: &Chart) -> Option<&Image> {
-    chart.evidence.iter().find_map(|e| match &e.fact {
-        Fact::Image { role: Role::Current, image } => Some(&**image),
-        _ => None,
-    })
+/// Renders the view of the chart that fits: the first lines in evidence order that contract 1 can express.
+///
+/// `schema` makes the answer's form from the ids shown; `count` gives the tokens of a prompt, pictures included.
+pub fn render(
+    chart: &Chart,
+    scope: Option<&Scope>,
+    schema: impl Fn(&[EvidenceId]) -> Value,
+    count: impl Fn(&Prompt) -> Result<usize>,
+) -> Result<Rendered> {
+    let Some((current, film)) = chart.film(Role::Current) else {
+        let no_film = chart.reading.as_ref().and_then(|r| r.no_film.clone());
+        return Ok(Rendered::Refuse(no_film.unwrap_or_else(|| "no film was read".into())));
+    };
+    let mut lines: Vec<Line> = Vec::new();
+    let mut not_shown = Vec::new();
+    for evidence in &chart.evidence {
+        let full = lines.len() >= MAX_LINES || evidence.id.0 > MAX_ID;
+        let why = match line(evidence, scope, film.date.as_ref()) {
+            Err(why) => why,
+            Ok(_) if full => FULL.to_owned(),
+            Ok(line) => {
+                lines.push(line);
+                if count(&prompt(&lines, None))? <= MAX_TOKENS {
+                    continue;
+                }
+                lines.pop();
+                FULL.to_owned()
+            }
+        };
+        // INVARIANT: without_the_current_film_the_model_is_not_asked
+        if evidence.id == current {
+            return Ok(Rendered::Refuse(why));
+        }
+        not_shown.push(NotShown { evidence: evidence.id, why });
+    }
+    let shown: Vec<EvidenceId> = lines.iter().map(|line| line.id).collect();
+    let prompt = prompt(&lines, Some(schema(&shown)));
+    let replacements = |part: &Part| if let Part::Text(text) = part { text.replacements() } else { 0 };
+    let neutralised = prompt.parts.iter().map(replacements).sum();
+    Ok(Rendered::Ask(prompt, View { shown, not_shown, neutralised }))
 }
 
 /// Whether a film lies within what the checkpoint says it can read; if not, in which respect.
@@ -67,43 +99,6 @@ fn out_of_scope(image: &Image, scope: Option<&Scope>) -> Option<String> {
     ];
     let (respect, value, _) = respects.into_iter().find(|(.., fits)| !fits)?;
     Some(format!("the loaded model cannot read such a film ({respect}: {})", Neutral::line(value, MAX_TEXT)))
-}
-
-/// Renders the view of the chart that fits: the first lines in evidence order that contract 1 can express.
-///
-/// `schema` makes the answer's form from the ids shown; `count` gives the tokens of a prompt, pictures included.
-pub fn render(
-    chart: &Chart,
-    scope: Option<&Scope>,
-    schema: impl Fn(&[EvidenceId]) -> Value,
-    count: impl Fn(&Prompt) -> Result<usize>,
-) -> Result<(Prompt, View)> {
-    let mut lines: Vec<Line> = Vec::new();
-    let mut not_shown = Vec::new();
-    let taken = current(chart).and_then(|image| image.date.as_ref());
-    for evidence in &chart.evidence {
-        let line = match line(evidence, scope, taken) {
-            Ok(line) if lines.len() < MAX_LINES && evidence.id.0 <= MAX_ID => line,
-            Ok(_) => {
-                not_shown.push(NotShown { evidence: evidence.id, why: OUTSIDE.into() });
-                continue;
-            }
-            Err(why) => {
-                not_shown.push(NotShown { evidence: evidence.id, why });
-                continue;
-            }
-        };
-        lines.push(line);
-        if count(&prompt(&lines, None))? > MAX_TOKENS {
-            lines.pop();
-            not_shown.push(NotShown { evidence: evidence.id, why: OUTSIDE.into() });
-        }
-    }
-    let shown: Vec<EvidenceId> = lines.iter().map(|line| line.id).collect();
-    let prompt = prompt(&lines, Some(schema(&shown)));
-    let replacements = |part: &Part| if let Part::Text(text) = part { text.replacements() } else { 0 };
-    let neutralised = prompt.parts.iter().map(replacements).sum();
-    Ok((prompt, View { shown, not_shown, neutralised }))
 }
 
 struct Line<'a> {
@@ -151,11 +146,10 @@ fn line<'a>(
             if let Some(why) = out_of_scope(image, scope) {
                 return Err(why);
             }
-            let role = if *role == Role::Current { "current image" } else { "prior image" };
             let (Some(view), Some(date)) = (&image.view, &image.date) else {
-                return Err("its date is not stated".into());
+                return Err(format!("the {} film does not state its date", role.word()));
             };
-            ("image", format!("{role} ({view}) {}", date.day()), Some(&**image))
+            ("image", format!("{} image ({view}) {}", role.word(), date.day()), Some(&**image))
         }
         Fact::Measurement(m) => {
             let (kind, value) = measured(m).ok_or(OUTSIDE)?;
@@ -318,8 +312,29 @@ mod tests {
     }
 
     fn rendered(chart: &Chart) -> (String, View) {
-        let (prompt, view) = render(chart, Some(&scope()), |ids| json!(ids), |_| Ok(0)).unwrap();
-        (text(&prompt), view)
+        match render(chart, Some(&scope()), |ids| json!(ids), |_| Ok(0)).unwrap() {
+            Rendered::Ask(prompt, view) => (text(&prompt), view),
+            Rendered::Refuse(why) => panic!("{why}"),
+        }
+    }
+
+    fn refused(chart: &Chart, tokens: usize) -> Option<String> {
+        match render(chart, Some(&scope()), |ids| json!(ids), |_| Ok(tokens)).unwrap() {
+            Rendered::Ask(..) => None,
+            Rendered::Refuse(why) => Some(why),
+        }
+    }
+
+    #[test]
+    fn without_the_current_film_the_model_is_not_asked() {
+        assert_eq!(refused(&chart(two_films()), 0), None);
+        assert!(refused(&chart(vec![]), 0).is_some());
+        assert!(refused(&chart(two_films()), MAX_TOKENS + 1).unwrap().contains("full"));
+        let mut facts = two_films();
+        if let Fact::Image { image, .. } = &mut facts[0] {
+            image.date = None;
+        }
+        assert!(refused(&chart(facts), 0).unwrap().contains("its date"));
     }
 
     #[test]
@@ -399,7 +414,7 @@ mod tests {
             if let Fact::Image { image, .. } = &mut facts[0] {
                 change(image);
             }
-            refusal(&chart(facts), Some(&scope()))
+            refused(&chart(facts), 0)
         };
         assert_eq!(changed(|_| {}), None);
         let changes: [(Change, &str); 6] = [
@@ -414,7 +429,6 @@ mod tests {
             let reason = changed(change).expect("refused");
             assert!(reason.contains(word), "{reason}");
         }
-        assert!(refusal(&chart(vec![]), Some(&scope())).is_some());
     }
 
     #[test]

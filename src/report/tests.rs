@@ -123,6 +123,8 @@ fn sample() -> Sample {
             examined: vec![Examined {
                 what: "conditions".into(),
                 resources: 1,
+                unusable: 0,
+                left_out: 0,
                 origin: Origin::Fetched,
                 complete: true,
             }],

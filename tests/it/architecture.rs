@@ -21,7 +21,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("chart", &["service", "cds_hooks", "fhir", "imaging"]),
     ("prompt", &["chart", "engine", "imaging", "fhir"]),
     ("grounding", &["chart", "engine"]),
-    ("card", &["chart", "grounding", "service", "cds_hooks"]),
+    ("card", &["chart", "grounding", "service", "cds_hooks", "fhir"]),
     ("report", &["chart", "grounding", "service", "fhir", "engine"]),
     ("app", &["engine", "store", "service", "fhir", "imaging", "report"]),
     ("guidance", &["app", "chart", "prompt", "engine", "grounding", "card", "report", "store", "service", "cds_hooks"]),

@@ -54,7 +54,7 @@ fn additions(patient: &str) -> Vec<(&'static str, Value, &'static str)> {
         (
             "reports",
             json!({"resourceType": "DiagnosticReport", "id": "added-report", "status": "final", "code": {"text": "Added report"}, "subject": subject, "effectiveDateTime": "2019-05-06", "conclusion": "all well"}),
-            "Added report, final, 2019-05-06, all well",
+            "Added report, final, all well, 2019-05-06",
         ),
     ]
 }
@@ -167,6 +167,32 @@ async fn absence_is_stated_only_where_it_was_looked_for() {
 }
 
 #[tokio::test]
+async fn an_allergy_that_cannot_be_used_is_not_no_allergy() {
+    for (spoiled, words) in [
+        (
+            json!({"code": {"text": "penicillin"}, "modifierExtension": [{"url": "https://ehr.example/negated"}]}),
+            "not known",
+        ),
+        (json!({"note": [{"text": "no code"}]}), "not known"),
+        (json!({"code": "ill-typed"}), "not known"),
+        (
+            json!({"code": {"text": "penicillin"}, "clinicalStatus": {"coding": [{"code": "resolved"}]}}),
+            "none current; 1 recorded",
+        ),
+    ] {
+        let mut allergy = json!({"resourceType": "AllergyIntolerance", "id": "spoiled", "patient": {"reference": "Patient/no-imaging"}});
+        allergy.as_object_mut().unwrap().extend(spoiled.as_object().unwrap().clone());
+        let hospital = open_with(&[allergy], "no-imaging").await;
+        let card = hospital.view_chart_of(&folder(&hospital)).await.only_card();
+        let detail = card["detail"].as_str().unwrap();
+        let line = detail.split("**Allergies**").nth(1).unwrap().trim().lines().next().unwrap();
+        assert!(line.contains(words), "{spoiled}: {line}");
+        assert!(!card["summary"].as_str().unwrap().contains("no allergies") || words.starts_with("none"), "{card}");
+        hospital.close().await;
+    }
+}
+
+#[tokio::test]
 async fn it_answers_without_a_model() {
     let hospital = open_with(&[], "demo").await;
     assert_eq!(hospital.view_chart_of(&folder(&hospital)).await.status, 200);
@@ -242,7 +268,7 @@ async fn a_server_that_hangs_is_answered_within_the_deadline() {
     hospital.ehr.faults.set("/fhir/Condition", Fault::Hang);
     let detail = detail(&hospital).await;
     assert!(detail.contains("- conditions: no answer before the deadline"), "{detail}");
-    assert!(detail.contains("not known: it could not be read in full"), "{detail}");
+    assert!(detail.contains("not known: it could not be read in full, see the gaps"), "{detail}");
 }
 
 #[tokio::test]

@@ -243,12 +243,26 @@ async fn an_answer_that_was_cut_is_an_error_and_nothing_is_stored() {
 
 #[tokio::test]
 async fn a_statement_without_its_picture_is_dropped_and_counted() {
-    let forged = ANSWER.replace(r#"["E1"]"#, r#"["E3"]"#);
-    let hospital = scripted(vec![patient("demo")], vec![Step::Text(forged)]).await;
+    let kept = ANSWER.trim_end_matches(r#"],"urgency":"urgent"}"#);
+    let forged = kept.trim_start_matches(r#"{"findings":["#).replace(r#"["E1"]"#, r#"["E3"]"#);
+    let answer = format!(r#"{kept},{forged}],"urgency":"urgent"}}"#);
+    let hospital = scripted(vec![patient("demo")], vec![Step::Text(answer)]).await;
     let card = hospital.sign_order_of("demo").await.only_card();
     assert!(card["detail"].as_str().unwrap().contains("Not kept of the model's answer: 1"), "{card}");
     let page = hospital.page(&card).await;
     assert_eq!(page["rejected"].as_array().unwrap().len(), 1);
+    hospital.close().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_rests_on_nothing_is_no_report() {
+    let forged = ANSWER.replace(r#"["E1"]"#, r#"["E3"]"#);
+    let hospital = scripted(vec![patient("demo")], vec![Step::Text(forged)]).await;
+    let card = hospital.sign_order_of("demo").await.only_card();
+    let detail = card["detail"].as_str().unwrap();
+    assert!(detail.contains("Nothing the model stated rested on the film") && detail.contains("answer: 1"), "{card}");
+    assert_eq!(card["indicator"], "info");
+    assert_eq!(hospital.reports().await, 0);
     hospital.close().await;
 }
 

@@ -120,6 +120,61 @@ async fn a_study_that_does_not_fit_is_not_read() {
     }
 }
 
+#[tokio::test]
+async fn what_was_not_searched_to_the_end_is_not_called_absent() {
+    use curbside::demo::Fault;
+    let hospital = open(|_| {}).await;
+    hospital.ehr.faults.set("/fhir/DiagnosticReport", Fault::Status(500));
+    let card = order(&hospital, unnamed).await;
+    assert!(words(&card).contains("whether it was reported could not be checked"), "{card}");
+    assert!(words(&card).contains("the study may have been reported already"), "{card}");
+    hospital.ehr.faults.set("/fhir/ImagingStudy", Fault::Status(500));
+    let card = order(&hospital, unnamed).await;
+    assert!(words(&card).contains("there may be others"), "{card}");
+    hospital.close().await;
+}
+
+#[tokio::test]
+async fn an_order_of_a_day_includes_that_day() {
+    let hospital = open(|resources| study(resources, "demo-current")["started"] = json!("2025-11-20T09:30:00Z")).await;
+    let card = order(&hospital, |order| {
+        unnamed(order);
+        order["authoredOn"] = json!("2025-11-20");
+    })
+    .await;
+    assert!(words(&card).contains("the newest unreported one"), "{card}");
+    hospital.close().await;
+}
+
+#[tokio::test]
+async fn a_study_on_another_server_is_not_ours() {
+    let hospital = open(|_| {}).await;
+    let info = json!([{"reference": "https://other.example/fhir/ImagingStudy/demo-current"}]);
+    let card = order(&hospital, |order| order["supportingInfo"] = info.clone()).await;
+    assert!(words(&card).contains("it lies on another server"), "{card}");
+    hospital.close().await;
+}
+
+#[tokio::test]
+async fn a_film_without_a_date_is_not_asked_about() {
+    let copy = copy_of(&patient("demo"));
+    let path = copy.path().join("images/current.dcm");
+    let film = std::fs::read(&path).unwrap();
+    // Study Date (0008,0020), VR DA, 8 bytes: made empty text of the same length.
+    let at = film.windows(8).position(|b| b == [0x08, 0, 0x20, 0, b'D', b'A', 8, 0]).expect("a Study Date");
+    let mut without = film.clone();
+    without[at + 8..at + 16].copy_from_slice(b"        ");
+    std::fs::write(&path, without).unwrap();
+    let engine = Engine::scripted(scripted_model(), vec![Step::Text(ANSWER.into())]);
+    let mut plan = Plan::new(vec![copy.path().to_owned()], engine);
+    plan.kept.push(copy);
+    let hospital = plan.open().await;
+    let card = order(&hospital, |_| {}).await;
+    assert!(words(&card).contains("does not state its date"), "{card}");
+    assert_eq!(hospital.app.engine.calls(), 0);
+    hospital.close().await;
+}
+
 /// The demonstration patient with a draft of an AI about the current study in the EHR.
 async fn open_with_a_draft() -> Hospital {
     open(|resources| {

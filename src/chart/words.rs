@@ -1,0 +1,97 @@
+//! Facts in words, and text of others made fit to stand among ours.
+
+use super::{Fact, Measurement, Role};
+
+/// One line of text from anywhere: control and invisible characters and changes of writing direction taken out, at most
+/// `limit` characters. Markup is not touched: whoever prints it escapes it.
+pub fn plain(text: &str, limit: usize) -> String {
+    let spaced = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
+    let visible: String = spaced.filter(|c| !c.is_control() && !hidden(*c)).collect();
+    let line = visible.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= limit {
+        return line;
+    }
+    line.chars().take(limit.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// Invisible, or able to make the text around it read otherwise; and what XML cannot hold.
+fn hidden(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+impl Role {
+    pub fn word(self) -> &'static str {
+        match self {
+            Role::Current => "current",
+            Role::Prior => "prior",
+        }
+    }
+}
+
+impl Fact {
+    /// What kind of evidence it is, and what it says, without its date. The text within is the EHR's.
+    pub fn described(&self) -> (&'static str, String) {
+        let (kind, text) = match self {
+            Fact::Image { role, image } => {
+                let part = image.body_part.as_deref().map(|p| format!(" {}", p.to_lowercase())).unwrap_or_default();
+                let view = image.view.as_deref().unwrap_or("view not stated");
+                ("picture", format!("{} film: {}{part}, {view}", role.word(), image.modality))
+            }
+            Fact::Measurement(m) => (if m.vital { "vital sign" } else { "measurement" }, measured(m)),
+            Fact::Note { text } => ("note", text.clone()),
+            Fact::Medication { text, dosage, .. } => ("medication", joined(text, [dosage.clone()])),
+            Fact::Problem { text, status, .. } => ("problem", joined(text, [Some(status.clone())])),
+            Fact::Allergy { text, criticality, reactions } => {
+                let criticality = criticality.as_ref().map(|c| format!("criticality {c}"));
+                let reactions = (!reactions.is_empty()).then(|| reactions.join(" and "));
+                ("allergy", joined(text, [criticality, reactions]))
+            }
+            Fact::Study { text, modality } => ("imaging study", joined(text, [modality.clone()])),
+            Fact::Report { text, status, conclusion } => {
+                ("report", joined(text, [Some(status.clone()), conclusion.clone()]))
+            }
+        };
+        (kind, plain(&text, 600))
+    }
+}
+
+fn measured(m: &Measurement) -> String {
+    let value = format!("{}: {} {}", m.text, m.value, m.unit.as_deref().unwrap_or(""));
+    joined(value.trim_end(), [m.flag.as_deref().map(|code| flag(code).to_owned()), m.change.clone()])
+}
+
+fn joined<const N: usize>(text: &str, more: [Option<String>; N]) -> String {
+    let mut text = text.to_owned();
+    for part in more.into_iter().flatten().filter(|part| !part.is_empty()) {
+        text.push_str(", ");
+        text.push_str(&part);
+    }
+    text
+}
+
+/// HL7 interpretation codes in words; any other text as it came. <http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation>
+fn flag(code: &str) -> &str {
+    match code {
+        "H" => "high",
+        "HH" => "critically high",
+        "L" => "low",
+        "LL" => "critically low",
+        "A" => "abnormal",
+        "AA" => "critically abnormal",
+        "N" => "normal",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_reads_otherwise_than_it_is_becomes_plain() {
+        assert_eq!(plain("a\u{202e}b\u{200b}c\r\n\td\u{7}", 40), "abc d");
+        assert_eq!(plain("abcdef", 4), "abc…");
+        assert_eq!(plain("5×10⁹/L, m², ½ tab", 40), "5×10⁹/L, m², ½ tab");
+    }
+}
