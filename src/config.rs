@@ -41,7 +41,7 @@ pub struct Config {
     pub tenant: String,
     /// Unset: services that read pictures are not offered.
     pub intended_use: Option<IntendedUse>,
-    /// Folder laid over the built-in services, rules and templates.
+    /// Folder laid over the built-in services.
     pub services: Option<PathBuf>,
     #[serde(deserialize_with = "form::ehrs")]
     pub ehr: Vec<AllowedBase>,

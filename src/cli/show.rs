@@ -85,14 +85,10 @@ pub fn page(html: &str) -> String {
     }
     out.push_str(&spaced(rest));
     let lines = out.lines().map(|line| clean(&entities(line.trim())));
-    let mut kept: Vec<String> = Vec::new();
-    for line in lines.filter(|line| !line.is_empty() && line != "-") {
-        kept.push(line);
-    }
+    let kept: Vec<String> = lines.filter(|line| !line.is_empty() && line != "-").collect();
     kept.join("\n") + "\n"
 }
 
-/// White space as a browser shows it.
 /// The first `lines` of a text; what is left out is counted.
 pub fn beginning(text: &str, lines: usize) -> String {
     let left = text.lines().count().saturating_sub(lines);
@@ -103,6 +99,7 @@ pub fn beginning(text: &str, lines: usize) -> String {
     format!("{}\n… and {left} more lines on the page\n", kept.join("\n"))
 }
 
+/// White space as a browser shows it.
 fn spaced(text: &str) -> String {
     let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if !words.is_empty() {

@@ -95,6 +95,11 @@ impl Engine {
         Engine::new(Config::default().queue, State::Ready(Arc::new(Loaded { info, backend })))
     }
 
+    /// A model that never finishes loading, for the same tests.
+    pub fn loading() -> Engine {
+        Engine::new(Config::default().queue, State::Loading("loading the weights"))
+    }
+
     fn new(queue: usize, state: State) -> Engine {
         let size = queue + 1;
         Engine {

@@ -64,7 +64,7 @@ fn address(access: &Access<'_>, endpoint: &Endpoint, study_uid: &str) -> Result<
     let address =
         endpoint.address.as_deref().and_then(|a| Url::parse(a).ok()).ok_or("the archive's address is not a URL")?;
     let url = study_url(&address, study_uid).ok_or("the archive's address is that of another study")?;
-    // INVARIANT: an address outside the allowed bases is not contacted.
+    // INVARIANT: another_host_gets_no_request
     if egress::permitted(&url, &access.base.dicomweb) {
         Ok(url)
     } else {
@@ -88,7 +88,8 @@ fn study_url(address: &Url, study_uid: &str) -> Option<Url> {
 /// Whether this address may see the EHR's token: where it says no, its URL is the credential.
 fn token<'a>(access: &Access<'a>, endpoint: &Endpoint) -> Option<&'a AccessToken> {
     let rules = endpoint.extension.iter().filter(|e| e.url.as_deref() == Some(REQUIRES_TOKEN));
-    // INVARIANT: a token goes only where the Endpoint asks for it or the site names the archive. A "no" beats a "yes".
+    // INVARIANT: a_token_goes_only_where_it_is_asked_for
+    // The Endpoint asks for it, or the site names the archive. A "no" beats a "yes".
     let wanted =
         rules.filter_map(|e| e.value_boolean).reduce(|a, b| a && b).unwrap_or(access.base.dicomweb_takes_token);
     access.token.filter(|_| wanted)

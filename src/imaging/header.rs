@@ -134,7 +134,7 @@ fn encoding(file: &[u8]) -> Result<(String, Encoding), Failure> {
         "1.2.840.10008.1.2.4.90" | "1.2.840.10008.1.2.4.91" => Encoding::Jpeg2000,
         _ => return Err(Failure::Decoding("the film is stored in an encoding that is not read here")),
     };
-    // INVARIANT: no buffer is sized by a length that the file does not have.
+    // INVARIANT: no_buffer_is_sized_by_a_length_that_the_file_does_not_have
     if !outline::sound(file, meta.transfer_syntax() == "1.2.840.10008.1.2") {
         return Err(Failure::Decoding("the file is damaged or not built as a film is"));
     }

@@ -21,7 +21,7 @@ impl Identity {
     pub(super) fn check(&self, patient_id: Option<&str>, others: &[String]) -> Result<(), &'static str> {
         let patient_id = patient_id.ok_or("the film does not say whose it is")?;
         let known = |id: &str| self.values.iter().any(|value| value == id);
-        // INVARIANT: pixels of another patient are dropped and named.
+        // INVARIANT: pixels_of_another_patient_are_dropped_and_named
         if known(patient_id) || others.iter().any(|id| known(id)) {
             Ok(())
         } else {

@@ -99,9 +99,10 @@ async fn every_line_cites_evidence() {
     let hospital = open_with(&[], "demo").await;
     let detail = detail(&hospital).await;
     let facts = detail.split("**Gaps").next().unwrap();
-    for line in
-        facts.lines().filter(|l| l.starts_with("- ") && !l.contains("none ") && !l.contains("more in the chart"))
-    {
+    let stated = |l: &&str| l.starts_with("- ") && !l.contains("none ") && !l.contains("more in the chart");
+    let lines: Vec<&str> = facts.lines().filter(stated).collect();
+    assert!(lines.len() > 20, "{detail}");
+    for line in lines {
         assert!(line.contains("(E"), "{line}");
     }
     hospital.close().await;
@@ -198,6 +199,20 @@ async fn it_answers_without_a_model() {
     let imaging = hospital.sign_order_of(&folder(&hospital)).await;
     assert_eq!(imaging.status, 503, "{}", imaging.text);
     assert!(imaging.headers.contains_key("retry-after"));
+    hospital.close().await;
+}
+
+#[tokio::test]
+async fn it_answers_while_the_model_is_loading() {
+    let hospital = Plan::new(vec![patient("demo")], Engine::loading()).open().await;
+    assert_eq!(hospital.view_chart_of("demo").await.status, 200);
+    let imaging = hospital.sign_order_of("demo").await;
+    assert_eq!(imaging.status, 503, "{}", imaging.text);
+    let wait: u64 = imaging.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..60).contains(&wait), "{wait}");
+    let ready = hospital.get("/readyz").await;
+    assert_eq!((ready.status, ready.json()["status"].as_str()), (503, Some("loading")));
+    assert!(hospital.ehr.requests.under("/dicomweb").is_empty(), "no film is fetched for an answer that cannot come");
     hospital.close().await;
 }
 

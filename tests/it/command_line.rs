@@ -36,8 +36,18 @@ fn errors_are_one_sentence_that_says_what_to_do() {
 
 #[test]
 fn help_explains_every_option() {
+    let options = curbside::cli::options();
     for command in ["demo", "serve", "check-model"] {
         let (output, text) = run(&[command, "--help"]);
-        assert!(output.status.success() && text.contains("--help"), "{text}");
+        assert!(output.status.success(), "{text}");
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let help = words(&text);
+        let of_command: Vec<_> = options.iter().filter(|option| option.command == command).collect();
+        assert!(of_command.len() >= 2, "{command} has options");
+        for option in of_command {
+            assert!(option.help.len() >= 15, "{command} {} is not explained", option.name);
+            let said = help.contains(&option.name) && help.contains(&words(&option.help));
+            assert!(said, "{command} {} is not in\n{text}", option.name);
+        }
     }
 }

@@ -3,59 +3,108 @@
 use std::{
     io::{BufRead, BufReader, Read},
     net::TcpListener,
-    process::{Command, Stdio},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
 };
 
 use curbside::demo;
 use serde_json::json;
+use tempfile::TempDir;
 
 use crate::{
     command_line::{curbside, run},
     harness::fixtures,
 };
 
-/// Three free ports in a row, as `demo` wants them.
+/// Three free ports in a row, as `demo` wants them; each caller gets others.
 fn three_ports() -> String {
-    for base in (20_000..60_000).step_by(7) {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + (std::process::id() % 4_000) as u16 * 3;
+    loop {
+        let base = first + NEXT.fetch_add(3, Ordering::Relaxed);
         let taken: Vec<_> = (base..base + 3).map(|port| TcpListener::bind(("127.0.0.1", port))).collect();
         if taken.iter().all(Result::is_ok) {
             return base.to_string();
         }
     }
-    panic!("no three free ports");
+}
+
+/// A demonstration that has shown its answer and serves on, with what it printed. Its temporary files are under `temporary`.
+fn demonstration(arguments: &[&str], temporary: &Path) -> (Child, String) {
+    let mut command = curbside(&[&["demo"], arguments].concat());
+    command.env("TMPDIR", temporary).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the binary runs");
+    let mut text = String::new();
+    for line in BufReader::new(child.stdout.take().expect("its output")).lines() {
+        text += &(line.expect("text") + "\n");
+        if text.contains("Ctrl-C") {
+            break;
+        }
+    }
+    assert!(child.try_wait().expect("its state").is_none(), "it ended:\n{text}{}", complaints(&mut child));
+    (child, text)
+}
+
+fn complaints(child: &mut Child) -> String {
+    let mut text = String::new();
+    child.stderr.take().expect("its complaints").read_to_string(&mut text).expect("text");
+    text
+}
+
+/// Sends the signal and waits for a clean end.
+fn stop(mut child: Child, signal: &str) {
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill");
+    let status = child.wait().expect("its end");
+    assert!(sent.success() && status.code() == Some(0), "{status}: {}", complaints(&mut child));
 }
 
 #[test]
 fn demo_answers_an_order_and_keeps_serving_until_it_is_stopped() {
     let port = three_ports();
-    let mut child = curbside(&["demo", "--port", &port])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary runs");
-    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-    let mut text = String::new();
-    for line in lines.by_ref() {
-        let line = line.expect("text");
-        text.push_str(&line);
-        text.push('\n');
-        if line.contains("Ctrl-C") {
-            break;
-        }
-    }
-    let alive = child.try_wait().expect("its state").is_none();
-    let stopped = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill");
-    let status = child.wait().expect("its end");
-    let mut complaints = String::new();
-    child.stderr.take().expect("its complaints").read_to_string(&mut complaints).expect("text");
-    assert!(alive && stopped.success(), "{text}\n{complaints}");
-    assert_eq!(status.code(), Some(0), "{text}\n{complaints}");
+    let temporary = TempDir::new().unwrap();
+    let (child, text) = demonstration(&["--port", &port], temporary.path());
+    stop(child, "-TERM");
     for words in ["AI draft", "DiagnosticReport", "partial", "medical device", &format!("http://127.0.0.1:{port}")] {
-        assert!(text.contains(words), "{words:?} is not in\n{text}\n{complaints}");
+        assert!(text.contains(words), "{words:?} is not in\n{text}");
     }
 }
 
-/// INVARIANT: no token, patient data or request text is in any log line
+#[test]
+fn nothing_temporary_is_left_after_a_signal() {
+    for signal in ["-TERM", "-INT"] {
+        let temporary = TempDir::new().unwrap();
+        let left = || std::fs::read_dir(temporary.path()).unwrap().flatten().map(|e| e.path()).collect::<Vec<_>>();
+        let (child, _) = demonstration(&["--port", &three_ports()], temporary.path());
+        assert!(!left().is_empty(), "the database is somewhere else");
+        stop(child, signal);
+        assert_eq!(left(), Vec::<PathBuf>::new(), "after {signal}");
+    }
+}
+
+#[tokio::test]
+async fn a_folder_given_with_data_keeps_the_reports() {
+    let (data, temporary, port) = (TempDir::new().unwrap(), TempDir::new().unwrap(), three_ports());
+    let arguments = ["--port", &port, "--data", data.path().to_str().unwrap()];
+    let (child, text) = demonstration(&arguments, temporary.path());
+    stop(child, "-INT");
+    let address = |mark: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(mark)).unwrap_or_else(|| panic!("{mark} in\n{text}"));
+        line.trim().to_owned()
+    };
+    let (page, report) = (address("REPORT PAGE "), address("REPORT http"));
+    assert!(data.path().join("curbside.db").is_file());
+
+    let (child, again) = demonstration(&arguments, temporary.path());
+    assert!(!again.contains(&page), "the second run drafted a report of its own");
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    for address in [page, format!("http{report}")] {
+        assert_eq!(client.get(&address).send().await.unwrap().status().as_u16(), 200, "{address}");
+    }
+    stop(child, "-TERM");
+}
+
+/// INVARIANT: planted_markers_are_in_no_log_line
 #[tokio::test]
 async fn planted_markers_are_in_no_log_line() {
     const MARKER: &str = "zzPLANTEDzz";
@@ -78,7 +127,7 @@ async fn planted_markers_are_in_no_log_line() {
     std::fs::write(&path, bundle.to_string()).unwrap();
     let any = crate::harness::TOKEN_FREE;
     let ehr = demo::start(&[copy.path().to_owned()], any, any).await.unwrap();
-    let data = tempfile::TempDir::new().unwrap();
+    let data = TempDir::new().unwrap();
     let base = ehr.allowed_base();
     let config = data.path().join("curbside.toml");
     let port = three_ports();

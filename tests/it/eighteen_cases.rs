@@ -1,4 +1,6 @@
-//! The handed-over cases through the server and the real engine: DICOM and FHIR in, card and report out.
+//! The cases through the server and the real engine: DICOM and FHIR in, card and report out.
+//!
+//! Eighteen are the reference; whatever other folder is put beside them is run as well.
 
 use curbside::engine::{Config, Engine};
 use serde_json::{Value, json};
@@ -78,9 +80,11 @@ fn sorted(mut expected: Value) -> Value {
 }
 
 #[tokio::test]
-async fn eighteen_of_eighteen() {
+async fn every_case_is_answered_as_expected() {
     let folders = cases();
-    assert_eq!(folders.len(), 18);
+    for reference in (0..18).map(|number| format!("c{number:02}")) {
+        assert!(folders.iter().any(|folder| folder.ends_with(&reference)), "the reference case {reference} is missing");
+    }
     let hospital = Plan::new(folders.clone(), bundled().await).open().await;
     let mut wrong = Vec::new();
     for folder in &folders {

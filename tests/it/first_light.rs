@@ -183,9 +183,45 @@ async fn twenty_equal_calls_at_once_make_one_report() {
 }
 
 #[tokio::test]
+async fn an_order_whose_patient_cannot_be_read_is_412() {
+    let hospital = answering("demo").await;
+    hospital.ehr.faults.set("/fhir/Patient", Fault::Status(401));
+    let answer = hospital.sign_order_of("demo").await;
+    assert_eq!(answer.status, 412, "{}", answer.text);
+    let (code, diagnostics, expression) = answer.outcome();
+    assert_eq!((code.as_str(), expression.as_str()), ("processing", "prefetch.patient"));
+    assert!(diagnostics.contains("patient") && diagnostics.contains("refused"), "{diagnostics}");
+    assert_eq!((hospital.app.engine.calls(), hospital.reports().await), (0, 0));
+    hospital.close().await;
+}
+
+#[tokio::test]
+async fn a_search_that_hangs_is_a_gap_on_the_card_within_the_deadline() {
+    let engine = Engine::scripted(scripted_model(), vec![Step::Text(ANSWER.into())]);
+    let hospital = Plan::new(vec![patient("demo")], engine).open().await;
+    hospital.ehr.faults.set("/fhir/Condition", Fault::Hang);
+    let card = hospital.sign_order_of("demo").await.only_card();
+    assert!(card["detail"].as_str().unwrap().contains("conditions: no answer before the deadline"), "{card}");
+}
+
+#[tokio::test]
+async fn a_search_answered_with_something_else_is_a_gap_and_no_film_is_guessed() {
+    let hospital = answering("demo").await;
+    hospital.ehr.faults.set("/fhir/ImagingStudy?", Fault::ContentType("text/html".into()));
+    let mut request = hospital.ehr.authorized_request("demo").unwrap();
+    let order = &mut request["context"]["draftOrders"]["entry"][0]["resource"];
+    order.as_object_mut().unwrap().remove("supportingInfo");
+    let card = hospital.sign(&request).await.only_card();
+    let gaps = card["detail"].as_str().unwrap().split("**Gaps").nth(1).unwrap_or_else(|| panic!("no gaps: {card}"));
+    assert!(gaps.contains("studies: "), "{card}");
+    assert_eq!((hospital.app.engine.calls(), hospital.reports().await), (0, 0));
+    hospital.close().await;
+}
+
+#[tokio::test]
 async fn a_passed_deadline_is_504_and_nothing_is_stored() {
     let plan =
-        Plan::new(vec![patient("demo")], Engine::scripted(scripted_model(), vec![Step::Stall])).with_deadline(4_000);
+        Plan::new(vec![patient("demo")], Engine::scripted(scripted_model(), vec![Step::Stall])).with_deadline(6_000);
     let hospital = plan.open().await;
     let answer = hospital.sign_order_of("demo").await;
     assert_eq!(answer.status, 504, "{}", answer.text);

@@ -175,22 +175,75 @@ async fn a_film_without_a_date_is_not_asked_about() {
     hospital.close().await;
 }
 
-#[tokio::test]
-async fn a_draft_of_ours_does_not_count_as_a_report() {
-    let hospital = open(|resources| {
+/// The demonstration patient with a draft of an AI about the current study in the EHR.
+async fn open_with_a_draft() -> Hospital {
+    open(|resources| {
         resources.push(json!({
             "resourceType": "DiagnosticReport", "id": "drafted", "status": "partial", "code": {"text": "Chest"},
             "meta": {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "AIAST"}]},
             "conclusion": "drafted words", "subject": {"reference": "Patient/demo"}, "imagingStudy": [{"reference": "ImagingStudy/demo-current"}],
         }));
     })
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn a_draft_of_ours_does_not_count_as_a_report() {
+    let hospital = open_with_a_draft().await;
     let card = order(&hospital, unnamed).await;
     assert!(words(&card).contains("the newest unreported one"), "{card}");
-    // INVARIANT's test: ai_reports_are_never_evidence
+    hospital.close().await;
+}
+
+#[tokio::test]
+async fn ai_reports_are_never_evidence() {
+    let hospital = open_with_a_draft().await;
+    let card = order(&hospital, |_| {}).await;
     let page = hospital.page(&card).await;
-    assert!(!page["evidence"].to_string().contains("drafted words"));
+    assert!(!page["evidence"].to_string().contains("drafted words"), "{page}");
     assert!(words(&card).contains("it is AI-generated and never evidence"), "{card}");
+    hospital.close().await;
+}
+
+#[tokio::test]
+async fn an_order_is_known_by_its_category_alone() {
+    let hospital = open(|_| {}).await;
+    let card = order(&hospital, |order| {
+        order["category"] =
+            json!([{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0074", "code": "RAD"}]}]);
+        order["code"] = json!({"coding": [{"system": "urn:local", "code": "7"}], "text": "Film of the chest"});
+    })
+    .await;
+    assert!(words(&card).contains("named by the order"), "{card}");
+    assert_eq!((hospital.app.engine.calls(), hospital.reports().await), (1, 1));
+    hospital.close().await;
+}
+
+#[tokio::test]
+async fn an_order_is_known_by_its_code_alone() {
+    let hospital = open(|_| {}).await;
+    let card = order(&hospital, |order| {
+        order.as_object_mut().unwrap().remove("category");
+        unnamed(order);
+    })
+    .await;
+    assert!(words(&card).contains("the newest unreported one that fits the order"), "{card}");
+    assert_eq!((hospital.app.engine.calls(), hospital.reports().await), (1, 1));
+    hospital.close().await;
+}
+
+#[tokio::test]
+async fn an_order_of_another_modality_is_not_answered_with_a_chest_film() {
+    let hospital = open(|_| {}).await;
+    let card = order(&hospital, |order| {
+        order["code"] = json!({"coding": [{"system": "http://loinc.org", "code": "24627-2", "display": "CT Chest"}]});
+        unnamed(order);
+    })
+    .await;
+    assert!(words(&card).contains("there is no unreported CT study of the chest"), "{card}");
+    assert!(card.get("links").is_none(), "{card}");
+    assert_eq!((hospital.app.engine.calls(), hospital.reports().await), (0, 0));
+    assert!(hospital.ehr.requests.under("/dicomweb").is_empty(), "no film is fetched");
     hospital.close().await;
 }
 

@@ -150,6 +150,31 @@ async fn a_deadline_or_a_caller_that_leaves_frees_the_model() {
     assert_eq!((engine.retries(), engine.health()), (0, Health::Ready));
 }
 
+/// INVARIANT: the_receiver_is_kept_until_the_first_chunk
+#[tokio::test(flavor = "multi_thread")]
+async fn the_receiver_is_kept_until_the_first_chunk() {
+    // What the runtime says before the first chunk it sends with an unwrap; a refused schema makes it say something.
+    let engine = tiny().await;
+    let refused = || Prompt { schema: Some(json!({"type": "no such type"})), ..with_pictures(1) };
+    for turn in 0..100 {
+        let begun = engine.calls();
+        let prompt = if turn % 2 == 0 { refused() } else { with_pictures(1) };
+        let call = tokio::spawn({
+            let (engine, place) = (engine.clone(), engine.admit().unwrap());
+            async move { engine.generate(place, prompt, within(Duration::from_secs(3600))).await }
+        });
+        // Without a pause: the caller has to be gone before the answer begins.
+        while engine.calls() == begun {
+            tokio::task::yield_now().await;
+        }
+        call.abort();
+        let _ = call.await;
+    }
+    assert_eq!(generate(&engine, refused()).await, Err(EngineError::BadConstraint));
+    assert!(generate(&engine, with_pictures(1)).await.is_ok());
+    assert_eq!((engine.calls(), engine.retries(), engine.health()), (102, 0, Health::Ready));
+}
+
 /// A prompt whose answer under its schema cannot end before 1,500 characters.
 fn endless() -> Prompt {
     let schema = json!({"type": "string", "pattern": "^[a-z]{1600}$"});
