@@ -21,6 +21,8 @@ const MAX_LINES: usize = 40;
 const MAX_GAPS: usize = 200;
 /// Longest piece of text of others, in characters.
 const MAX_TEXT: usize = 1000;
+/// Word joiner: no width, no break.
+const JOINER: char = '\u{2060}';
 
 /// What the card of an imaging draft says beside the assessment.
 pub struct Draft<'a> {
@@ -287,7 +289,7 @@ fn card(
 ) -> Card {
     Card {
         uuid: uuid_of(&service.id, seed),
-        summary: cut(&plain(&summary, MAX_TEXT), MAX_SUMMARY),
+        summary: cut(&unlinked(&plain(&summary, MAX_TEXT)), MAX_SUMMARY),
         detail: detail.trim().to_owned(),
         indicator,
         source: Source { label: service.source_label.clone(), topic: service.topic.clone() },
@@ -339,9 +341,7 @@ fn cut(text: &str, max: usize) -> String {
 /// Text of a model or a chart as Markdown that shows exactly that text: no link, image, HTML or emphasis survives.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
-    let text = plain(text, MAX_TEXT);
-    let mut before = ' ';
-    for (at, c) in text.char_indices() {
+    for c in unlinked(&plain(text, MAX_TEXT)).chars() {
         match c {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
@@ -350,10 +350,24 @@ pub fn escape(text: &str) -> String {
                 out.push('\\');
                 out.push(c);
             }
-            // GitHub's Markdown makes links of bare addresses; a broken one stays text.
-            ':' if text[at..].starts_with("://") => out.push_str("&#58;"),
-            '.' if before.eq_ignore_ascii_case(&'w') => out.push_str("&#46;"),
             _ => out.push(c),
+        }
+    }
+    out
+}
+
+/// Renderers make links of bare addresses, whatever is escaped; an invisible joiner inside keeps them text. Numbers and
+/// units stay as they are.
+fn unlinked(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut before = ' ';
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        out.push(c);
+        let next = rest.peek().copied().unwrap_or(' ');
+        let name = c == '.' && before.is_alphanumeric() && next.is_alphabetic();
+        if c == '@' || name || (c == '/' && next == '/') || (c == ':' && (next == '/' || next.is_alphabetic())) {
+            out.push(JOINER);
         }
         before = c;
     }
@@ -371,7 +385,10 @@ mod tests {
             ("<img src=x onerror=alert(1)>", "<img"),
             ("see https://evil.example now", "://"),
             ("www.evil.example", "www.evil"),
-            ("mail me@evil.example", " me@"),
+            ("mail me@evil.example", "@evil"),
+            ("evil.com/MARK", "evil.com"),
+            ("//evil.example/x", "//"),
+            ("xmpp:a@evil.example", "xmpp:a"),
             ("`code` **bold**", "**bold"),
             ("a\n\n# heading", "\n"),
             ("left\u{202e}thgir\u{200b}", "\u{202e}"),

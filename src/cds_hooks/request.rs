@@ -12,7 +12,7 @@ use super::Prefetch;
 use crate::{
     egress::AccessToken,
     error::{Error, Result},
-    fhir::{Reference, split},
+    fhir::{Reference, is_id, split},
 };
 
 /// The hooks a service may be offered for, each with the members its context must have beside `patientId`.
@@ -22,9 +22,6 @@ pub const HOOKS: [(&str, &[&str]); 4] = [
     ("encounter-start", &["userId", "encounterId"]),
     ("encounter-discharge", &["userId", "encounterId"]),
 ];
-
-/// Longer than FHIR's 64: such ids are seen in the field.
-const MAX_ID: usize = 128;
 
 /// One call of a service. No Debug: it holds patient data and a token.
 pub struct HookRequest {
@@ -145,7 +142,7 @@ fn context(hook: &str, raw: &RawValue, deviations: &mut Vec<&'static str>) -> Re
     }
     let patient_id = id(members.patient_id, "Patient", "context.patientId", deviations)?;
     let user_id = string(members.user_id, "context.userId")?;
-    let named = user_id.as_deref().and_then(Reference::parse).filter(|user| plain(user.id));
+    let named = user_id.as_deref().and_then(Reference::parse);
     if named.is_none() && user_id.is_some() {
         deviations.push("context.userId is no reference");
     }
@@ -272,17 +269,12 @@ fn id(
         }
         _ => &text,
     };
-    if !plain(bare) {
-        let sentence = format!("{at} must be the id of a {resource_type}: 1 to {MAX_ID} of A-Z a-z 0-9 - . _");
+    // INVARIANT: r5_an_id_never_alters_a_path
+    if !is_id(bare) {
+        let sentence = format!("{at} must be the id of a {resource_type}: 1 to 128 of A-Z a-z 0-9 - . _");
         return Err(Error::invalid(sentence).at(at));
     }
     Ok(Some(bare.to_owned()))
-}
-
-// INVARIANT: r5_an_id_never_alters_a_path
-fn plain(id: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-    (1..=MAX_ID).contains(&id.len()) && id.bytes().all(allowed) && !matches!(id, "." | "..")
 }
 
 fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue, at: &str) -> Result<T> {

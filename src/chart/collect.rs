@@ -1,16 +1,17 @@
 //! Has the resources a service asks for: from prefetch where the EHR sent them, from its FHIR server where it did not.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use futures::future::join_all;
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::{Examined, Gap, Origin};
 use crate::{
     cds_hooks::{HookRequest, State, resolve},
     error::{Error, Kind, Result},
-    fhir::{Client, Reference, lenient},
+    fhir::{Client, Reference, is_id, lenient},
     service::{PrefetchTemplate, Service},
 };
 
@@ -64,7 +65,7 @@ pub async fn collect(
 ) -> Result<Collected> {
     let answers = join_all(service.prefetch.iter().map(|template| answer(template, request, client))).await;
     let mut collected = Collected::default();
-    let mut seen = HashSet::new();
+    let mut seen = HashMap::new();
     for (template, answer) in service.prefetch.iter().zip(answers) {
         let answer = match answer {
             Ok(answer) => answer,
@@ -78,18 +79,29 @@ pub async fn collect(
             }
         };
         collected.gaps.extend(answer.problems.into_iter().map(|why| Gap { what: template.key.clone(), why }));
-        let (mut count, mut foreign, mut unusable) = (0, 0, 0);
+        let (mut count, mut foreign, mut unusable, mut stray) = (0, 0, 0, 0);
         let asked = collected.examined.len();
         for raw in answer.resources {
             match admit(raw, &request.context.patient_id, base) {
                 Ok((head, id, raw)) => {
-                    count += 1;
-                    if seen.insert(format!("{}/{id}", head.resource_type)) {
-                        collected.resources.push(Resource { head, id, raw, origin: answer.origin, asked });
+                    let named = format!("{}/{id}", head.resource_type);
+                    let content = Sha256::digest(raw.get());
+                    match seen.get(&named) {
+                        None => {
+                            seen.insert(named, content);
+                            count += 1;
+                            collected.resources.push(Resource { head, id, raw, origin: answer.origin, asked });
+                        }
+                        Some(known) if *known == content => count += 1,
+                        Some(_) => {
+                            unusable += 1;
+                            let why = "it came twice with different contents; the first was used".into();
+                            collected.gaps.push(Gap { what: named, why });
+                        }
                     }
                 }
                 Err(Refusal::Foreign) => foreign += 1,
-                Err(Refusal::NotPatientData) => {}
+                Err(Refusal::NotPatientData) => stray += 1,
                 Err(Refusal::Unusable(what, why)) => {
                     unusable += 1;
                     collected.gaps.push(Gap { what, why });
@@ -111,7 +123,8 @@ pub async fn collect(
             unusable: unusable + foreign,
             left_out: 0,
             origin: answer.origin,
-            complete: answer.complete,
+            // Data of a kind that was not asked for: the search was answered by something else.
+            complete: answer.complete && (count > 0 || stray == 0),
         });
     }
     Ok(collected)
@@ -179,27 +192,32 @@ type Admitted = (lenient::Head, String, Box<RawValue>);
 
 fn admit(raw: Box<RawValue>, patient_id: &str, base: &Url) -> std::result::Result<Admitted, Refusal> {
     let head: lenient::Head = lenient::read(&raw).map_err(|why| Refusal::Unusable("a resource".into(), why))?;
-    let Some(id) = head.id.clone() else {
-        return Err(Refusal::Unusable(head.resource_type, "it has no id, so nothing could cite it".into()));
+    let about = |about: &Option<lenient::Ref>| {
+        let reference = about.as_ref()?.reference.as_deref().and_then(Reference::parse);
+        Some(reference.is_some_and(|r| r.is(base, "Patient", patient_id)))
     };
-    let unusable = |why: &str| Refusal::Unusable(format!("{}/{id}", head.resource_type), why.to_owned());
-    if !head.modifier_extension.is_empty() {
-        return Err(unusable("it carries a modifier extension we do not know, so it was not used"));
-    }
+    // Whose it is comes first: of what is another patient's, nothing is told but that it was there.
     let ours = match head.resource_type.as_str() {
-        "Patient" => id == patient_id,
-        "Endpoint" => true,
-        "Condition" | "MedicationRequest" | "Observation" | "DiagnosticReport" | "ImagingStudy"
-        | "AllergyIntolerance" => {
-            let Some(about) = head.subject.as_ref().or(head.patient.as_ref()) else {
-                return Err(unusable("it does not say whose it is, so it was not used"));
-            };
-            about.reference.as_deref().and_then(Reference::parse).is_some_and(|r| r.is(base, "Patient", patient_id))
-        }
+        "Patient" => Some(head.id.as_deref() == Some(patient_id)),
+        "Endpoint" => Some(true),
+        "AllergyIntolerance" => about(&head.patient),
+        "Condition" | "MedicationRequest" | "Observation" | "DiagnosticReport" | "ImagingStudy" => about(&head.subject),
         _ => return Err(Refusal::NotPatientData),
     };
-    if !ours {
-        return Err(Refusal::Foreign);
+    let unusable = |why: &str| Err(Refusal::Unusable(head.resource_type.clone(), why.to_owned()));
+    let id = match (ours, &head.id) {
+        (Some(false), _) => return Err(Refusal::Foreign),
+        (None, _) => return unusable("one does not say whose it is, so it was not used"),
+        // INVARIANT: an_id_that_is_a_path_is_never_cited
+        (_, Some(id)) if is_id(id) => id.clone(),
+        (_, _) => return unusable("one has no usable id, so nothing could cite it"),
+    };
+    if !head.modifier_extension.is_empty() {
+        let what = format!("{}/{id}", head.resource_type);
+        return Err(Refusal::Unusable(
+            what,
+            "it carries a modifier extension we do not know, so it was not used".into(),
+        ));
     }
     Ok((head, id, raw))
 }

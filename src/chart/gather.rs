@@ -26,6 +26,9 @@ use crate::{
 /// Base of references where no EHR is named. It cannot be contacted.
 const UNNAMED: &str = "https://ehr-without-a-name.invalid/fhir";
 
+/// Gaps named one by one; beyond these they are counted.
+const MAX_GAPS: usize = 200;
+
 /// What gathering may draw on.
 pub struct Sources<'a> {
     pub service: &'a Service,
@@ -37,7 +40,10 @@ pub struct Sources<'a> {
     /// Side in pixels of the picture the model takes.
     pub picture_side: u32,
     pub now: Date,
-    pub deadline: Instant,
+    /// When searching the EHR ends; what is not there by then is a gap.
+    pub search_by: Instant,
+    /// When reading films ends.
+    pub fetch_by: Instant,
 }
 
 /// Everything known about the request's patient, and the films the order is about where there is one.
@@ -48,9 +54,14 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
     let allowed = ehr(request, caller)?;
     let base = &allowed.fhir;
     let token = request.authorization.as_ref().map(|a| &a.token);
-    let client = request.fhir_server.as_ref().map(|_| {
-        Client::new(sources.egress.clone(), base.clone(), token.cloned(), sources.upstream.clone(), sources.deadline)
-    });
+    // A server is asked only where the request names it, and a search that hangs leaves time for the films.
+    let named = request.fhir_server.is_some();
+    let until = |deadline| {
+        named.then(|| {
+            Client::new(sources.egress.clone(), base.clone(), token.cloned(), sources.upstream.clone(), deadline)
+        })
+    };
+    let (client, films_client) = (until(sources.search_by), until(sources.fetch_by));
     let Collected { mut resources, mut examined, mut gaps } = collect(service, request, base, client.as_ref()).await?;
     let patient = resources.iter().find(|r| r.head.resource_type == "Patient");
     let patient: lenient::Patient = match patient {
@@ -105,13 +116,13 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
             gaps.push(Gap { what: "orders".into(), why });
         }
         let films = Films {
-            client: client.as_ref(),
+            client: films_client.as_ref(),
             access: imaging::Access {
                 egress: sources.egress,
                 base: &allowed,
                 token,
                 limits: sources.imaging,
-                deadline: sources.deadline,
+                deadline: sources.fetch_by,
             },
             identity: Identity::of(&patient, &allowed.patient_id_systems),
             side: sources.picture_side,
@@ -140,6 +151,11 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
         origin: s.source.origin,
     });
     let absolute = |text: &String| Reference::parse(text).map(|r| r.absolute(base));
+    if gaps.len() > MAX_GAPS {
+        let why = format!("{} more of these kinds, not listed", gaps.len() - MAX_GAPS);
+        gaps.truncate(MAX_GAPS);
+        gaps.push(Gap { what: "further gaps".into(), why });
+    }
     let (source_base, reference) = subject(request, caller)?;
     Ok(Chart {
         source_base,

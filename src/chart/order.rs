@@ -70,8 +70,9 @@ pub fn asked(applies: &Applies, request: &HookRequest, caller: &Caller) -> Resul
     gaps.extend(request.context.problems.iter().map(|why| (orders.len(), why.clone())));
     match (found, gaps.first()) {
         (None, None) => Ok(None),
-        (None, Some((at, why))) => Err(Error::invalid(format!("this order cannot be answered: {why}"))
-            .at(format!("context.draftOrders.entry[{at}]"))),
+        (None, Some((_, why))) => {
+            Err(Error::invalid(format!("this order cannot be answered: {why}")).at("context.draftOrders"))
+        }
         (Some(mut asked), _) => {
             asked.gaps =
                 gaps.into_iter().map(|(at, why)| Gap { what: format!("draft order {}", at + 1), why }).collect();
@@ -88,7 +89,8 @@ fn read(applies: &Applies, raw: &RawValue, base: &Url, patient_id: &str) -> std:
     }
     let head: lenient::Head = lenient::read(raw)?;
     let request: lenient::ServiceRequest = lenient::read(raw)?;
-    if matches!(request.status.as_deref(), Some("entered-in-error" | "revoked")) {
+    if matches!(request.status.as_deref(), Some("entered-in-error" | "revoked")) || request.do_not_perform == Some(true)
+    {
         return Ok(None);
     }
     let Some(order) = imaging_order(applies, &request, base) else { return Ok(None) };

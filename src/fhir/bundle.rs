@@ -6,7 +6,8 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-const MAX_ENTRIES: usize = 5_000;
+/// Resources taken of one search or one Bundle; what is beyond is told.
+pub const MAX_RESOURCES: usize = 2_000;
 const MAX_LINKS: usize = 20;
 const MAX_ISSUES: usize = 50;
 
@@ -18,6 +19,10 @@ pub struct Split {
     pub problems: Vec<String>,
     /// `link[relation=next].url`, as it came: it may be relative and may point anywhere.
     pub next: Option<String>,
+    /// How many matches the server says there are.
+    pub total: Option<u64>,
+    /// Something in it shows that it may not be all there is, though nothing of it was left out.
+    pub doubtful: bool,
     /// Why there is no data at all: the server reported an error and no match. An empty search has `None`.
     pub failed: Option<String>,
 }
@@ -26,6 +31,12 @@ pub struct Split {
 #[serde(rename_all = "camelCase")]
 struct Wire<'a> {
     resource_type: Option<String>,
+    #[serde(rename = "type", borrow)]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    total: Option<&'a RawValue>,
+    #[serde(borrow)]
+    meta: Option<&'a RawValue>,
     #[serde(borrow)]
     entry: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -84,7 +95,14 @@ struct Issue {
 pub fn split(raw: &RawValue) -> Result<Split, String> {
     let wire: Wire = parse(raw)?;
     match (wire.resource_type.as_deref(), wire.response) {
-        (Some("Bundle"), _) => Ok(entries(wire.entry, wire.link)),
+        (Some("Bundle"), _) => {
+            let mut split = entries(wire.entry, wire.link);
+            split.total = wire.total.and_then(|total| total.get().parse().ok());
+            // INVARIANT: a_bundle_that_may_not_be_all_is_doubtful
+            split.doubtful |= wire.kind.is_some_and(|kind| kind.get() != "\"searchset\"")
+                || wire.meta.is_some_and(|meta| meta.get().contains("SUBSETTED"));
+            Ok(split)
+        }
         (Some("OperationOutcome"), _) => Ok(failed(reported(worst(raw).unwrap_or("unknown")))),
         (Some(_), _) => Ok(Split { resources: vec![raw.to_owned()], ..Split::default() }),
         (None, Some(response)) => match (refusal(&response), wire.resource) {
@@ -100,20 +118,28 @@ fn entries(entry: Option<&RawValue>, link: Option<&RawValue>) -> Split {
     let mut split = Split::default();
     let mut errors = Vec::new();
     let mut unreadable = 0;
-    let (items, left_out) = items(entry, MAX_ENTRIES);
+    let (items, left_out) = items(entry, MAX_RESOURCES);
     for item in items {
+        let Some(item) = item else {
+            split.doubtful = true;
+            continue;
+        };
         let Ok(entry) = parse::<Entry>(item) else {
             unreadable += 1;
             continue;
         };
         errors.extend(entry.response.as_ref().and_then(refusal));
-        let Some(resource) = entry.resource else { continue };
+        let Some(resource) = entry.resource else {
+            split.doubtful = true;
+            continue;
+        };
         let Ok(Typed { resource_type }) = parse(resource) else {
             unreadable += 1;
             continue;
         };
         let marked = entry.search.and_then(|search| search.mode).is_some_and(|mode| mode == "outcome");
         if resource_type == "OperationOutcome" {
+            split.doubtful = true;
             errors.extend(worst(resource).map(reported));
         } else if marked {
             split.problems.push("an entry marked as an outcome is none and was left out".into());
@@ -125,7 +151,7 @@ fn entries(entry: Option<&RawValue>, link: Option<&RawValue>) -> Split {
         split.problems.push(format!("{unreadable} of the Bundle's entries could not be read"));
     }
     if left_out > 0 {
-        split.problems.push(format!("the Bundle has more than {MAX_ENTRIES} entries; {left_out} were left out"));
+        split.problems.push(format!("the Bundle has more than {MAX_RESOURCES} entries; {left_out} were left out"));
     }
     errors.dedup();
     errors.truncate(MAX_ISSUES);
@@ -133,8 +159,18 @@ fn entries(entry: Option<&RawValue>, link: Option<&RawValue>) -> Split {
         true => split.failed = errors.into_iter().next(),
         false => split.problems.append(&mut errors),
     }
-    let links = self::items(link, MAX_LINKS).0.into_iter().filter_map(|link| parse::<Link>(link).ok());
-    split.next = links.filter(|link| link.relation.as_deref() == Some("next")).find_map(|link| link.url);
+    let (links, more_links) = self::items(link, MAX_LINKS);
+    split.doubtful |= more_links > 0;
+    for link in links.into_iter().flatten() {
+        match parse::<Link>(link) {
+            Ok(Link { relation: Some(relation), url }) if relation.eq_ignore_ascii_case("next") => match url {
+                Some(url) if split.next.is_none() => split.next = Some(url),
+                _ => split.doubtful = true,
+            },
+            Ok(_) => {}
+            Err(_) => split.doubtful = true,
+        }
+    }
     split
 }
 
@@ -162,7 +198,7 @@ fn refusal(response: &Response) -> Option<String> {
 /// The text of an outcome may name the patient, so a code is passed on only if it is one of the standard's.
 fn worst(raw: &RawValue) -> Option<&'static str> {
     let Ok(outcome) = parse::<Outcome>(raw) else { return Some("unknown") };
-    items(outcome.issue, MAX_ISSUES).0.into_iter().find_map(|issue| match parse::<Issue>(issue) {
+    items(outcome.issue, MAX_ISSUES).0.into_iter().flatten().find_map(|issue| match parse::<Issue>(issue) {
         Ok(Issue { severity: Some(severity), code }) if severity == "error" || severity == "fatal" => {
             Some(ISSUE_TYPES.into_iter().find(|known| code.as_deref() == Some(known)).unwrap_or("unknown"))
         }
@@ -210,11 +246,11 @@ fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, String> {
     super::lenient::read(raw)
 }
 
-/// The items of an array, or the one object standing where an array belongs; and how many went beyond `most`.
-fn items(raw: Option<&RawValue>, most: usize) -> (Vec<&RawValue>, usize) {
+/// The items of an array, a null as none, or the one object standing where an array belongs; and how many went beyond `most`.
+fn items(raw: Option<&RawValue>, most: usize) -> (Vec<Option<&RawValue>>, usize) {
     struct Items(usize);
     impl<'de> Visitor<'de> for Items {
-        type Value = (Vec<&'de RawValue>, usize);
+        type Value = (Vec<Option<&'de RawValue>>, usize);
         fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
             f.write_str("an array")
         }
@@ -222,7 +258,7 @@ fn items(raw: Option<&RawValue>, most: usize) -> (Vec<&RawValue>, usize) {
             let mut items = Vec::new();
             while items.len() < self.0 {
                 match seq.next_element::<Option<&RawValue>>()? {
-                    Some(item) => items.extend(item),
+                    Some(item) => items.push(item),
                     None => return Ok((items, 0)),
                 }
             }
@@ -238,7 +274,7 @@ fn items(raw: Option<&RawValue>, most: usize) -> (Vec<&RawValue>, usize) {
         let mut reader = serde_json::Deserializer::from_str(raw.get());
         reader.deserialize_seq(Items(most)).unwrap_or_default()
     } else {
-        (vec![raw], 0)
+        (vec![Some(raw)], 0)
     }
 }
 
@@ -331,8 +367,9 @@ mod tests {
     #[test]
     fn entries_are_bounded_and_the_rest_is_counted() {
         let entry = r#"{"resource":{"resourceType":"Patient"}}"#;
-        let split = of(&format!(r#"{{"resourceType":"Bundle","entry":[{}]}}"#, vec![entry; MAX_ENTRIES + 3].join(",")));
-        assert_eq!(split.resources.len(), MAX_ENTRIES);
+        let split =
+            of(&format!(r#"{{"resourceType":"Bundle","entry":[{}]}}"#, vec![entry; MAX_RESOURCES + 3].join(",")));
+        assert_eq!(split.resources.len(), MAX_RESOURCES);
         assert!(split.problems[0].contains("3 were left out"), "{:?}", split.problems);
     }
 

@@ -16,7 +16,7 @@ use tokio::{
 };
 use url::{Url, form_urlencoded};
 
-use super::{Split, lenient, split};
+use super::{Split, bundle::MAX_RESOURCES, is_id, lenient, split};
 use crate::{
     egress::{self, AccessToken, Egress, Get, Reply},
     error::{Error, Kind, Result},
@@ -121,11 +121,21 @@ impl Client {
         let mut page = self.page(&at).await?;
         let mut seen = HashSet::from([at.clone()]);
         let mut found = Found { resources: Vec::new(), complete: true, problems: Vec::new() };
+        let total = page.total;
         loop {
-            found.complete &= page.problems.is_empty();
+            found.complete &= page.problems.is_empty() && !page.doubtful;
             found.resources.append(&mut page.resources);
             found.problems.append(&mut page.problems);
-            let Some(next) = page.next else { return Ok(found) };
+            if found.resources.len() > MAX_RESOURCES {
+                found.resources.truncate(MAX_RESOURCES);
+                found.complete = false;
+                found.problems.push(format!("a search has more than {MAX_RESOURCES} results; the rest was left out"));
+                return Ok(found);
+            }
+            let Some(next) = page.next else {
+                found.complete &= total.is_none_or(|total| total <= found.resources.len() as u64);
+                return Ok(found);
+            };
             let more = match at.join(&next) {
                 // INVARIANT: a_next_link_leaves_neither_the_base_nor_the_limits
                 Ok(next) if egress::permitted(&next, slice::from_ref(&self.base)) => {
@@ -257,12 +267,6 @@ fn jitter() -> Duration {
 
 fn is_type(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_uppercase()) && text.chars().all(|c| c.is_ascii_alphabetic())
-}
-
-/// The standard's syntax and the underscore that some servers use, but nothing that is a path.
-fn is_id(text: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-    (1..=64).contains(&text.len()) && text.chars().all(allowed) && text.chars().any(|c| c != '.')
 }
 
 /// `Type?name=value&…` with the values encoded.

@@ -274,6 +274,7 @@ pub struct DiagnosticReport {
 pub struct ServiceRequest {
     pub id: Option<String>,
     pub status: Option<String>,
+    pub do_not_perform: Option<bool>,
     #[serde(default)]
     pub identifier: Many<Identifier>,
     #[serde(default)]

@@ -13,7 +13,7 @@ pub use client::{Client, Found, Limits, query};
 pub use date::Date;
 pub use ours::{check, normal};
 pub use outcome::{SYSTEM, issue_code, outcome};
-pub use reference::Reference;
+pub use reference::{Reference, is_id};
 
 /// A code in a code system.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]

@@ -2,6 +2,16 @@
 
 use url::Url;
 
+/// Longer than FHIR's 64 characters: such ids are seen in the field.
+const MAX_ID: usize = 128;
+
+/// Whether `text` may be a resource's id: the standard's characters and the underscore that some servers use, and nothing
+/// that is a path.
+pub fn is_id(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    (1..=MAX_ID).contains(&text.len()) && text.chars().all(allowed) && text.chars().any(|c| c != '.')
+}
+
 /// A literal reference to a resource, relative (`Type/id`) or absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference<'a> {
@@ -19,10 +29,8 @@ impl<'a> Reference<'a> {
         let (base, resource_type) = rest.rsplit_once('/').unwrap_or(("", rest));
         let named = resource_type.starts_with(|c: char| c.is_ascii_uppercase())
             && resource_type.chars().all(|c| c.is_ascii_alphabetic());
-        let identified = id.chars().any(|c| c != '.')
-            && id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
         let based = base.is_empty() || base.starts_with("http://") || base.starts_with("https://");
-        (named && identified && based).then_some(Reference { base, resource_type, id })
+        (named && is_id(id) && based).then_some(Reference { base, resource_type, id })
     }
 
     /// Whether this names that resource of the server at `base`.

@@ -117,7 +117,8 @@ fn narrative(made: &Made) -> Value {
         ledger.not_shown.len(),
         made.assessment.rejected.len()
     );
-    let failed: Vec<String> = made.failures().map(|gap| plain(&format!("{}: {}", gap.what, gap.why), 300)).collect();
+    let failed: Vec<String> =
+        made.assessment.ledger.failed.iter().map(|gap| plain(&format!("{}: {}", gap.what, gap.why), 300)).collect();
     Div::draft()
         .line(&format!("Intended use: {}. Not a medical device.", plain(made.intended_use, 100)))
         .line(&impression(made))

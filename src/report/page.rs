@@ -1,9 +1,11 @@
 //! What the report page shows, as strings and truth values: the template decides nothing.
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 
 use crate::{
-    chart::{Evidence, Gap, Origin, Role, plain},
+    chart::{Evidence, EvidenceId, Origin, Role, plain},
     grounding::Statement,
 };
 
@@ -12,18 +14,11 @@ use super::{
     narrative::{impression, scope_sentence, study_sentence, study_words},
 };
 
-impl Made<'_> {
-    /// What could not be had or used, each named once.
-    pub(super) fn failures(&self) -> impl Iterator<Item = &Gap> {
-        let failed = &self.assessment.ledger.failed;
-        failed.iter().chain(self.chart.gaps.iter().filter(move |gap| !failed.contains(gap)))
-    }
-}
-
 pub fn view(made: &Made) -> Value {
     let assessment = made.assessment;
     let chart = made.chart;
     let reading = chart.reading.as_ref();
+    let why_not = assessment.ledger.not_shown.iter().map(|n| (n.evidence, n.why.as_str())).collect();
     json!({
         "banner": BANNER,
         "intended_use": plain(made.intended_use, 100),
@@ -45,14 +40,14 @@ pub fn view(made: &Made) -> Value {
         "sections": sections(made),
         "rejected": assessment.rejected.iter().map(|r| named(&r.what, &r.why)).collect::<Vec<_>>(),
         "pictures": pictures(made),
-        "evidence": chart.evidence.iter().map(|e| evidence(made, e)).collect::<Vec<_>>(),
+        "evidence": chart.evidence.iter().map(|e| evidence(made, e, &why_not)).collect::<Vec<_>>(),
         "examined": assessment.ledger.examined.iter().map(|e| json!({
             "what": plain(&e.what, 100),
             "resources": e.resources.to_string(),
             "origin": origin(e.origin),
             "complete": e.complete,
         })).collect::<Vec<_>>(),
-        "failed": made.failures().map(|gap| named(&gap.what, &gap.why)).collect::<Vec<_>>(),
+        "failed": assessment.ledger.failed.iter().map(|gap| named(&gap.what, &gap.why)).collect::<Vec<_>>(),
         "model": {
             "name": plain(&made.model.name, 200),
             "revision": made.model.revision,
@@ -88,7 +83,7 @@ fn sections(made: &Made) -> Vec<Value> {
         .collect()
 }
 
-fn evidence(made: &Made, evidence: &Evidence) -> Value {
+fn evidence(made: &Made, evidence: &Evidence, why_not: &HashMap<EvidenceId, &str>) -> Value {
     let ledger = &made.assessment.ledger;
     let (kind, text) = evidence.fact.described();
     let cited = made
@@ -96,7 +91,7 @@ fn evidence(made: &Made, evidence: &Evidence) -> Value {
         .zip(1..)
         .filter(|(s, _)| s.evidence.contains(&evidence.id))
         .map(|(_, n): (_, usize)| n.to_string());
-    let why_not = ledger.not_shown.iter().find(|n| n.evidence == evidence.id).map(|n| plain(&n.why, 200));
+    let why_not = why_not.get(&evidence.id).map(|why| plain(why, 200));
     json!({
         "id": evidence.id.to_string(),
         "kind": kind,

@@ -193,6 +193,45 @@ async fn an_allergy_that_cannot_be_used_is_not_no_allergy() {
 }
 
 #[tokio::test]
+async fn a_bundle_that_may_not_be_all_is_doubtful() {
+    for answer in [
+        json!({"resourceType": "Bundle", "type": "searchset", "total": 5, "entry": []}),
+        json!({"resourceType": "Bundle", "type": "searchset", "entry": [null, null]}),
+        json!({"resourceType": "Bundle", "type": "searchset", "entry": [{"fullUrl": "https://ehr.example/fhir/AllergyIntolerance/1"}]}),
+        json!({"resourceType": "Bundle", "type": "searchset", "link": [{"relation": "next", "url": 7}]}),
+        json!({"resourceType": "Bundle", "type": "searchset", "link": [{"relation": "next"}]}),
+        json!({"resourceType": "Bundle", "type": "searchset", "meta": {"tag": [{"code": "SUBSETTED"}]}}),
+        json!({"resourceType": "Bundle", "type": "batch-response"}),
+        json!({"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": {"resourceType": "Basic", "id": "b"}}]}),
+        json!({"resourceType": "Bundle", "type": "searchset", "entry": [{"search": {"mode": "outcome"}, "resource":
+            {"resourceType": "OperationOutcome", "issue": [{"severity": "warning", "code": "incomplete"}]}}]}),
+    ] {
+        let hospital = open_with(&[], "no-imaging").await;
+        hospital.ehr.faults.set("/fhir/AllergyIntolerance", Fault::Body(answer.to_string()));
+        let detail = detail(&hospital).await;
+        let line = detail.split("**Allergies**").nth(1).unwrap().trim().lines().next().unwrap();
+        assert!(!line.contains("none recorded"), "{answer}: {line}");
+        hospital.close().await;
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_is_a_path_is_never_cited() {
+    for id in ["../../Patient/c00", "http://evil.example/fhir/Condition/1", "//evil.example/x", "..", "", "a/b"] {
+        let condition = json!({"resourceType": "Condition", "id": id, "code": {"text": "planted"}, "subject": {"reference": "Patient/no-imaging"}});
+        let hospital = open_with(&[], "no-imaging").await;
+        let mut request = hospital.view_request(&folder(&hospital));
+        request["prefetch"] =
+            json!({"conditions": {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": condition}]}});
+        let card = hospital.view(&request).await.only_card();
+        let detail = card["detail"].as_str().unwrap();
+        assert!(!detail.contains("planted") && !detail.contains("evil") && !detail.contains("c00"), "{id}: {detail}");
+        assert!(detail.contains("has no usable id"), "{id}: {detail}");
+        hospital.close().await;
+    }
+}
+
+#[tokio::test]
 async fn it_answers_without_a_model() {
     let hospital = open_with(&[], "demo").await;
     assert_eq!(hospital.view_chart_of(&folder(&hospital)).await.status, 200);

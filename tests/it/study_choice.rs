@@ -275,6 +275,26 @@ async fn more_orders_than_one_are_told() {
 }
 
 #[tokio::test]
+async fn a_draft_order_that_cannot_be_read_is_told() {
+    let hospital = open(|_| {}).await;
+    let name = hospital.ehr.names().next().unwrap().to_owned();
+    let mut request = hospital.ehr.authorized_request(&name).unwrap();
+    let good = request["context"]["draftOrders"]["entry"][0].clone();
+    request["context"]["draftOrders"]["entry"] = json!([good, {"resource": 7}]);
+    let card = hospital.sign(&request).await.only_card();
+    assert!(words(&card).contains("could not be read"), "{card}");
+    request["context"]["draftOrders"]["entry"] = json!([{"resource": 7}]);
+    let answer = hospital.sign(&request).await;
+    assert_eq!(answer.status, 400, "{}", answer.text);
+    assert!(answer.outcome().2.contains("context.draftOrders"));
+    // Orders of other kinds are none of our business, however they are written.
+    request["context"]["draftOrders"]["entry"] =
+        json!([{"resource": {"resourceType": "MedicationRequest", "subject": "x"}}]);
+    assert_eq!(hospital.sign(&request).await.json(), json!({"cards": []}));
+    hospital.close().await;
+}
+
+#[tokio::test]
 async fn an_order_for_another_patient_is_refused() {
     let hospital = open(|_| {}).await;
     let name = hospital.ehr.names().next().unwrap().to_owned();

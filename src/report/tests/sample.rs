@@ -132,7 +132,7 @@ pub fn sample() -> Sample {
             }],
             shown: (1..=7).map(EvidenceId).collect(),
             not_shown: vec![NotShown { evidence: EvidenceId(8), why: "over the line budget".into() }],
-            failed: vec![],
+            failed: vec![Gap { what: "allergies".into(), why: "the search failed".into() }],
         },
         rejected: vec![Rejected { what: MARKER.into(), why: "a citation is repeated".into() }],
     };
