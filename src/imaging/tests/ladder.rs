@@ -287,7 +287,7 @@ async fn what_cannot_be_read_is_not_asked_for() {
     let nobody = read_study(&access, &whole, &[], &Identity::default(), 16).await;
     assert_eq!(reasons(&nobody), ["the patient has no identifier a film could be compared with"]);
     assert!(server.asked().is_empty());
-    let late = Access { deadline: Instant::now(), ..access };
+    let late = Access { deadline: Instant::now() - Duration::from_secs(1), ..access };
     let late = read_study(&late, &whole, &[], &Identity { values: vec![PATIENT.into()] }, 16).await;
     let late = reasons(&late).join("");
     assert!(
