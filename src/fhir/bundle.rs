@@ -1,5 +1,8 @@
 //! Bundles of others, split into resources without reading them. <https://hl7.org/fhir/R4/bundle.html>
 
+#[cfg(test)]
+mod tests;
+
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, SeqAccess, Visitor},
@@ -275,128 +278,5 @@ fn items(raw: Option<&RawValue>, most: usize) -> (Vec<Option<&RawValue>>, usize)
         reader.deserialize_seq(Items(most)).unwrap_or_default()
     } else {
         (vec![Some(raw)], 0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(text: &str) -> Split {
-        split(serde_json::from_str(text).unwrap()).unwrap()
-    }
-
-    const OUTCOME: &str =
-        r#"{"resourceType":"OperationOutcome","issue":{"severity":"SEVERITY","code":"CODE","diagnostics":"Jane Doe"}}"#;
-
-    fn outcome(severity: &str, code: &str) -> String {
-        OUTCOME.replace("SEVERITY", severity).replace("CODE", code)
-    }
-
-    #[test]
-    fn resources_keep_their_text() {
-        let split = of(r#"{"entry":[null,{"resource":{"resourceType":"Observation","valueQuantity":{"value":72.50}}},
-            {"search":{"mode":"include"},"resource":{"id":"a","resourceType":"Patient"}}],"resourceType":"Bundle",
-            "link":[null,{"relation":"self","url":"a"},{"relation":"next","url":"Observation?page=2"}]}"#);
-        assert_eq!(split.resources.len(), 2);
-        assert_eq!(split.resources[0].get(), r#"{"resourceType":"Observation","valueQuantity":{"value":72.50}}"#);
-        assert_eq!(split.next.as_deref(), Some("Observation?page=2"));
-        assert!(split.problems.is_empty() && split.failed.is_none());
-    }
-
-    #[test]
-    fn empty_is_not_failed() {
-        let warning = outcome("warning", "processing");
-        for text in [
-            r#"{"resourceType":"Bundle"}"#.to_owned(),
-            r#"{"resourceType":"Bundle","entry":null,"link":null,"total":0}"#.to_owned(),
-            r#"{"resourceType":"Bundle","entry":[]}"#.to_owned(),
-            format!(
-                r#"{{"resourceType":"Bundle","type":"searchset","entry":[{{"search":{{"mode":"outcome"}},"resource":{warning}}}]}}"#
-            ),
-        ] {
-            let split = of(&text);
-            assert!(split.resources.is_empty() && split.failed.is_none() && split.problems.is_empty(), "{text}");
-        }
-    }
-
-    #[test]
-    fn an_error_without_a_match_is_a_failure_and_beside_matches_a_problem() {
-        let error = outcome("error", "too-costly");
-        let alone = of(&format!(r#"{{"resourceType":"Bundle","entry":[{{"resource":{error}}}]}}"#));
-        assert_eq!(alone.failed.as_deref(), Some("the server reported an error (too-costly)"));
-        let beside = of(&format!(
-            r#"{{"resourceType":"Bundle","entry":[{{"resource":{error}}},{{"resource":{{"resourceType":"Patient"}}}}]}}"#
-        ));
-        assert!(beside.failed.is_none());
-        assert_eq!((beside.resources.len(), beside.problems.len()), (1, 1));
-        assert_eq!(
-            of(&outcome("information", "not-found")).failed.as_deref(),
-            Some("the server reported an error (unknown)")
-        );
-    }
-
-    #[test]
-    fn an_outcome_is_told_by_its_code_only() {
-        for code in ["jane-doe", "Jane Doe", ""] {
-            let failed = of(&outcome("fatal", code)).failed.unwrap();
-            assert_eq!(failed, "the server reported an error (unknown)");
-        }
-    }
-
-    #[test]
-    fn the_legacy_wrapper_is_unwrapped() {
-        let split = of(
-            r#"{"response":{"status":"200 OK"},"resource":{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Patient"}}]}}"#,
-        );
-        assert_eq!(split.resources.len(), 1);
-        let split = of(r#"{"response":{"status":"404 Jane Doe"},"resource":{"resourceType":"Patient"}}"#);
-        assert_eq!(split.failed.as_deref(), Some("the server answered with status 404"));
-        assert!(split.resources.is_empty());
-    }
-
-    #[test]
-    fn one_bad_entry_leaves_the_others() {
-        let split = of(r#"{"resourceType":"Bundle","entry":[7,{"resource":"Jane Doe"},{},{"fullUrl":"urn:uuid:1"},
-            {"resource":{"resourceType":"Patient"}},{"search":{"mode":"outcome"},"resource":{"resourceType":"Patient"}}]}"#);
-        assert_eq!(split.resources.len(), 1);
-        assert_eq!(split.problems.len(), 2, "{:?}", split.problems);
-        assert!(split.problems.iter().any(|p| p.starts_with("2 of")) && !split.problems.concat().contains("Jane"));
-    }
-
-    #[test]
-    fn entries_are_bounded_and_the_rest_is_counted() {
-        let entry = r#"{"resource":{"resourceType":"Patient"}}"#;
-        let split =
-            of(&format!(r#"{{"resourceType":"Bundle","entry":[{}]}}"#, vec![entry; MAX_RESOURCES + 3].join(",")));
-        assert_eq!(split.resources.len(), MAX_RESOURCES);
-        assert!(split.problems[0].contains("3 were left out"), "{:?}", split.problems);
-    }
-
-    #[test]
-    fn what_is_no_resource_is_an_error_that_does_not_echo() {
-        for text in
-            ["[]", "7", r#""Jane Doe""#, "{}", r#"{"response":{"status":"200"}}"#, r#"{"resourceType":{"Jane":1}}"#]
-        {
-            let error = split(serde_json::from_str(text).unwrap()).unwrap_err();
-            assert!(!error.contains("Jane"), "{error}");
-        }
-    }
-
-    #[test]
-    fn depth_does_not_reach_the_stack() {
-        let depth = 100_000;
-        let deep = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        let split = of(&format!(
-            r#"{{"resourceType":"Bundle","x":{deep},"entry":[{{"resource":{{"resourceType":"Patient","x":{deep}}}}}]}}"#
-        ));
-        assert_eq!(split.resources.len(), 1);
-        let wrapped = format!(
-            "{}{}{}",
-            r#"{"response":{"status":"200"},"resource":"#.repeat(9),
-            r#"{"resourceType":"Patient"}"#,
-            "}".repeat(9)
-        );
-        assert!(super::split(serde_json::from_str(&wrapped).unwrap()).is_err());
     }
 }

@@ -1,5 +1,7 @@
 //! From an Assessment to the cards an EHR shows. Pure: every sentence is ours, text of model or chart stands in it escaped.
 
+mod markdown;
+
 use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
@@ -7,11 +9,13 @@ use uuid::Uuid;
 
 use crate::{
     cds_hooks::{Card, Indicator, Link, LinkType, Source},
-    chart::{Chart, Evidence, EvidenceId, Reading, Role, plain},
+    chart::{Chart, Evidence, EvidenceId, Reading, Role},
     fhir::Date,
     grounding::{Assessment, BANNER, Section, Urgency},
     service::Service,
 };
+
+use markdown::{cut, escape, unlinked};
 
 /// CDS Hooks wants fewer than 140 characters; counted in UTF-16 units, the strictest way any client counts.
 const MAX_SUMMARY: usize = 139;
@@ -19,10 +23,6 @@ const MAX_SUMMARY: usize = 139;
 const MAX_LINES: usize = 40;
 /// Gaps printed; more than these are counted.
 const MAX_GAPS: usize = 200;
-/// Longest piece of text of others, in characters.
-const MAX_TEXT: usize = 1000;
-/// Word joiner: no width, no break.
-const JOINER: char = '\u{2060}';
 
 /// What the card of an imaging draft says beside the assessment.
 pub struct Draft<'a> {
@@ -289,7 +289,7 @@ fn card(
 ) -> Card {
     Card {
         uuid: uuid_of(&service.id, seed),
-        summary: cut(&unlinked(&plain(&summary, MAX_TEXT)), MAX_SUMMARY),
+        summary: cut(&unlinked(&summary), MAX_SUMMARY),
         detail: detail.trim().to_owned(),
         indicator,
         source: Source { label: service.source_label.clone(), topic: service.topic.clone() },
@@ -310,104 +310,9 @@ fn capital(text: &str) -> String {
     chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
 }
 
-/// Cut at a word boundary to at most `max` UTF-16 units, never inside a character.
-fn cut(text: &str, max: usize) -> String {
-    if text.encode_utf16().count() <= max {
-        return text.to_owned();
-    }
-    let mut kept = String::new();
-    let mut units = 0;
-    for word in text.split_inclusive(' ') {
-        let more = word.encode_utf16().count();
-        if units + more > max - 1 {
-            break;
-        }
-        units += more;
-        kept.push_str(word);
-    }
-    if kept.is_empty() {
-        let mut units = 0;
-        kept = text
-            .chars()
-            .take_while(|c| {
-                units += c.len_utf16();
-                units < max
-            })
-            .collect();
-    }
-    format!("{}…", kept.trim_end_matches([' ', ';', ',']))
-}
-
-/// Text of a model or a chart as Markdown that shows exactly that text: no link, image, HTML or emphasis survives.
-pub fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 8);
-    for c in unlinked(&plain(text, MAX_TEXT)).chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '|' | '~' | '!' | '@' | '$' => {
-                out.push('\\');
-                out.push(c);
-            }
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
-/// Renderers make links of bare addresses, whatever is escaped; an invisible joiner inside keeps them text. Numbers and
-/// units stay as they are.
-fn unlinked(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut before = ' ';
-    let mut rest = text.chars().peekable();
-    while let Some(c) = rest.next() {
-        out.push(c);
-        let next = rest.peek().copied().unwrap_or(' ');
-        let name = c == '.' && before.is_alphanumeric() && next.is_alphabetic();
-        if c == '@' || name || (matches!(c, '/' | ':') && next == '/') {
-            out.push(JOINER);
-        }
-        before = c;
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn model_text_is_data() {
-        for (text, never) in [
-            ("[click](https://evil.example)", "[click]("),
-            ("<img src=x onerror=alert(1)>", "<img"),
-            ("see https://evil.example now", "://"),
-            ("www.evil.example", "www.evil"),
-            ("mail me@evil.example", "@evil"),
-            ("evil.com/MARK", "evil.com"),
-            ("//evil.example/x", "//"),
-            ("xmpp:a@evil.example", "@evil"),
-            ("`code` **bold**", "**bold"),
-            ("a\n\n# heading", "\n"),
-            ("left\u{202e}thgir\u{200b}", "\u{202e}"),
-            ("&lt;b&gt;", "&lt;b"),
-        ] {
-            assert!(!escape(text).contains(never), "{text} became {}", escape(text));
-        }
-        assert_eq!(escape("temperature 38.3 C, 5×10⁹/L"), "temperature 38.3 C, 5×10⁹/L");
-    }
-
-    #[test]
-    fn a_summary_stays_under_140_characters_in_every_way_of_counting() {
-        let long = "effusion 🫁 ".repeat(60);
-        let kept = cut(&plain(&long, MAX_TEXT), MAX_SUMMARY);
-        assert!(kept.encode_utf16().count() <= 139 && kept.ends_with('…'), "{kept}");
-        let word = cut(&"𝒳".repeat(200), MAX_SUMMARY);
-        assert!(word.encode_utf16().count() <= 139, "{}", word.encode_utf16().count());
-        assert_eq!(cut("short", MAX_SUMMARY), "short");
-    }
 
     #[test]
     fn the_same_call_gets_the_same_uuid() {
