@@ -27,13 +27,6 @@ pub struct Call<'a> {
     pub received: Instant,
 }
 
-impl Call<'_> {
-    fn event(&self) -> Result<store::Event> {
-        let (base, patient) = chart::subject(self.request, self.caller)?;
-        Ok(store::Event::hook(&self.service.id, &base, &patient, self.request_id))
-    }
-}
-
 /// Answers a hook with the JSON of its cards. A passed deadline is `Timeout`, and then nothing was stored.
 pub async fn respond(app: &App, call: Call<'_>) -> Result<String> {
     let deadline = call.received + call.service.deadline();
@@ -50,9 +43,10 @@ pub async fn respond(app: &App, call: Call<'_>) -> Result<String> {
 
 /// Reads a film for an order. The same call again, even while this one runs, gets this one's answer.
 async fn draft(app: &App, call: &Call<'_>, asked: Asked, deadline: Instant) -> Result<String> {
-    let key = Key::new(&call.service.id, call.request.hook_instance, &call.request.body_sha256);
+    let (source_base, patient) = chart::subject(call.request, call.caller)?;
+    let key = Key::new(&source_base, &call.service.id, call.request.hook_instance, &call.request.body_sha256);
     let _flight = timeout_at(deadline, app.flights.enter(call.caller, &key)).await.map_err(|_| late())?;
-    let event = call.event()?;
+    let event = store::Event::hook(&call.service.id, &source_base, &patient, call.request_id);
     if let Some(answer) = app.store.answered(call.caller, &key).await? {
         app.store.audit(call.caller, event).await?;
         return Ok(answer);

@@ -12,6 +12,8 @@ use super::search::Position;
 /// Names a hook call, together with the caller's tenant and client: the same call repeated gives the same answer.
 #[derive(Clone, Debug)]
 pub struct Key {
+    /// FHIR base of the EHR that asks.
+    pub source_base: String,
     pub service: String,
     pub hook_instance: String,
     /// SHA-256 of the body without `fhirAuthorization`, because a retry carries a fresh token.
@@ -19,9 +21,9 @@ pub struct Key {
 }
 
 impl Key {
-    pub fn new(service: &str, hook_instance: Uuid, body_sha256: &str) -> Key {
+    pub fn new(source_base: &str, service: &str, hook_instance: Uuid, body_sha256: &str) -> Key {
         let (service, body_sha256) = (service.to_owned(), body_sha256.to_owned());
-        Key { service, hook_instance: hook_instance.to_string(), body_sha256 }
+        Key { source_base: source_base.to_owned(), service, hook_instance: hook_instance.to_string(), body_sha256 }
     }
 }
 

@@ -260,7 +260,7 @@ async fn insert(
         }
     }
     for (sha256, png) in draft.pictures {
-        sql::insert_picture(db, caller, &draft.report_id, &sha256, png).await?;
+        sql::insert_picture(db, caller, (&draft.source_base, &draft.report_id), &sha256, png).await?;
     }
     sql::insert_page(db, caller, &draft.report_id, (&draft.source_base, &draft.patient), draft.page.to_string())
         .await?;

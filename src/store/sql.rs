@@ -17,7 +17,8 @@ use crate::caller::Caller;
 
 type Result<T> = sqlx::Result<T>;
 
-const STORED: &str = "SELECT id, version, source_base, patient, last_updated, json FROM resource";
+const STORED: &str =
+    "SELECT id, version, NULLIF(source_base, '') AS source_base, patient, last_updated, json FROM resource";
 
 /// `false` where the tenant already has a resource of that type and id; it is left as it is.
 pub(super) async fn insert_resource(db: &mut SqliteConnection, caller: &Caller, row: &Row, now: i64) -> Result<bool> {
@@ -30,7 +31,7 @@ pub(super) async fn insert_resource(db: &mut SqliteConnection, caller: &Caller, 
     .bind(&row.resource_type)
     .bind(&row.id)
     .bind(FIRST_VERSION)
-    .bind(source_base)
+    .bind(source_base.unwrap_or_default())
     .bind(patient)
     .bind(&row.status)
     .bind(row.date.map(|date| date.from))
@@ -70,12 +71,13 @@ async fn insert_link(
 pub(super) async fn insert_picture(
     db: &mut SqliteConnection,
     caller: &Caller,
-    report: &str,
+    (source_base, report): (&str, &str),
     sha256: &str,
     png: Arc<Vec<u8>>,
 ) -> Result<()> {
-    sqlx::query("INSERT INTO picture (tenant, sha256, png) VALUES (?, ?, ?) ON CONFLICT (tenant, sha256) DO NOTHING")
+    sqlx::query("INSERT INTO picture (tenant, source_base, sha256, png) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
         .bind(&caller.tenant)
+        .bind(source_base)
         .bind(sha256)
         .bind(Arc::unwrap_or_clone(png))
         .execute(&mut *db)
@@ -108,17 +110,21 @@ pub(super) async fn insert_answer(
     answer: &str,
     now: i64,
 ) -> Result<()> {
-    sqlx::query("INSERT INTO answer (tenant, client, service, hook_instance, body_sha256, answer, at) VALUES (?, ?, ?, ?, ?, ?, ?)")
-        .bind(&caller.tenant)
-        .bind(&caller.client)
-        .bind(&key.service)
-        .bind(&key.hook_instance)
-        .bind(&key.body_sha256)
-        .bind(answer)
-        .bind(now)
-        .execute(db)
-        .await
-        .map(drop)
+    sqlx::query(
+        "INSERT INTO answer (tenant, client, source_base, service, hook_instance, body_sha256, answer, at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&caller.tenant)
+    .bind(&caller.client)
+    .bind(&key.source_base)
+    .bind(&key.service)
+    .bind(&key.hook_instance)
+    .bind(&key.body_sha256)
+    .bind(answer)
+    .bind(now)
+    .execute(db)
+    .await
+    .map(drop)
 }
 
 /// Removes answers given before `before`: at most `at_most`, oldest first.
@@ -141,10 +147,12 @@ pub(super) async fn forget_answers(
 
 pub(super) async fn answer(db: &mut SqliteConnection, caller: &Caller, key: &Key) -> Result<Option<String>> {
     sqlx::query_scalar(
-        "SELECT answer FROM answer WHERE tenant = ? AND client = ? AND service = ? AND hook_instance = ? AND body_sha256 = ?",
+        "SELECT answer FROM answer WHERE tenant = ? AND client = ? AND source_base = ? AND service = ? AND hook_instance = ?
+         AND body_sha256 = ?",
     )
     .bind(&caller.tenant)
     .bind(&caller.client)
+    .bind(&key.source_base)
     .bind(&key.service)
     .bind(&key.hook_instance)
     .bind(&key.body_sha256)
@@ -188,7 +196,7 @@ pub(super) async fn read(
 }
 
 pub(super) async fn picture(db: &mut SqliteConnection, caller: &Caller, sha256: &str) -> Result<Option<Vec<u8>>> {
-    sqlx::query_scalar("SELECT png FROM picture WHERE tenant = ? AND sha256 = ?")
+    sqlx::query_scalar("SELECT png FROM picture WHERE tenant = ? AND sha256 = ? LIMIT 1")
         .bind(&caller.tenant)
         .bind(sha256)
         .fetch_optional(db)

@@ -18,7 +18,12 @@ fn caller(tenant: &str) -> Caller {
 }
 
 fn key(hook_instance: &str) -> Key {
-    Key { service: "chest".into(), hook_instance: hook_instance.into(), body_sha256: "00".into() }
+    Key {
+        source_base: EHR.into(),
+        service: "chest".into(),
+        hook_instance: hook_instance.into(),
+        body_sha256: "00".into(),
+    }
 }
 
 fn event() -> Event {

@@ -1,20 +1,22 @@
 -- Resources we author, what stands behind them, and who saw them. Times are milliseconds since 1970 in UTC.
--- `Patient/123` exists at every hospital: `patient` is always absolute and `source_base` is the EHR it belongs to.
+-- `Patient/123` exists at every hospital: `patient` is always absolute, and `source_base`, the EHR it belongs to, is part of
+-- every key. It is empty for what belongs to no patient. Our own ids are unique without it, since `/fhir/Type/id` has none.
 
 CREATE TABLE resource (
     tenant       TEXT NOT NULL,
     type         TEXT NOT NULL,
     id           TEXT NOT NULL,
     version      INTEGER NOT NULL,
-    source_base  TEXT,
+    source_base  TEXT NOT NULL,
     patient      TEXT,
     status       TEXT,
     date_from    INTEGER,
     date_until   INTEGER,
     last_updated INTEGER NOT NULL,
     json         TEXT NOT NULL,
-    PRIMARY KEY (tenant, type, id),
-    CHECK ((patient IS NULL) = (source_base IS NULL)),
+    PRIMARY KEY (tenant, source_base, type, id),
+    UNIQUE (tenant, type, id),
+    CHECK ((patient IS NULL) = (source_base = '')),
     CHECK ((patient IS NULL) = (type = 'Device'))
 ) STRICT;
 CREATE INDEX resource_newest ON resource (tenant, type, last_updated, id);
@@ -33,10 +35,11 @@ CREATE TABLE link (
 CREATE INDEX link_of_resource ON link (tenant, type, id);
 
 CREATE TABLE picture (
-    tenant TEXT NOT NULL,
-    sha256 TEXT NOT NULL CHECK (length(sha256) = 64),
-    png    BLOB NOT NULL,
-    PRIMARY KEY (tenant, sha256)
+    tenant      TEXT NOT NULL,
+    source_base TEXT NOT NULL,
+    sha256      TEXT NOT NULL CHECK (length(sha256) = 64),
+    png         BLOB NOT NULL,
+    PRIMARY KEY (tenant, source_base, sha256)
 ) STRICT;
 
 CREATE TABLE report_page (
@@ -45,18 +48,20 @@ CREATE TABLE report_page (
     source_base TEXT NOT NULL,
     patient     TEXT NOT NULL,
     json        TEXT NOT NULL,
-    PRIMARY KEY (tenant, report)
+    PRIMARY KEY (tenant, source_base, report),
+    UNIQUE (tenant, report)
 ) STRICT;
 
 CREATE TABLE answer (
     tenant        TEXT NOT NULL,
     client        TEXT NOT NULL,
+    source_base   TEXT NOT NULL,
     service       TEXT NOT NULL,
     hook_instance TEXT NOT NULL,
     body_sha256   TEXT NOT NULL,
     answer        TEXT NOT NULL,
     at            INTEGER NOT NULL,
-    PRIMARY KEY (tenant, client, service, hook_instance, body_sha256)
+    PRIMARY KEY (tenant, client, source_base, service, hook_instance, body_sha256)
 ) STRICT;
 CREATE INDEX answer_oldest ON answer (tenant, at);
 
