@@ -132,7 +132,8 @@ async fn complete(
     });
     let report_url =
         report.as_ref().map(|r| format!("{}/reports/{}", app.public_base.as_str().trim_end_matches('/'), r.report_id));
-    let model = (model.name.as_str(), model.weights_sha256.as_str());
+    let states_scope = model.scope.is_some();
+    let model = card::Model { name: &model.name, weights_sha256: &model.weights_sha256, states_scope };
     let card = card::imaging(service, chart, &assessment, &card::Draft { intended_use, model, report_url }, seed);
     Ok((card, report))
 }

@@ -27,10 +27,18 @@ const MAX_GAPS: usize = 200;
 /// What the card of an imaging draft says beside the assessment.
 pub struct Draft<'a> {
     pub intended_use: &'a str,
-    /// Name of the model, and the hash of its weights.
-    pub model: (&'a str, &'a str),
+    pub model: Model<'a>,
     /// Page of the stored report; absent when nothing was stored.
     pub report_url: Option<String>,
+}
+
+/// What a reader is told of the model.
+#[derive(Clone, Copy)]
+pub struct Model<'a> {
+    pub name: &'a str,
+    pub weights_sha256: &'a str,
+    /// Whether its makers say what it can read. If not, nothing keeps it from films it was never made for.
+    pub states_scope: bool,
 }
 
 /// The card of an imaging order: a draft to review, or why there is none.
@@ -47,10 +55,15 @@ pub fn imaging(service: &Service, chart: &Chart, assessment: &Assessment, draft:
         }
     };
     let _ = writeln!(detail, "\nIntended use: {}. Not a medical device.", escape(draft.intended_use));
-    let (name, weights) = draft.model;
+    let Model { name, weights_sha256, states_scope } = draft.model;
     let _ = match assessment.abstained.as_ref().is_some_and(|a| !a.model_asked) {
         true => writeln!(detail, "\nThe model was not asked."),
-        false => writeln!(detail, "\nModel: {} (weights {}).", escape(name), weights.get(..12).unwrap_or(weights)),
+        false => {
+            let scope =
+                if states_scope { "" } else { " It states no scope: nothing is known of which films it can read." };
+            let weights = weights_sha256.get(..12).unwrap_or(weights_sha256);
+            writeln!(detail, "\nModel: {} (weights {weights}).{scope}", escape(name))
+        }
     };
     if let Some(reading) = &chart.reading {
         study(&mut detail, reading, chart, assessment);

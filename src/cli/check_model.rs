@@ -51,7 +51,7 @@ fn load(dir: &Path) -> std::result::Result<(), String> {
 fn describe(staged: &Staged) -> String {
     let info = &staged.info;
     let scope = match &info.scope {
-        None => "general model, no scope stated".to_string(),
+        None => "general model, no scope stated: nothing keeps it from films it was never made for".to_string(),
         Some(scope) => format!(
             "contract {}; tasks {}; modalities {}; body parts {}; views {}; languages {}; sources {}",
             scope.contract,

@@ -276,7 +276,10 @@ async fn show_answer(server: &Server, peers: &Demo, patient: &str) -> Result<boo
         say(&format!("\nREPORT {}\n{}", join(&server.base, &path)?, own.report(&report, &id).await?));
         return Ok(true);
     }
-    say("\nNo report was drafted: the card says why.\n");
+    say(match cards.is_empty() {
+        true => "\nNo card: none of the orders is one this service answers.\n",
+        false => "\nNo report was drafted: the card says why.\n",
+    });
     Ok(false)
 }
 
