@@ -7,7 +7,7 @@ use super::{Completion, Part, Prompt, scripted::Scripted};
 /// A loaded model. An enum, not a trait: the runtimes are few and every match is exhaustive.
 pub(super) enum Backend {
     #[cfg(feature = "mistralrs")]
-    Mistral(Mistral),
+    Mistral(Box<Mistral>),
     Scripted(Scripted),
 }
 

@@ -80,7 +80,7 @@ fn load(shared: &Shared, config: &Config, model: &Path) -> Result<Loaded, String
     let runtime = runtime.map_err(|_| "The system refused the threads the model is loaded with.")?;
     shared.set(State::Loading("loading the weights"));
     let began = Instant::now();
-    let backend = Backend::Mistral(runtime.block_on(Mistral::load(staged, cuda))?);
+    let backend = Backend::Mistral(Box::new(runtime.block_on(Mistral::load(staged, cuda))?));
     let loaded_in = began.elapsed();
     shared.set(State::Loading("asking the canary"));
     runtime.block_on(canary::check(&backend, &info))?;
