@@ -8,7 +8,7 @@ use super::{Completion, Part, Prompt, scripted::Scripted};
 pub(super) enum Backend {
     #[cfg(feature = "mistralrs")]
     Mistral(Box<Mistral>),
-    Scripted(Scripted),
+    Scripted(Box<Scripted>),
 }
 
 /// Why a call gave no completion.

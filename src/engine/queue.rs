@@ -91,7 +91,7 @@ impl Engine {
 
     /// A model that follows `steps`, for tests of everything around it. The queue has the default size.
     pub fn scripted(info: ModelInfo, steps: Vec<Step>) -> Engine {
-        let backend = Backend::Scripted(Scripted::new(info.clone(), steps));
+        let backend = Backend::Scripted(Box::new(Scripted::new(info.clone(), steps)));
         Engine::new(Config::default().queue, State::Ready(Arc::new(Loaded { info, backend })))
     }
 
