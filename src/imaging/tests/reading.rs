@@ -1,13 +1,9 @@
 //! Files that are films, and files that say of themselves why they are not.
 
 use super::*;
-use crate::imaging::{
-    decode::{Film, decode},
-    header::Failure,
-};
 
 async fn read(file: &File, side: u32) -> Result<Film, Failure> {
-    decode(file.bytes().into(), wanted(side)).await
+    decode(file.bytes(), side).await
 }
 
 fn reason(outcome: Result<Film, Failure>) -> &'static str {
