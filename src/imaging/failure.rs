@@ -59,7 +59,7 @@ impl Failure {
             Failure::Offsets => "the file's table of frames is not that of one picture",
             Failure::TooSlow => "the file took too long to decode",
             Failure::TooMuchMemory => "the file needed too much memory to decode",
-            Failure::BrokeOff => "the file could not be decoded, and broke what decodes it",
+            Failure::BrokeOff => "the file is damaged in a way that broke its decoder",
             Failure::NoDecoder => "the process that decodes pictures could not be started",
             Failure::Late => "there was no time left to read it",
             Failure::AnotherStudy => "the archive sent a film of another study",
@@ -92,7 +92,8 @@ impl Failure {
         }
     }
 
-    /// Whether the same film in another encoding may be readable; the others are what the file says of itself.
+    /// Whether the same film in another encoding may be readable. The others are what the file says of itself, and what is
+    /// not worth the risk of a second time.
     pub fn is_of_the_encoding(self) -> bool {
         matches!(
             self,
@@ -103,9 +104,6 @@ impl Failure {
                 | Failure::Disagree
                 | Failure::DisagreeOnSign
                 | Failure::Offsets
-                | Failure::TooSlow
-                | Failure::TooMuchMemory
-                | Failure::BrokeOff
         )
     }
 }

@@ -9,12 +9,7 @@ use super::{
     header::{Encoding, Header, PIXEL_DATA},
 };
 
-/// What the file says of itself, read and checked.
-pub(super) fn read(file: &[u8]) -> Result<Header, Failure> {
-    Header::read(file)
-}
-
-/// The picture of a file with that header, as a square.
+/// The picture of a file with that header, as a square. The file is the one the header was read from.
 pub(super) fn decode(file: Vec<u8>, header: &Header, side: u32) -> Result<RgbImage, Failure> {
     let object = OpenFileOptions::new().read_to(PIXEL_DATA).from_reader(file.as_slice());
     drop(file);

@@ -66,10 +66,10 @@ pub(super) struct Header {
 const MAX_SIDE: i64 = 8192;
 
 impl Header {
-    /// Reads up to the pixel data. `file` is a whole DICOM file, preamble and all.
-    pub fn read(file: &[u8]) -> Result<Header, Failure> {
+    /// Reads up to the pixel data. `file` is a whole DICOM file, preamble and all; see [`outline::settle`].
+    pub fn read(file: &mut [u8]) -> Result<Header, Failure> {
         let (transfer_syntax, encoding) = encoding(file)?;
-        let object = OpenFileOptions::new().read_until(PIXEL_DATA).from_reader(file);
+        let object = OpenFileOptions::new().read_until(PIXEL_DATA).from_reader(&*file);
         let object = object.map_err(|_| Failure::NotDicom)?.into_inner();
         let (sop_class_uid, modality) = film(&object)?;
         let says_no_text_burned_in = no_text_burned_in(&object)?;
@@ -151,12 +151,12 @@ fn meta(file: &[u8]) -> Option<FileMetaTable> {
 }
 
 /// The transfer syntax, which alone says how to read the rest.
-fn encoding(file: &[u8]) -> Result<(String, Encoding), Failure> {
+fn encoding(file: &mut [u8]) -> Result<(String, Encoding), Failure> {
     let meta = meta(file).ok_or(Failure::NotDicom)?;
     let transfer_syntax = meta.transfer_syntax();
     let encoding = encoding_of(transfer_syntax).ok_or(Failure::UnreadEncoding)?;
     // INVARIANT: no_buffer_is_sized_by_a_length_that_the_file_does_not_have
-    if !outline::sound(file, transfer_syntax == "1.2.840.10008.1.2") {
+    if !outline::settle(file, transfer_syntax == "1.2.840.10008.1.2") {
         return Err(Failure::Malformed);
     }
     Ok((transfer_syntax.to_owned(), encoding))

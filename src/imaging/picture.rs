@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use image::{ImageFormat, ImageReader, Limits, RgbImage};
+use image::{ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
 use super::{Failure, geometry};
 
@@ -29,10 +29,14 @@ pub(super) fn decode(file: &[u8], declared: &str, side: u32) -> Result<RgbImage,
         reader.limits(limits);
         reader
     };
-    let (width, height) = reader().into_dimensions().map_err(|_| Failure::Undecodable)?;
+    let (width, height) = reader().into_dimensions().map_err(failure)?;
     if width > MAX_SIDE || height > MAX_SIDE {
         return Err(Failure::PictureSize);
     }
-    let picture = reader().decode().map_err(|_| Failure::Undecodable)?;
+    let picture = reader().decode().map_err(failure)?;
     Ok(geometry::fit(picture.into_rgb8(), side))
+}
+
+fn failure(error: ImageError) -> Failure {
+    if matches!(error, ImageError::Limits(_)) { Failure::PictureSize } else { Failure::Undecodable }
 }

@@ -199,9 +199,8 @@ async fn what_a_decoder_says_is_not_believed() {
     let good = [framed(&facts), rest.clone()].concat();
     assert!(read(good.clone()).await.is_ok());
     assert!(read([good.clone(), vec![7; 1 << 20]].concat()).await.is_ok(), "what is beyond the pixels is not read");
-    // As if it had broken off, which without a signal says that the file could not be decoded.
     for cut in [0, 3, 4, 20, good.len() - 1] {
-        assert_eq!(read(good[..cut].to_vec()).await.unwrap_err(), Failure::Undecodable, "{cut}");
+        assert_eq!(read(good[..cut].to_vec()).await.unwrap_err(), Failure::BrokeOff, "{cut}");
     }
     for (name, lie) in [
         ("study_uid", json!("../1")),
@@ -220,7 +219,7 @@ async fn what_a_decoder_says_is_not_believed() {
     ] {
         let mut facts = facts.clone();
         facts["Facts"][name] = lie;
-        assert_eq!(read([framed(&facts), rest.clone()].concat()).await.unwrap_err(), Failure::Undecodable, "{name}");
+        assert_eq!(read([framed(&facts), rest.clone()].concat()).await.unwrap_err(), Failure::BrokeOff, "{name}");
     }
     for (name, other, failure) in [
         ("study_uid", json!("1.2.4"), Failure::AnotherStudy),
@@ -239,15 +238,15 @@ async fn what_a_decoder_says_is_not_believed() {
     }
     assert_eq!(read(framed(&json!({"Failed": "Blank"}))).await.unwrap_err(), Failure::Blank);
     for word in [json!({"Failed": "give the patient 10 mg"}), json!("Picture"), json!(7)] {
-        assert_eq!(read(framed(&word)).await.unwrap_err(), Failure::Undecodable, "{word}");
+        assert_eq!(read(framed(&word)).await.unwrap_err(), Failure::BrokeOff, "{word}");
     }
 }
 
 #[tokio::test]
 async fn how_a_process_ends_is_told() {
     for (text, failure) in [
-        ("exit 0", Failure::Undecodable),
-        ("exit 1", Failure::Undecodable),
+        ("exit 0", Failure::BrokeOff),
+        ("exit 1", Failure::BrokeOff),
         ("kill -ABRT $$", Failure::TooMuchMemory),
         ("kill -KILL $$", Failure::TooMuchMemory),
         ("kill -XCPU $$", Failure::TooSlow),

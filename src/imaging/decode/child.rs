@@ -9,7 +9,7 @@ use std::{
 use rlimit::Resource;
 
 use super::{
-    super::{Failure, film, picture},
+    super::{Failure, film, header::Header, picture},
     wire::{self, Job, Message, Task},
 };
 
@@ -48,9 +48,9 @@ pub(super) fn serve(
     })
 }
 
-fn answer(task: Task, file: Vec<u8>, output: &mut impl Write) -> io::Result<()> {
+fn answer(task: Task, mut file: Vec<u8>, output: &mut impl Write) -> io::Result<()> {
     let outcome = match task {
-        Task::Film { side } => film::read(&file).and_then(|header| {
+        Task::Film { side } => Header::read(&mut file).and_then(|header| {
             // The facts go out first: a film of somebody else is not worth decoding.
             say(output, &Message::Facts(Box::new(header.facts.clone()))).map_err(|_| Failure::BrokeOff)?;
             film::decode(file, &header, side)

@@ -215,7 +215,7 @@ async fn on_a_thread(job: Vec<u8>, file: Bytes) -> Result<Said, Failure> {
         let done = child::serve(&mut [&job[..], &file[..]].concat().as_slice(), &mut output, |_| Ok(()));
         sender.send(done.map(|()| output)).ok();
     });
-    let output = receiver.await.map_err(|_| Failure::Undecodable)?.map_err(|_| Failure::Undecodable)?;
+    let output = receiver.await.map_err(|_| Failure::BrokeOff)?.map_err(|_| Failure::BrokeOff)?;
     Ok(Said::new(io::Cursor::new(output)))
 }
 
@@ -228,8 +228,8 @@ fn why(status: ExitStatus) -> Failure {
         // SIGABRT is an allocation that failed, or a stack that was used up; SIGKILL, which is not ours here, the system's
         // own lack of memory.
         Some(6 | 9) => Failure::TooMuchMemory,
-        Some(_) => Failure::BrokeOff,
-        None => Failure::Undecodable,
+        // A panic, or words that make no sense.
+        _ => Failure::BrokeOff,
     }
 }
 

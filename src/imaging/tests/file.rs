@@ -47,6 +47,18 @@ pub fn film(side: u16, grey_at: fn(u16, u16) -> u8) -> File {
     file
 }
 
+/// The same with 8 bits stored as they are, under the same window.
+pub fn film_of_8_bits(side: u16, grey_at: fn(u16, u16) -> u8) -> File {
+    let mut file = film(side, grey_at);
+    for (element, value) in [(0x0100, 8), (0x0101, 8), (0x0102, 7)] {
+        file.number((0x0028, element), value);
+    }
+    file.text((0x0028, 0x1050), "DS", "127");
+    file.text((0x0028, 0x1051), "DS", "254");
+    file.set(PIXEL_DATA, "OB", (0..side).flat_map(|y| (0..side).map(move |x| grey_at(x, y))).collect());
+    file
+}
+
 /// The default film: a gradient of 32 x 32.
 pub fn gradient() -> File {
     film(32, |x, y| (x * 7 + y) as u8)
@@ -65,12 +77,31 @@ impl File {
     }
     /// Pixel data as one encapsulated fragment.
     pub fn encapsulate(&mut self, transfer_syntax: &'static str, fragment: &[u8]) {
+        self.fragments(transfer_syntax, &[], &[fragment]);
+    }
+    pub fn fragments(&mut self, transfer_syntax: &'static str, offsets: &[u32], fragments: &[&[u8]]) {
         self.transfer_syntax = transfer_syntax;
         let head = [0xE0, 0x7F, 0x10, 0, b'O', b'B', 0, 0, 0xFF, 0xFF, 0xFF, 0xFF];
-        let value = [&head[..], &item(&[]), &item(fragment), &[0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0]].concat();
+        let offsets: Vec<u8> = offsets.iter().flat_map(|offset| offset.to_le_bytes()).collect();
+        let padded = |fragment: &&[u8]| item(&[fragment, &[0u8; 1][..fragment.len() % 2]].concat());
+        let fragments: Vec<u8> = fragments.iter().flat_map(padded).collect();
+        let value = [&head[..], &item(&offsets), &fragments, &[0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0]].concat();
         self.elements.insert(PIXEL_DATA, value);
     }
     pub fn bytes(&self) -> Vec<u8> {
+        self.whole(self.elements.values().flatten().copied().collect())
+    }
+    /// The same without representations; for elements that hold no others.
+    pub fn implicit(&self) -> Vec<u8> {
+        let implicit = |element: &Vec<u8>| {
+            let head = if matches!(&element[4..6], b"OB" | b"OW" | b"SQ" | b"UN") { 12 } else { 8 };
+            let (head, value) = element.split_at(head);
+            [&head[..4], &(value.len() as u32).to_le_bytes(), value].concat()
+        };
+        let file = File { transfer_syntax: "1.2.840.10008.1.2", ..self.clone() };
+        file.whole(self.elements.values().flat_map(implicit).collect())
+    }
+    fn whole(&self, elements: Vec<u8>) -> Vec<u8> {
         let mut meta = element((2, 1), "OB", &[0, 1]);
         for (number, value) in
             [(2, "1.2.840.10008.5.1.4.1.1.1.1"), (3, self.instance()), (16, self.transfer_syntax), (18, "1.2.826.0.1")]
@@ -78,8 +109,7 @@ impl File {
             meta.extend(element((2, number), "UI", format!("{value}{}", "\0".repeat(value.len() % 2)).as_bytes()));
         }
         let length = element((2, 0), "UL", &(meta.len() as u32).to_le_bytes());
-        [&[0; 128], &b"DICM"[..], &length, &meta, &self.elements.values().flatten().copied().collect::<Vec<u8>>()]
-            .concat()
+        [&[0; 128], &b"DICM"[..], &length, &meta, &elements].concat()
     }
     fn instance(&self) -> &str {
         let value = self.elements.get(&(0x0008, 0x0018)).map(|element| &element[8..]).unwrap_or_default();

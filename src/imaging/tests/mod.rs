@@ -1,6 +1,7 @@
 //! Reading films and studies, each made as wrong as a test wants it.
 
 mod archive;
+mod encoded;
 mod file;
 mod hostile;
 mod ladder;
