@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use image::{ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
-use super::{Failure, geometry};
+use super::{Failure, codestream, entropy, geometry};
 
 /// As for films.
 const MAX_SIDE: u32 = 8192;
@@ -20,6 +20,14 @@ pub(super) fn decode(file: &[u8], declared: &str, side: u32) -> Result<RgbImage,
     let essence = declared.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case(is.to_mime_type()) {
         return Err(Failure::NotAPicture);
+    }
+    // The decoder makes up what is missing of a JPEG. A progressive one it refines as far as there are data.
+    let whole = match codestream::jpeg(file) {
+        Some(_) => entropy::is_whole(file),
+        None => file.ends_with(&[0xFF, 0xD9]),
+    };
+    if is == ImageFormat::Jpeg && !whole {
+        return Err(Failure::Incomplete);
     }
     let reader = || {
         let mut reader = ImageReader::with_format(Cursor::new(file), is);

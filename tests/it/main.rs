@@ -9,10 +9,13 @@ mod decoding;
 #[cfg(feature = "mistralrs")]
 mod eighteen_cases;
 mod engine;
+#[path = "../../src/imaging/tests/encoded.rs"]
+mod film_encoded;
 #[path = "../../src/imaging/tests/file.rs"]
 mod film_file;
 mod first_light;
 mod harness;
+mod hostile;
 mod readme;
 mod study_choice;
 mod tiny_checkpoint;
