@@ -1,5 +1,6 @@
 //! Files made to break whoever decodes them, by what is wrong with them.
 
+use super::streams::{Coding, codestream, deflated_zeros, noise, scans};
 use crate::{
     film_encoded::{JPEG_2000, lossless_jpeg, run_length, slope},
     film_file::{File, PIXEL_DATA, element, film, film_of_8_bits, gradient, item},
@@ -92,30 +93,6 @@ fn lengths() -> Vec<(String, Vec<u8>)> {
     traps
 }
 
-/// Zeros, deflated to one part in 159: a literal, then copies of 258 from one byte before.
-fn deflated_zeros(length: usize) -> Vec<u8> {
-    let (mut bytes, mut used) = (Vec::new(), 0usize);
-    let mut push = |value: u32, count: usize| {
-        for bit in 0..count {
-            if used % 8 == 0 {
-                bytes.push(0u8);
-            }
-            let last = bytes.len() - 1;
-            bytes[last] |= ((value >> bit & 1) as u8) << (used % 8);
-            used += 1;
-        }
-    };
-    // Final block, fixed codes; Huffman codes come highest bit first: literal 0 is 00110000, length 258 is 11000101.
-    push(0b011, 3);
-    push(0b0000_1100, 8);
-    for _ in 0..length / 258 {
-        push(0b1010_0011, 8);
-        push(0, 5);
-    }
-    push(0, 7);
-    bytes
-}
-
 fn bombs() -> Vec<(String, Vec<u8>)> {
     let mut deflated = gradient();
     deflated.transfer_syntax = "1.2.840.10008.1.2.1.99";
@@ -151,79 +128,6 @@ fn bombs() -> Vec<(String, Vec<u8>)> {
             file.encapsulate("1.2.840.10008.1.2.4.90", &codestream(8192, Coding::default(), &noise(3 << 20)));
         }),
     ]
-}
-
-/// A progressive JPEG whose scans say nothing, one after the other.
-fn scans(side: u16, count: usize) -> Vec<u8> {
-    let [high, low] = side.to_be_bytes();
-    let quantisation = [&[0xFF, 0xDB, 0, 67, 0][..], &[1; 64]].concat();
-    let frame = [0xFF, 0xC2, 0, 11, 8, high, low, high, low, 1, 1, 0x11, 0];
-    // One code, one bit long: a difference of nothing, and an end of band over 16,384 blocks.
-    let dc = [&[0xFF, 0xC4, 0, 20, 0x00, 1][..], &[0; 15], &[0]].concat();
-    let ac = [&[0xFF, 0xC4, 0, 20, 0x10, 1][..], &[0; 15], &[0xE0]].concat();
-    let band = |k: usize| [0xFF, 0xDA, 0, 8, 1, 1, 0x00, 1 + (k % 60) as u8, 1 + (k % 60) as u8, 0x00];
-    let scan = |k| [&band(k)[..], &[0; 24]].concat();
-    let first = [&[0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 0, 0][..], &vec![0; 1 << 17]].concat();
-    let scans: Vec<u8> = (0..count).flat_map(scan).collect();
-    [&[0xFF, 0xD8][..], &quantisation, &frame, &dc, &ac, &first, &scans, &[0xFF, 0xD9]].concat()
-}
-
-/// What a code stream says of how it is coded.
-struct Coding {
-    tile: u32,
-    layers: u16,
-    levels: u8,
-    /// Exponents of the code block's sides, less 2.
-    block: (u8, u8),
-    /// One byte for each level: the exponents of the precinct's sides.
-    precincts: Option<u8>,
-}
-
-impl Default for Coding {
-    fn default() -> Self {
-        Coding { tile: u32::MAX, layers: 1, levels: 5, block: (4, 4), precincts: None }
-    }
-}
-
-/// A JPEG 2000 code stream of 12 bits with these headers and that for data, all in the first tile.
-fn codestream(side: u32, coding: Coding, data: &[u8]) -> Vec<u8> {
-    let mut stream = vec![0xFF, 0x4F, 0xFF, 0x51, 0, 41, 0, 0];
-    let tile = coding.tile.min(side);
-    for number in [side, side, 0, 0, tile, tile, 0, 0] {
-        stream.extend(number.to_be_bytes());
-    }
-    stream.extend([0, 1, 11, 1, 1]);
-    let bands = 3 * usize::from(coding.levels) + 1;
-    let precincts = vec![coding.precincts.unwrap_or_default(); usize::from(coding.levels) + 1];
-    let precincts = if coding.precincts.is_some() { &precincts[..] } else { &[] };
-    stream.extend([0xFF, 0x52]);
-    stream.extend((12 + precincts.len() as u16).to_be_bytes());
-    stream.extend([u8::from(coding.precincts.is_some()), 0]);
-    stream.extend(coding.layers.to_be_bytes());
-    stream.extend([0, coding.levels, coding.block.0, coding.block.1, 0, 1]);
-    stream.extend(precincts);
-    stream.extend([0xFF, 0x5C]);
-    stream.extend((3 + bands as u16).to_be_bytes());
-    stream.push(0x40);
-    stream.extend(vec![0x60; bands]);
-    stream.extend([0xFF, 0x90, 0, 10, 0, 0]);
-    stream.extend((data.len() as u32 + 14).to_be_bytes());
-    stream.extend([0, 1, 0xFF, 0x93]);
-    stream.extend(data);
-    stream.extend([0xFF, 0xD9]);
-    stream
-}
-
-/// Bytes that are the same each time and mean nothing; no markers.
-pub fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9E37_79B9_7F4A_7C15u64;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8 & 0x7F
-    };
-    std::iter::repeat_with(next).take(length).collect()
 }
 
 fn sizes() -> Vec<(String, Vec<u8>)> {
@@ -506,69 +410,5 @@ fn polyglots() -> Vec<(String, Vec<u8>)> {
             })
             .1,
         ),
-    ]
-}
-
-/// A PNG chunk with its checksum.
-fn chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
-    let mut crc = u32::MAX;
-    for byte in name.iter().chain(data) {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            crc = if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 };
-        }
-    }
-    [&(data.len() as u32).to_be_bytes()[..], name, data, &(!crc).to_be_bytes()].concat()
-}
-
-/// A PNG of that size, `depth` bits and colour type, whose data is deflated zeros.
-fn png(side: u32, depth: u8, colour: u8, zeros: usize, before: &[u8]) -> Vec<u8> {
-    let header = [&side.to_be_bytes()[..], &side.to_be_bytes(), &[depth, colour, 0, 0, 0]].concat();
-    let mut adler = (1u64, 0u64);
-    adler.1 = (zeros as u64 / 258 * 258 + 1) % 65521;
-    let sum = ((adler.1 << 16 | adler.0) as u32).to_be_bytes();
-    let data = [&[0x78, 0x01][..], &deflated_zeros(zeros), &sum].concat();
-    [&b"\x89PNG\r\n\x1a\n"[..], &chunk(b"IHDR", &header), before, &chunk(b"IDAT", &data), &chunk(b"IEND", b"")].concat()
-}
-
-/// Pictures that are none, with the media type each is declared to be.
-pub fn pictures() -> Vec<(String, &'static str, Vec<u8>)> {
-    let icc = [&b"icc\0\0"[..], &[0x78, 0x01], &deflated_zeros(256 << 20), &[0; 4]].concat();
-    let text = [&b"text\0\0"[..], &[0x78, 0x01], &deflated_zeros(256 << 20), &[0; 4]].concat();
-    let jpeg = |side: u16| scans(side, 20_000);
-    let mut png_of_8 = png(8, 8, 2, 8 * 25, b"");
-    let whole = png_of_8.clone();
-    png_of_8.truncate(40);
-    let photograph: Vec<u8> = noise(64 * 64 * 3);
-    let write = |format| {
-        let mut file = std::io::Cursor::new(Vec::new());
-        let picture = image::RgbImage::from_raw(64, 64, photograph.clone()).expect("a picture");
-        picture.write_to(&mut file, format).expect("a file");
-        file.into_inner()
-    };
-    let half = |file: Vec<u8>| file[..file.len() / 2].to_vec();
-    let (half_png, half_jpeg) = (half(write(image::ImageFormat::Png)), half(write(image::ImageFormat::Jpeg)));
-    let ended = [&half_jpeg[..], &[0xFF, 0xD9]].concat();
-    vec![
-        ("PNG, half of it".into(), "image/png", half_png),
-        ("JPEG, half of it".into(), "image/jpeg", half_jpeg),
-        ("JPEG, half of it and an end marker".into(), "image/jpeg", ended),
-        ("PNG, 60,000 a side".into(), "image/png", png(60_000, 8, 2, 10_000, b"")),
-        ("PNG, 2^31 a side".into(), "image/png", png(1 << 31, 8, 2, 10_000, b"")),
-        ("PNG, 512 MiB of 16-bit colours deflated to 3 MiB".into(), "image/png", png(8192, 16, 6, 8192 * 65_537, b"")),
-        ("PNG, a profile of 256 MiB and no pixels".into(), "image/png", png(64, 8, 2, 10, &chunk(b"iCCP", &icc))),
-        ("PNG, a text of 256 MiB and no pixels".into(), "image/png", png(64, 8, 2, 10, &chunk(b"zTXt", &text))),
-        ("PNG, no pixels".into(), "image/png", png(64, 8, 2, 10, b"")),
-        ("PNG, cut off".into(), "image/png", png_of_8),
-        ("PNG, declared a JPEG".into(), "image/jpeg", whole.clone()),
-        ("PNG, declared nothing".into(), "", whole.clone()),
-        ("PNG, declared a GIF".into(), "image/gif", whole),
-        ("JPEG, 65,535 a side".into(), "image/jpeg", jpeg(65_535)),
-        ("JPEG, 8192 a side and 20,000 scans".into(), "image/jpeg", jpeg(8192)),
-        ("JPEG, head alone".into(), "image/jpeg", vec![0xFF, 0xD8, 0xFF]),
-        ("GIF".into(), "image/gif", b"GIF89a\x01\0\x01\0\0\0\0;".to_vec()),
-        ("SVG".into(), "image/svg+xml", b"<svg onload='alert(1)'/>".to_vec()),
-        ("PDF".into(), "application/pdf", b"%PDF-1.7".to_vec()),
-        ("nothing".into(), "image/png", Vec::new()),
     ]
 }

@@ -4,7 +4,9 @@
 
 mod corpus;
 mod mutated;
+mod pictures;
 mod served;
+mod streams;
 
 use std::{
     collections::BTreeMap,
@@ -155,25 +157,19 @@ async fn measured() {
         }
         let work = decoder.film(trap.bytes.into(), wanted(896));
         let outcome = costs.last_mut().unwrap().1.add(&watch, async { work.await.map(drop) }).await;
-        if std::env::var_os("EACH").is_some() {
-            println!("{}: {}: {:?}", trap.kind, trap.what, outcome);
-        }
         if outcome.is_ok() && trap.kind != corpus::NOISE {
             read.push(format!("{}: {}", trap.kind, trap.what));
         }
     }
-    let mut pictures = Cost::default();
-    for (what, declared, bytes) in corpus::pictures() {
+    let mut of_pictures = Cost::default();
+    for (what, declared, bytes) in pictures::all() {
         let work = decoder.picture(bytes.into(), declared, 896);
-        let outcome = pictures.add(&watch, async { work.await.map(drop) }).await;
-        if std::env::var_os("EACH").is_some() {
-            println!("{}: {:?}", what, outcome);
-        }
+        let outcome = of_pictures.add(&watch, async { work.await.map(drop) }).await;
         if outcome.is_ok() {
             read.push(what);
         }
     }
-    costs.push(("pictures", pictures));
+    costs.push(("pictures", of_pictures));
     print("Hostile files", &costs);
     assert!(read.is_empty(), "{read:?}");
     for (kind, cost) in &costs {

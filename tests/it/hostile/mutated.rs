@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fs, time::Duration, time::Instant};
 
 use curbside::imaging::{Decoder, Failure, Limits};
 
-use super::{NAME, Watch, alone, corpus::noise, status};
+use super::{NAME, Watch, alone, status, streams::noise};
 use crate::{
     decoding::{named, wanted},
     film_encoded::{JPEG_2000, lossless_jpeg, run_length, slope},
