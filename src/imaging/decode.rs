@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{
-    Identity, Image, codestream, geometry,
+    Identity, Image, Source, codestream, geometry,
     header::{Encoding, Failure, Header, PIXEL_DATA},
 };
 
@@ -37,7 +37,7 @@ pub(super) struct Film {
 const UNDECODABLE: Failure = Failure::Decoding("the file could not be decoded");
 const DISAGREE: Failure = Failure::Decoding("the compressed picture and the header disagree");
 /// A decode may hold some 500 MiB for a film of the largest size.
-static DECODERS: Semaphore = Semaphore::const_new(2);
+pub(super) static DECODERS: Semaphore = Semaphore::const_new(2);
 /// Sequences are read by recursion; pages of a stack cost nothing until they are used.
 const STACK: usize = 256 << 20;
 
@@ -68,11 +68,15 @@ fn film(file: &[u8], wanted: &Wanted) -> Result<Film, Failure> {
     let pixels = geometry::fit(grey, wanted.side);
     let png = geometry::png(&pixels).map_err(|_| UNDECODABLE)?;
     let image = Image {
-        study_uid: header.study_uid,
-        series_uid: wanted.series_uid.clone(),
-        instance_uid: header.instance_uid,
-        sop_class_uid: header.sop_class_uid,
-        modality: header.modality,
+        source: Source::Dicom {
+            study_uid: header.study_uid,
+            series_uid: wanted.series_uid.clone(),
+            instance_uid: header.instance_uid,
+            sop_class_uid: header.sop_class_uid,
+            transfer_syntax: header.transfer_syntax,
+            window: header.grey.window.map(|window| format!("{}/{}", window.center, window.width)),
+        },
+        modality: Some(header.modality),
         body_part: header.body_part,
         view: header.view,
         laterality: header.laterality,
@@ -80,8 +84,6 @@ fn film(file: &[u8], wanted: &Wanted) -> Result<Film, Failure> {
         date: header.date,
         rows: header.rows,
         columns: header.columns,
-        window: header.grey.window.map(|window| format!("{}/{}", window.center, window.width)),
-        transfer_syntax: header.transfer_syntax,
         lossy: header.lossy,
         retrieved: wanted.retrieved.to_owned(),
         burned_in: header.burned_in.to_owned(),

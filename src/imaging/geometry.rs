@@ -1,31 +1,38 @@
-//! From a grey film of any shape to the square the model wants.
+//! From a picture of any shape to the square the model wants.
 
 use image::{
-    ExtendedColorType, GrayImage, ImageEncoder, Luma, RgbImage,
+    ExtendedColorType, GrayImage, ImageBuffer, ImageEncoder, Luma, Pixel, RgbImage,
     codecs::png::{CompressionType, FilterType as Filter, PngEncoder},
     imageops::{self, FilterType},
 };
 
-/// Zero-padded to a square, resized bilinearly to `side` where it is not that size already, the grey in R, G and B.
+/// A grey film as [`square`], the grey in R, G and B.
 pub(super) fn fit(grey: GrayImage, side: u32) -> RgbImage {
-    let square = pad(grey);
-    let sized =
-        if square.width() == side { square } else { imageops::resize(&square, side, side, FilterType::Triangle) };
+    let sized = square(grey, side);
     RgbImage::from_fn(side, side, |x, y| {
         let Luma([v]) = *sized.get_pixel(x, y);
         image::Rgb([v, v, v])
     })
 }
 
+/// Zero-padded to a square, resized bilinearly to `side` where it is not that size already. Each channel by itself.
+pub(super) fn square<P: Pixel<Subpixel = u8> + 'static>(
+    picture: ImageBuffer<P, Vec<u8>>,
+    side: u32,
+) -> ImageBuffer<P, Vec<u8>> {
+    let padded = pad(picture);
+    if padded.width() == side { padded } else { imageops::resize(&padded, side, side, FilterType::Triangle) }
+}
+
 /// As the training did: the odd column or row goes to the right or the bottom.
-fn pad(grey: GrayImage) -> GrayImage {
-    let (width, height) = grey.dimensions();
+fn pad<P: Pixel<Subpixel = u8>>(picture: ImageBuffer<P, Vec<u8>>) -> ImageBuffer<P, Vec<u8>> {
+    let (width, height) = picture.dimensions();
     let side = width.max(height);
     if width == height {
-        return grey;
+        return picture;
     }
-    let mut square = GrayImage::new(side, side);
-    imageops::replace(&mut square, &grey, i64::from((side - width) / 2), i64::from((side - height) / 2));
+    let mut square = ImageBuffer::new(side, side);
+    imageops::replace(&mut square, &picture, i64::from((side - width) / 2), i64::from((side - height) / 2));
     square
 }
 
