@@ -13,3 +13,5 @@ mod harness;
 mod readme;
 mod study_choice;
 mod tiny_checkpoint;
+#[cfg(feature = "mistralrs")]
+mod two_patients;
