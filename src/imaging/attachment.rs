@@ -2,7 +2,7 @@
 //!
 //! Its bytes are inside the resource, or at an address under the EHR's own base, as they are or as a FHIR Binary.
 
-use std::{sync::Arc, thread};
+use std::sync::Arc;
 
 use base64::{
     Engine,
@@ -12,10 +12,13 @@ use base64::{
 use bytes::Bytes;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use tokio::{sync::oneshot, time::timeout_at};
+use tokio::time::timeout_at;
 use url::Url;
 
-use super::{Access, Image, Source, decode, geometry, header::Failure, picture};
+use super::{
+    Access, Failure, Image, Source, geometry,
+    picture::{inspect, media_type},
+};
 use crate::{
     error::Kind,
     fhir::{Client, Reference, lenient},
@@ -60,7 +63,7 @@ pub async fn read_attachment(
 ) -> Result<Image, String> {
     let content = attached.content;
     let declared = content.content_type.as_deref().ok_or("its record does not say of which type it is")?;
-    let media_type = media_type(declared).ok_or("only PNG and JPEG pictures are read")?;
+    let media_type = media_type(declared).ok_or(Failure::UnreadType.reason())?;
     let limit = access.limits.max_instance_bytes;
     let stated_size = content.size.as_ref().map(|size| size.as_u64().ok_or("its stated size is not a size"));
     let stated_size = stated_size.transpose()?;
@@ -85,10 +88,10 @@ pub async fn read_attachment(
             return Err("its SHA-1 is not the one its record states".into());
         }
     }
-    let (columns, rows) = picture::inspect(&bytes, media_type).map_err(|failure| failure.reason())?;
-    let late = || "there was no time left to read it".to_owned();
-    let work = upright(bytes, media_type, side);
-    let (pixels, png) = timeout_at(access.deadline, work).await.map_err(|_| late())?.map_err(|f| f.reason())?;
+    let (columns, rows) = inspect(&bytes, media_type).map_err(Failure::reason)?;
+    let pixels = timeout_at(access.deadline, access.decoder.picture(bytes, media_type, side)).await;
+    let pixels = pixels.unwrap_or(Err(Failure::Late)).map_err(Failure::reason)?;
+    let png = geometry::png(&pixels).map_err(|_| Failure::Undecodable.reason())?;
     let Described { modality, body_part, view, manufacturer, date } = attached.described;
     Ok(Image {
         source: Source::Attachment { reference: attached.reference.to_owned(), media_type: media_type.to_owned() },
@@ -110,16 +113,6 @@ pub async fn read_attachment(
 }
 
 const TOO_LARGE: &str = "it is larger than the limit";
-
-/// The type as the decoder knows it, `None` for any that is not read.
-fn media_type(declared: &str) -> Option<&'static str> {
-    match essence(declared).as_str() {
-        "image/png" => Some("image/png"),
-        // The second is no registered type, and in wide use.
-        "image/jpeg" | "image/jpg" => Some("image/jpeg"),
-        _ => None,
-    }
-}
 
 fn essence(media_type: &str) -> String {
     media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
@@ -191,19 +184,4 @@ fn agree(answered: &str, declared: &str) -> Result<(), &'static str> {
     } else {
         Err("the EHR calls it another type than its record does")
     }
-}
-
-/// Decoded pixels and the same as PNG, worked out on a thread of their own. A panic is a picture that could not be decoded.
-async fn upright(bytes: Bytes, media_type: &'static str, side: u32) -> Result<(image::RgbImage, Vec<u8>), Failure> {
-    const UNDECODABLE: Failure = Failure::Refused("the picture could not be decoded");
-    let permit = decode::DECODERS.acquire().await.map_err(|_| UNDECODABLE)?;
-    let (sender, receiver) = oneshot::channel();
-    let work = move || {
-        let _permit = permit;
-        let picture = picture::decode(&bytes, media_type, side)
-            .and_then(|pixels| geometry::png(&pixels).map(|png| (pixels, png)).map_err(|_| UNDECODABLE));
-        let _ = sender.send(picture);
-    };
-    thread::Builder::new().name("picture".into()).spawn(work).map_err(|_| UNDECODABLE)?;
-    receiver.await.unwrap_or(Err(UNDECODABLE))
 }

@@ -1,31 +1,21 @@
-//! From a picture of any shape to the square the model wants.
+//! From a film or picture of any shape to the square the model wants.
 
 use image::{
-    ExtendedColorType, GrayImage, ImageBuffer, ImageEncoder, Luma, Pixel, RgbImage,
+    ExtendedColorType, ImageBuffer, ImageEncoder, Pixel, RgbImage,
     codecs::png::{CompressionType, FilterType as Filter, PngEncoder},
     imageops::{self, FilterType},
 };
 
-/// A grey film as [`square`], the grey in R, G and B.
-pub(super) fn fit(grey: GrayImage, side: u32) -> RgbImage {
-    let sized = square(grey, side);
-    RgbImage::from_fn(side, side, |x, y| {
-        let Luma([v]) = *sized.get_pixel(x, y);
-        image::Rgb([v, v, v])
-    })
-}
-
-/// Zero-padded to a square, resized bilinearly to `side` where it is not that size already. Each channel by itself.
-pub(super) fn square<P: Pixel<Subpixel = u8> + 'static>(
-    picture: ImageBuffer<P, Vec<u8>>,
-    side: u32,
-) -> ImageBuffer<P, Vec<u8>> {
-    let padded = pad(picture);
-    if padded.width() == side { padded } else { imageops::resize(&padded, side, side, FilterType::Triangle) }
+/// Zero-padded to a square, resized bilinearly to `side` where it is not that size already; a grey in R, G and B.
+pub(super) fn fit<P: Pixel<Subpixel = u8> + 'static>(picture: ImageBuffer<P, Vec<u8>>, side: u32) -> RgbImage {
+    let square = pad(picture);
+    let sized =
+        if square.width() == side { square } else { imageops::resize(&square, side, side, FilterType::Triangle) };
+    RgbImage::from_fn(side, side, |x, y| sized.get_pixel(x, y).to_rgb())
 }
 
 /// As the training did: the odd column or row goes to the right or the bottom.
-fn pad<P: Pixel<Subpixel = u8>>(picture: ImageBuffer<P, Vec<u8>>) -> ImageBuffer<P, Vec<u8>> {
+fn pad<P: Pixel<Subpixel = u8> + 'static>(picture: ImageBuffer<P, Vec<u8>>) -> ImageBuffer<P, Vec<u8>> {
     let (width, height) = picture.dimensions();
     let side = width.max(height);
     if width == height {
@@ -50,6 +40,8 @@ pub(super) fn png(pixels: &RgbImage) -> image::ImageResult<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use image::{GrayImage, Luma};
+
     use super::*;
 
     /// Columns, rows: left and top padding of a white film.

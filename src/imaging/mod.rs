@@ -3,13 +3,17 @@
 mod attachment;
 mod codestream;
 mod decode;
+mod encapsulated;
 mod endpoint;
+mod failure;
+mod film;
 mod geometry;
 mod header;
 mod identity;
 mod multipart;
 mod outline;
 mod picture;
+mod run_length;
 mod selection;
 mod study;
 mod uid;
@@ -17,8 +21,10 @@ mod wado;
 mod windowing;
 
 pub use attachment::{Attached, Described, read_attachment};
+pub use decode::{DECODE, Decoder, Film, Wanted, decode_child, this_program};
+pub use failure::Failure;
 pub use identity::Identity;
-pub use study::{Access, Dropped, Limits, Study, read_study, study_uid};
+pub use study::{Access, Doubted, Dropped, Limits, Study, read_study, study_uid};
 
 use std::sync::Arc;
 

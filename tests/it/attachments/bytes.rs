@@ -188,7 +188,7 @@ async fn bytes_other_than_the_record_states_are_not_shown() {
             let whole = bytes_of(m);
             put(m, &whole[..whole.len() / 2], "image/png");
         }),
-        ("the picture's columns or rows are out of range", |m| {
+        ("the picture is empty or larger than is read here", |m| {
             put(m, &png_of(&GrayImage::new(8193, 1)), "image/png");
         }),
         ("its record is not readable as base64", |m| m["content"]["data"] = json!("not base64!")),
