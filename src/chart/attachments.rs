@@ -49,7 +49,13 @@ impl Films<'_> {
 
     /// The first picture among the documents an order names. Most are letters: those are no business of ours.
     pub async fn named_document(&self, ids: &[String], read: &mut FilmsRead) -> Option<Picture> {
-        let client = self.client?.until(self.pictures_by);
+        let Some(client) = self.client.map(|client| client.until(self.pictures_by)) else {
+            if !ids.is_empty() {
+                let why = "the order names some that were not looked at for pictures: no FHIR server was named".into();
+                read.gaps.push(Gap { what: "documents".into(), why });
+            }
+            return None;
+        };
         let looked_at = ids.iter().take(MAX_DOCUMENTS);
         let answers = futures::future::join_all(looked_at.map(|id| client.read("DocumentReference", id))).await;
         let mut found = Vec::new();

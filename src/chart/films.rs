@@ -136,7 +136,8 @@ impl Films<'_> {
         let order = read.reading.order.clone();
         if let Some((first, rest)) = order.names.split_first() {
             if !rest.is_empty() {
-                let why = format!("the order names {} further stud(ies), which were not read", rest.len());
+                let why =
+                    format!("the order names {} further stud(ies) or picture(s), which were not read", rest.len());
                 read.gaps.push(Gap { what: "studies".into(), why });
             }
             let (noun, found) = match first {

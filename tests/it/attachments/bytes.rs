@@ -10,7 +10,7 @@ use image::{
 };
 use serde_json::{Value, json};
 
-use super::{abstains, engine, of_type, open, sign, sign_naming, with_media, words};
+use super::{abstains, engine, hospital, of_type, open, sign, sign_naming, with_media, words};
 use crate::harness::{Hospital, Plan, cases, patient};
 
 fn bytes_of(media: &Value) -> Vec<u8> {
@@ -125,6 +125,25 @@ async fn a_binary_of_another_patient_is_dropped_and_named() {
         hospital.ehr.faults.once("/fhir/Binary", Fault::Status(406));
         let card = sign(&hospital).await;
         abstains(&hospital, &card, &[said]).await;
+        hospital.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_binary_that_cannot_be_had_is_named() {
+    for (fault, said) in [
+        (Fault::Status(500), "the EHR answered with status 500"),
+        (Fault::Status(401), "the EHR refused access"),
+        (Fault::Status(406), "the EHR does not have it in a form that is read here (406)"),
+        (Fault::Redirect("http://127.0.0.1:1/elsewhere".into()), "a redirect, which is not followed"),
+        (Fault::Truncate, "the connection broke before the answer was complete"),
+        (Fault::ContentType("text/html".into()), "the EHR calls it another type than its record does"),
+        (Fault::Hang, "no answer before the deadline"),
+    ] {
+        let hospital = hospital(patient("document-picture")).await;
+        hospital.ehr.faults.set("/fhir/Binary", fault.clone());
+        let card = sign(&hospital).await;
+        abstains(&hospital, &card, &[said, "the picture of DocumentReference/document-picture-picture"]).await;
         hospital.close().await;
     }
 }
