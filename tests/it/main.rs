@@ -1,6 +1,7 @@
 //! The one integration test binary.
 
 mod architecture;
+mod attachments;
 mod chart_summary;
 mod command_line;
 #[cfg(feature = "mistralrs")]
@@ -19,3 +20,5 @@ mod hostile;
 mod readme;
 mod study_choice;
 mod tiny_checkpoint;
+#[cfg(feature = "mistralrs")]
+mod two_patients;
