@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use chrono::TimeDelta;
 use futures::future::join_all;
-use url::Url;
 
 use super::{
     Fact, Gap, Order, Origin, Reading, Role, StudyName, StudyRead,
     facts::{self, Source, Stated},
 };
 use crate::{
+    egress::Base,
     fhir::{Client, Date, Reference, lenient},
     imaging::{self, Dropped, Identity, Image},
     service::{Applies, Service},
@@ -30,7 +30,7 @@ pub struct Known {
 }
 
 impl Known {
-    pub fn report(&mut self, report: &lenient::DiagnosticReport, base: &Url) {
+    pub fn report(&mut self, report: &lenient::DiagnosticReport, base: &Base) {
         if matches!(report.status.as_deref(), Some("final" | "amended" | "corrected" | "appended")) {
             let studies =
                 report.imaging_study.iter().filter_map(|s| s.reference.as_deref()).filter_map(Reference::parse);

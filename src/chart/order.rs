@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use url::Url;
 
 use super::Gap;
 use crate::{
     caller::Caller,
     cds_hooks::HookRequest,
+    egress::Base,
     error::{Error, Result},
     fhir::{Coding, Date, Reference, lenient},
     service::Applies,
@@ -81,7 +81,12 @@ pub fn asked(applies: &Applies, request: &HookRequest, caller: &Caller) -> Resul
     }
 }
 
-fn read(applies: &Applies, raw: &RawValue, base: &Url, patient_id: &str) -> std::result::Result<Option<Order>, String> {
+fn read(
+    applies: &Applies,
+    raw: &RawValue,
+    base: &Base,
+    patient_id: &str,
+) -> std::result::Result<Option<Order>, String> {
     // Orders of other kinds are none of our business, however they are written.
     let kind: lenient::Kind = lenient::read(raw)?;
     if kind.resource_type != "ServiceRequest" {
@@ -104,7 +109,7 @@ fn read(applies: &Applies, raw: &RawValue, base: &Url, patient_id: &str) -> std:
     Ok(Some(order))
 }
 
-fn imaging_order(applies: &Applies, request: &lenient::ServiceRequest, base: &Url) -> Option<Order> {
+fn imaging_order(applies: &Applies, request: &lenient::ServiceRequest, base: &Base) -> Option<Order> {
     let concept = request.code.as_ref();
     let known = applies.codes.iter().find(|c| concept.is_some_and(|concept| concept.has(&c.system, &c.code)));
     let by_category =
@@ -133,11 +138,15 @@ fn imaging_order(applies: &Applies, request: &lenient::ServiceRequest, base: &Ur
     })
 }
 
-fn study_name(info: &lenient::Ref, base: &Url) -> Option<StudyName> {
+fn study_name(info: &lenient::Ref, base: &Base) -> Option<StudyName> {
     if let Some(reference) = info.reference.as_deref().and_then(Reference::parse) {
         let ours = reference.is(base, "ImagingStudy", reference.id);
         let name = if ours { StudyName::Id(reference.id.to_owned()) } else { StudyName::Elsewhere };
         return (reference.resource_type == "ImagingStudy").then_some(name);
+    }
+    // INVARIANT: a_study_that_cannot_be_followed_is_not_replaced_by_another
+    if info.reference.as_deref().is_some_and(|text| text.split(['/', '\\']).any(|part| part == "ImagingStudy")) {
+        return Some(StudyName::Elsewhere);
     }
     let identifier = info.identifier.as_ref().filter(|i| i.system.as_deref() == Some("urn:dicom:uid"))?;
     let uid = identifier.value.as_deref()?;
