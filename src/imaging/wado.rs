@@ -185,7 +185,7 @@ impl<'a> Archive<'a> {
             Kind::Timeout => "the archive did not answer in time".into(),
             Kind::TooLarge => "it is larger than the limit".into(),
             Kind::Forbidden => "the archive's address is not one this server may contact".into(),
-            _ => "the archive could not be reached".into(),
+            _ => format!("the archive could not be read: {}", error.message),
         })
     }
 }

@@ -15,5 +15,7 @@ mod look_alikes;
 mod prefetch_states;
 mod readme;
 mod relay;
+mod secrets;
 mod study_choice;
 mod tiny_checkpoint;
+mod upstream;

@@ -24,8 +24,10 @@ pub enum Raw {
     EndlessHead,
     /// Half a head, then nothing.
     HalfHead,
-    /// More bytes than were announced, then another answer.
-    Smuggled,
+    /// One request, two answers.
+    Twice,
+    /// Pages of a search, each of which names a next one.
+    EndlessPages,
 }
 
 /// Passes connections on to another server, except what is to go wrong.
@@ -93,9 +95,12 @@ impl Relay {
                 client.write_all(b"HTTP/1.1 200 OK\r\ncontent-ty").await.ok()?;
                 std::future::pending::<()>().await;
             }
-            Raw::Smuggled => {
-                let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/fhir+json\r\ncontent-length: 2\r\n\r\n{}";
-                client.write_all(format!("{answer}{answer}").as_bytes()).await.ok()?;
+            Raw::Twice => client.write_all(json("{}").repeat(2).as_bytes()).await.ok()?,
+            Raw::EndlessPages => {
+                let next = format!("{}?page={}", path.split('?').next()?, self.asked(""));
+                let link = format!(r#"[{{"relation":"next","url":"{next}"}}]"#);
+                let bundle = format!(r#"{{"resourceType":"Bundle","type":"searchset","link":{link}}}"#);
+                client.write_all(json(&bundle).as_bytes()).await.ok()?;
             }
         }
         Some(())
@@ -132,6 +137,11 @@ impl Traps {
     pub fn caught(&self) -> Vec<String> {
         self.0.lock().expect("a lock").clone()
     }
+}
+
+fn json(body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 200 OK\r\ncontent-type: application/fhir+json\r\ncontent-length: {length}\r\n\r\n{body}")
 }
 
 async fn head(stream: &mut TcpStream) -> Option<String> {
