@@ -86,7 +86,8 @@ fn same_search(link: &str, query: &str) -> bool {
         let named =
             parameters(parameters_of.as_bytes()).into_owned().filter(|(name, _)| !FORM.contains(&name.as_str()));
         // A code with its system or a reference with its type is the same value, said in full.
-        let bare = |value: String| value.rsplit(['|', '/']).next().unwrap_or_default().to_owned();
+        let bare = |value: &str| value.rsplit(['|', '/']).next().unwrap_or_default().to_owned();
+        let bare = |values: String| values.split(',').map(bare).collect::<Vec<_>>().join(",");
         let mut named: Vec<_> = named.map(|(name, value)| (name, bare(value))).collect();
         named.sort();
         Some((resource_type, named))
@@ -318,6 +319,7 @@ mod tests {
             "Observation?patient=2&category=laboratory",
             "Observation?patient=1&category=vital-signs",
             "Observation?patient=1&category=laboratory&date=ge2025",
+            "Observation?patient=1&category=http://t.example/category|exam,http://t.example/category|laboratory",
             "Condition?patient=1&category=laboratory",
             "Observation",
             "",

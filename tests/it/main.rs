@@ -19,3 +19,4 @@ mod secrets;
 mod study_choice;
 mod tiny_checkpoint;
 mod upstream;
+mod wrong_answers;
