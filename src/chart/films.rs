@@ -290,7 +290,7 @@ fn same_kind(study: &lenient::ImagingStudy, modality: &str, body_part: &str) -> 
         && sites(study).any(|site| shows(body_part, site))
 }
 
-/// Every film that was not shown, by instance and reason.
+/// Every film that was not shown, by instance and reason, and what has to be said with those that were.
 fn told(films: &imaging::Study, which: &str) -> Vec<Gap> {
     let named = |uid: Option<&str>| uid.map_or(which.to_owned(), |uid| format!("{which}, film {uid}"));
     let dropped = films.dropped.iter().map(|d| Gap { what: named(d.instance_uid.as_deref()), why: d.reason.clone() });
@@ -298,7 +298,8 @@ fn told(films: &imaging::Study, which: &str) -> Vec<Gap> {
         what: named(Some(&i.instance_uid)),
         why: "one film of a study is read, and this is not the one".into(),
     });
-    dropped.chain(beside).collect()
+    let doubted = films.doubted.iter().map(|d| Gap { what: named(Some(&d.instance_uid)), why: d.doubt.to_owned() });
+    dropped.chain(beside).chain(doubted).collect()
 }
 
 fn picture(role: Role, image: Image) -> Stated {

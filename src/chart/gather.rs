@@ -34,6 +34,7 @@ pub struct Sources<'a> {
     pub request: &'a HookRequest,
     pub caller: &'a Caller,
     pub egress: &'a Egress,
+    pub decoder: &'a imaging::Decoder,
     pub upstream: &'a fhir::Limits,
     pub imaging: &'a imaging::Limits,
     /// Side in pixels of the picture the model takes.
@@ -119,6 +120,7 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
             client: films_client.as_ref(),
             access: imaging::Access {
                 egress: sources.egress,
+                decoder: sources.decoder,
                 base: &allowed,
                 token,
                 limits: sources.imaging,

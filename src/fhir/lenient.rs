@@ -124,6 +124,8 @@ pub struct Ref {
 pub struct Identifier {
     pub system: Option<String>,
     pub value: Option<String>,
+    /// The organisation that gave it.
+    pub assigner: Option<Box<Ref>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -41,6 +41,7 @@ pub(super) async fn app_of(caller: Caller, intended_use: Option<&str>) -> (Arc<A
         store: store::Config { path: folder.path().join("curbside.db") },
         upstream: Default::default(),
         imaging: Default::default(),
+        program: Default::default(),
         report: Default::default(),
     };
     (Arc::new(App::with(settings, Engine::absent(), Arc::new(chrono::Utc::now)).await.unwrap()), folder)

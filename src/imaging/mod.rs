@@ -2,20 +2,27 @@
 
 mod codestream;
 mod decode;
+mod encapsulated;
 mod endpoint;
+mod failure;
+mod film;
 mod geometry;
 mod header;
 mod identity;
 mod multipart;
 mod outline;
+mod picture;
+mod run_length;
 mod selection;
 mod study;
 mod uid;
 mod wado;
 mod windowing;
 
+pub use decode::{DECODE, Decoder, Film, Wanted, decode_child, this_program};
+pub use failure::Failure;
 pub use identity::Identity;
-pub use study::{Access, Dropped, Limits, Study, read_study, study_uid};
+pub use study::{Access, Doubted, Dropped, Limits, Study, read_study, study_uid};
 
 use std::sync::Arc;
 

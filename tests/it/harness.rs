@@ -135,6 +135,7 @@ impl Plan {
             store: store::Config { path: data.join("curbside.db") },
             upstream: self.upstream,
             imaging: self.imaging,
+            program: env!("CARGO_BIN_EXE_curbside").into(),
             report: Default::default(),
         };
         let app = Arc::new(App::with(settings, self.engine, self.clock).await.expect("the application"));

@@ -5,10 +5,13 @@ mod chart_summary;
 mod command_line;
 #[cfg(feature = "mistralrs")]
 mod command_line_real;
+mod decoding;
 mod egress;
 #[cfg(feature = "mistralrs")]
 mod eighteen_cases;
 mod engine;
+#[path = "../../src/imaging/tests/file.rs"]
+mod film_file;
 mod first_light;
 mod harness;
 mod look_alikes;
@@ -18,5 +21,7 @@ mod relay;
 mod secrets;
 mod study_choice;
 mod tiny_checkpoint;
+#[cfg(feature = "mistralrs")]
+mod two_patients;
 mod upstream;
 mod wrong_answers;
