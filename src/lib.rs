@@ -22,7 +22,8 @@
 //! Each is followed by tests that prove it; a comment INVARIANT beside the code names one, too.
 //! - A draft is never `final`: `a_draft_is_never_final`. Every AI statement is labelled and cites evidence that exists:
 //!   `a_statement_about_a_picture_cites_the_picture`, `every_shown_piece_of_evidence_is_an_entity`.
-//! - Absence is stated only where it was looked for: `absence_is_stated_only_where_it_was_looked_for`. A failed fetch, a
+//! - Absence is stated only where it was looked for: `absence_is_stated_only_where_it_was_looked_for`,
+//!   `p4_every_key_in_every_state_for_every_client`, `a_search_that_goes_wrong_is_a_gap_and_never_none`. A failed fetch, a
 //!   skipped picture, a dropped statement is told: `each_fetch_that_fails_is_a_gap_and_never_silence`,
 //!   `a_missing_film_is_named`, `a_statement_without_its_picture_is_dropped_and_counted`.
 //! - Resources and pixels of another patient are dropped and named:
@@ -31,7 +32,9 @@
 //!   `neutral_text_holds_no_control_token`, `text_of_a_chart_is_never_a_code_a_link_or_an_id_and_is_escaped`,
 //!   `every_value_a_template_prints_is_escaped`.
 //! - No URL found in data is contacted unless it lies under a base the caller is allowed:
-//!   `nothing_goes_outside_the_allowed_bases`, `another_host_gets_no_request`.
+//!   `nothing_goes_outside_the_allowed_bases`, `no_look_alike_has_a_destination`, `another_host_gets_no_request`.
+//! - Tokens and patients' data are in no log, error or temporary file, tokens in no database:
+//!   `planted_markers_are_in_no_error_log_or_temporary_file`, `tokens_are_in_no_table_and_no_page_of_the_database`.
 //! - Modules depend downwards only: `modules_depend_downwards_only`. The order: `error caller egress` < `fhir engine` <
 //!   `cds_hooks imaging store` < `service` < `chart` < `prompt grounding` < `card report app` < `guidance` <
 //!   `http web demo` < `config cli`.

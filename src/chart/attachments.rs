@@ -156,7 +156,7 @@ impl Films<'_> {
         let keys = self.service.prefetch.iter().filter(|template| template.on_demand);
         let mut pictures = Pictures::default();
         let Collected { resources, mut examined, gaps } =
-            match collect(keys, self.request, &self.access.base.fhir, client.as_ref()).await {
+            match collect(self.service, keys, self.request, &self.access.base.fhir, client.as_ref()).await {
                 Ok(collected) => collected,
                 Err(error) => {
                     read.gaps.push(Gap { what: "pictures".into(), why: error.message });
