@@ -207,6 +207,7 @@ async fn load(config: &Config) -> Result<(Server, Duration)> {
         match server.health() {
             Health::Ready => break,
             Health::Loading { phase } => progress.show(&phase),
+            Health::Degraded { reason } => progress.show(&reason),
             Health::Dead { reason } => return Err(Error::fault(reason)),
             Health::Absent => return Err(Error::invalid("no model is configured; name its folder with --model DIR")),
         }
