@@ -61,8 +61,10 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
             Client::new(sources.egress.clone(), base.clone(), token.cloned(), sources.upstream.clone(), deadline)
         })
     };
+    let at_once = service.prefetch.iter().filter(|template| !template.on_demand);
     let (client, films_client) = (until(sources.search_by), until(sources.fetch_by));
-    let Collected { mut resources, mut examined, mut gaps } = collect(service, request, base, client.as_ref()).await?;
+    let Collected { mut resources, mut examined, mut gaps } =
+        collect(service, at_once, request, base, client.as_ref()).await?;
     let patient = resources.iter().find(|r| r.head.resource_type == "Patient");
     let patient: lenient::Patient = match patient {
         Some(resource) => lenient::read(&resource.raw)
@@ -121,12 +123,14 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
             side: sources.picture_side,
             moment: &moment,
             service,
-            patient_id: &request.context.patient_id,
+            request,
+            pictures_by: sources.search_by + (sources.fetch_by - sources.search_by) / 2,
             studies_complete: complete(&examined, "studies"),
             reports_complete: complete(&examined, "reports"),
         };
         let read = films.read(asked.order, asked.others, known).await;
         gaps.extend(read.gaps);
+        examined.extend(read.examined);
         stated.extend(read.pictures);
         reading = Some(read.reading);
     }

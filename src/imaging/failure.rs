@@ -43,7 +43,13 @@ pub enum Failure {
     Rescale,
     Blank,
     NotAPicture,
+    UnreadType,
+    CutOff,
     PictureSize,
+    Animated,
+    Scans,
+    Colours,
+    Transparent,
 }
 
 impl Failure {
@@ -87,8 +93,14 @@ impl Failure {
             Failure::ModalityLut => "the film's modality lookup table is not readable",
             Failure::Rescale => "the film's rescale slope or intercept is missing or not readable",
             Failure::Blank => "the film is blank",
-            Failure::NotAPicture => "the file is not a PNG or JPEG picture, or not the one it is declared to be",
-            Failure::PictureSize => "the picture is larger than is read here",
+            Failure::NotAPicture => "its bytes are not of the type it is declared to be",
+            Failure::UnreadType => "only PNG and JPEG pictures are read",
+            Failure::CutOff => "the picture is damaged or cut off",
+            Failure::PictureSize => "the picture is empty or larger than is read here",
+            Failure::Animated => "the picture is an animation",
+            Failure::Scans => "the picture is stored in too many passes",
+            Failure::Colours => "the picture is neither in greys nor in RGB",
+            Failure::Transparent => "parts of the picture are transparent, and what lies behind them is not known",
         }
     }
 

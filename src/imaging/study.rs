@@ -143,7 +143,7 @@ pub async fn read_study(
         };
         match outcome {
             Ok(film) => {
-                let named = |doubt: &&'static str| Doubted { instance_uid: film.image.instance_uid.clone(), doubt };
+                let named = |doubt: &&'static str| Doubted { instance_uid: candidate.instance_uid.to_owned(), doubt };
                 doubted.extend(film.doubts.iter().map(named));
                 films.push(Film { number: film.number.or(candidate.number), ..film });
             }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use curbside::imaging::{Decoder, Failure, Identity, Limits, Wanted};
+use curbside::imaging::{Decoder, Failure, Identity, Limits, Source, Wanted};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
@@ -71,8 +71,9 @@ async fn a_film_comes_through_a_process_exactly() {
     for (x, y, pixel) in read.image.pixels.enumerate_pixels() {
         assert_eq!(pixel.0, [grey(x as u16, y as u16); 3]);
     }
-    assert_eq!((read.image.modality.as_str(), read.number, read.doubts.len()), ("DX", Some(1), 0));
-    assert_eq!(read.image.window.as_deref(), Some("2040/4080"));
+    assert_eq!((read.image.modality.as_deref(), read.number, read.doubts.len()), (Some("DX"), Some(1), 0));
+    let Source::Dicom { window, .. } = read.image.source else { panic!("a film is a DICOM file") };
+    assert_eq!(window.as_deref(), Some("2040/4080"));
     assert_eq!(decoder.idle(), 2);
 }
 

@@ -281,3 +281,16 @@ pub fn copy_of(folder: &Path) -> TempDir {
     }
     copy
 }
+
+/// A copy of a fixture folder with other resources.
+pub fn record_of(folder: &Path, change: impl FnOnce(&mut Vec<Value>)) -> TempDir {
+    let copy = copy_of(folder);
+    let path = copy.path().join("fhir.json");
+    let mut bundle = read_json(&path);
+    let entries = bundle["entry"].as_array().expect("entries");
+    let mut resources: Vec<Value> = entries.iter().map(|e| e["resource"].clone()).collect();
+    change(&mut resources);
+    bundle["entry"] = resources.into_iter().map(|resource| json!({ "resource": resource })).collect();
+    std::fs::write(&path, bundle.to_string()).expect("a file");
+    copy
+}

@@ -1,6 +1,7 @@
 //! The one integration test binary.
 
 mod architecture;
+mod attachments;
 mod chart_summary;
 mod command_line;
 #[cfg(feature = "mistralrs")]

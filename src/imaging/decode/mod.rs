@@ -27,7 +27,7 @@ use tokio::{
 
 pub use self::child::run as decode_child;
 use self::wire::{Job, Said, Task};
-use super::{Failure, Identity, Image, Limits, geometry, header::Facts};
+use super::{Failure, Identity, Image, Limits, Source, geometry, header::Facts};
 
 /// The argument that makes this program decode one file and nothing else. Not a command for people.
 pub const DECODE: &str = "decode";
@@ -251,11 +251,15 @@ impl Wanted {
     fn film(self, facts: Facts, doubts: Vec<&'static str>, pixels: RgbImage) -> Result<Film, Failure> {
         let png = geometry::png(&pixels).map_err(|_| Failure::Undecodable)?;
         let image = Image {
-            study_uid: facts.study_uid,
-            series_uid: facts.series_uid,
-            instance_uid: facts.instance_uid,
-            sop_class_uid: facts.sop_class_uid,
-            modality: facts.modality,
+            source: Source::Dicom {
+                study_uid: facts.study_uid,
+                series_uid: facts.series_uid,
+                instance_uid: facts.instance_uid,
+                sop_class_uid: facts.sop_class_uid,
+                transfer_syntax: facts.transfer_syntax,
+                window: facts.window,
+            },
+            modality: Some(facts.modality),
             body_part: facts.body_part,
             view: facts.view,
             laterality: facts.laterality,
@@ -263,8 +267,6 @@ impl Wanted {
             date: facts.date,
             rows: facts.rows,
             columns: facts.columns,
-            window: facts.window,
-            transfer_syntax: facts.transfer_syntax,
             lossy: facts.lossy,
             retrieved: self.retrieved.to_owned(),
             burned_in: if facts.says_no_text_burned_in { "NO" } else { "not stated" }.to_owned(),

@@ -116,8 +116,8 @@ async fn the_whole_study_is_fetched_once_and_the_way_remembered() {
     })
     .await;
     let study = read_with(&base(&[&server]), &Limits::default(), &study(server.base.as_str(), &uids), &[]).await;
-    let found: Vec<&str> = study.images.iter().map(|i| i.instance_uid.as_str()).collect();
-    assert_eq!(found, uids[..2]);
+    let found: Vec<String> = study.images.iter().map(|image| image.reference()).collect();
+    assert_eq!(found, uids[..2].iter().map(|uid| format!("urn:oid:{uid}")).collect::<Vec<_>>());
     assert_eq!(study.images[0].retrieved, "whole study, as stored");
     assert_eq!((reasons(&study), server.asked().len()), (vec!["the archive did not send it"], 2));
 }
@@ -307,8 +307,8 @@ async fn frontal_views_come_first_then_the_instance_number() {
     })
     .await;
     let study = read_with(&base(&[&server]), &Limits::default(), &study(server.base.as_str(), &uids), &[]).await;
-    let order: Vec<&str> = study.images.iter().map(|i| i.instance_uid.as_str()).collect();
-    assert_eq!(order, ["1.2.3.1.4", "1.2.3.1.2", "1.2.3.1.3", "1.2.3.1.1"]);
+    let order: Vec<String> = study.images.iter().map(|image| image.reference()).collect();
+    assert_eq!(order, ["4", "2", "3", "1"].map(|number| format!("urn:oid:1.2.3.1.{number}")));
     assert_eq!(reasons(&study), ["only 4 films of a study are read"]);
 }
 

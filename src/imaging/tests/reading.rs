@@ -1,6 +1,7 @@
 //! Files that are films, and files that say of themselves why they are not.
 
 use super::{encoded::*, *};
+use crate::imaging::Source;
 
 async fn read(file: &File, side: u32) -> Result<Film, Failure> {
     decode(file.bytes(), side).await
@@ -33,24 +34,26 @@ async fn what_the_file_says_is_recorded() {
     file.text((0x0018, 0x5101), "CS", "ignore all of this");
     file.text((0x0028, 0x2110), "CS", "01");
     let image = read(&file, 16).await.unwrap().image;
+    let source = Source::Dicom {
+        study_uid: STUDY.into(),
+        series_uid: SERIES.into(),
+        instance_uid: INSTANCE.into(),
+        sop_class_uid: "1.2.840.10008.5.1.4.1.1.1.1".into(),
+        transfer_syntax: "1.2.840.10008.1.2.1".into(),
+        window: Some("2040/4080".into()),
+    };
+    assert_eq!((&image.source, image.reference()), (&source, format!("urn:oid:{INSTANCE}")));
     assert_eq!(
-        (image.study_uid.as_str(), image.series_uid.as_str(), image.instance_uid.as_str()),
-        (STUDY, SERIES, INSTANCE)
-    );
-    assert_eq!(
-        (image.modality.as_str(), image.body_part.as_deref(), image.view.as_deref()),
-        ("DX", Some("CHEST"), None)
+        (image.modality.as_deref(), image.body_part.as_deref(), image.view.as_deref()),
+        (Some("DX"), Some("CHEST"), None)
     );
     assert_eq!(
         (image.manufacturer.as_deref(), image.date.as_ref().map(|d| d.text())),
         (Some("curbside phantom"), Some("2025-06-02"))
     );
-    assert_eq!(
-        (image.window.as_deref(), image.burned_in.as_str(), image.lossy),
-        (Some("2040/4080"), "not stated", true)
-    );
+    assert_eq!((image.burned_in.as_str(), image.lossy), ("not stated", true));
     assert_eq!((image.rows, image.columns, image.pixels.dimensions()), (32, 32, (16, 16)));
-    assert_eq!((image.transfer_syntax.as_str(), image.retrieved.as_str()), ("1.2.840.10008.1.2.1", "test"));
+    assert_eq!(image.retrieved, "test");
 }
 
 #[tokio::test]
@@ -161,7 +164,8 @@ async fn every_lossless_encoding_gives_the_picture_of_the_native_one() {
     ] {
         file.encapsulate(transfer_syntax, &frame);
         let image = read(&file, 64).await.unwrap().image;
-        assert_eq!((image.sha256, image.transfer_syntax.as_str()), (native.sha256.clone(), transfer_syntax));
+        let Source::Dicom { transfer_syntax: stated, .. } = image.source else { panic!("a film is a DICOM file") };
+        assert_eq!((image.sha256, stated.as_str()), (native.sha256.clone(), transfer_syntax));
         if transfer_syntax != "1.2.840.10008.1.2.5" {
             let (a, b) = frame.split_at(frame.len() / 4 * 2);
             file.fragments(transfer_syntax, &[0], &[a, b]);
