@@ -24,8 +24,8 @@ pub struct Resource {
     pub id: String,
     pub raw: Box<RawValue>,
     pub origin: Origin,
-    /// Index of the key it came under among [`Collected::examined`].
-    pub asked: usize,
+    /// Indices of the keys it came under among [`Collected::examined`].
+    pub asked: Vec<usize>,
 }
 
 impl Resource {
@@ -99,11 +99,19 @@ pub async fn collect<'a>(
                     let content = Sha256::digest(raw.get());
                     match seen.get(&named) {
                         None => {
-                            seen.insert(named, content);
+                            seen.insert(named, (content, collected.resources.len()));
                             *counted += 1;
+                            let asked = vec![asked];
                             collected.resources.push(Resource { head, id, raw, origin: answer.origin, asked });
                         }
-                        Some(known) if *known == content => *counted += 1,
+                        Some((known, at)) if *known == content => {
+                            *counted += 1;
+                            // INVARIANT: what_cannot_be_used_counts_under_every_key_it_came_under
+                            let under = &mut collected.resources[*at].asked;
+                            if !under.contains(&asked) {
+                                under.push(asked);
+                            }
+                        }
                         Some(_) => {
                             unusable += 1;
                             let why = "it came twice with different contents; the first was used".into();

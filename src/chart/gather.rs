@@ -78,8 +78,7 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
     let mut stated: Vec<Stated> = Vec::new();
     let mut values = Vec::new();
     for resource in &resources {
-        let counts = &mut examined[resource.asked];
-        let told = match understand(resource, base, &mut known) {
+        let (usable, told) = match understand(resource, base, &mut known) {
             Ok(Found::Stated(fact)) => {
                 stated.push(*fact);
                 continue;
@@ -88,24 +87,16 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
                 values.push(*value);
                 continue;
             }
-            Ok(Found::Nothing) => {
-                counts.left_out += 1;
-                continue;
-            }
-            Ok(Found::LeftOut(why)) => {
-                counts.left_out += 1;
-                why.to_owned()
-            }
-            Ok(Found::Unusable(why)) => {
-                counts.unusable += 1;
-                why.to_owned()
-            }
-            Err(why) => {
-                counts.unusable += 1;
-                why
-            }
+            Ok(Found::Nothing) => (true, None),
+            Ok(Found::LeftOut(why)) => (true, Some(why.to_owned())),
+            Ok(Found::Unusable(why)) => (false, Some(why.to_owned())),
+            Err(why) => (false, Some(why)),
         };
-        gaps.push(gap(resource, &told));
+        for at in &resource.asked {
+            let counts = &mut examined[*at];
+            *if usable { &mut counts.left_out } else { &mut counts.unusable } += 1;
+        }
+        gaps.extend(told.map(|why| gap(resource, &why)));
     }
     stated.extend(facts::last_values(values));
 

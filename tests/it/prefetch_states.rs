@@ -1,11 +1,14 @@
 //! Null and empty are not "none": what each way of answering a prefetch key leads to, for every key and client.
 //! <https://cds-hooks.hl7.org/2.0/#prefetch-template>
 
-use curbside::{demo::Fault, engine::Engine};
+use curbside::{
+    demo::Fault,
+    engine::{Engine, Step},
+};
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Hospital, Plan, copy_of, patient, read_json},
+    harness::{Hospital, Plan, copy_of, patient, read_json, scripted_model},
     relay::Traps,
 };
 
@@ -404,6 +407,44 @@ async fn resources_of_another_kind_prove_nothing() {
         assert!(detail.contains("- allergies: it was answered with resources of another kind"), "{detail}");
         hospital.close().await;
     }
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_counts_under_every_key_it_came_under() {
+    let hospital = open(false).await;
+    // An allergy that says nothing comes with the problems first, then with the allergies.
+    let silent = json!({"resourceType": "AllergyIntolerance", "id": "silent", "patient": {"reference": format!("Patient/{NAME}")}});
+    let found = json!({"resourceType": "Bundle", "type": "searchset", "total": 1, "entry": [{"resource": silent}]});
+    for path in ["/fhir/AllergyIntolerance", "/fhir/Condition"] {
+        hospital.ehr.faults.set(path, Fault::Body(found.to_string()));
+    }
+    let card = hospital.view(&request(&hospital, Client::Token)).await.only_card();
+    let detail = card["detail"].as_str().unwrap();
+    for heading in ["Problems", "Allergies"] {
+        assert_eq!(says(line(detail, heading)), Some(Says::NotKnown), "{heading}: {detail}");
+    }
+    hospital.close().await;
+}
+
+#[tokio::test]
+async fn an_order_whose_patient_came_as_null_is_answered_and_no_film_is_read() {
+    let answer = Step::Text(r#"{"findings":[],"urgency":"routine"}"#.into());
+    let hospital = Plan::new(vec![patient("demo")], Engine::scripted(scripted_model(), vec![answer])).open().await;
+    let found =
+        hospital.client.get(format!("{}/ImagingStudy/demo-current", hospital.ehr.fhir_base)).send().await.unwrap();
+    let study: Value = serde_json::from_str(&found.text().await.unwrap()).unwrap();
+    let mut request = hospital.ehr.request("demo").unwrap();
+    request.as_object_mut().unwrap().remove("fhirServer");
+    let studies = json!({"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": study}]});
+    request["prefetch"] = json!({"patient": null, "studies": studies});
+    let card = hospital.sign(&request).await.only_card();
+    let detail = card["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("No draft was written") && detail.contains("- patient: the EHR sent nothing for it"),
+        "{card}"
+    );
+    assert_eq!((hospital.app.engine.calls(), hospital.ehr.requests.under("/dicomweb").len()), (0, 0));
+    hospital.close().await;
 }
 
 #[tokio::test]

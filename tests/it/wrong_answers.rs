@@ -100,7 +100,7 @@ pub fn fhir_servers() -> Vec<Row> {
         (401, "the EHR refused access", 1),
         (403, "the EHR refused access", 1),
         (404, "the EHR does not have the resource", 1),
-        (406, "the EHR answered with status 406", 1),
+        (406, "does not have it in a form that is read here (406)", 1),
         (410, "the EHR does not have the resource", 1),
         (429, "the EHR answered with status 429", 2),
         (500, "the EHR answered with status 500", 2),
