@@ -32,7 +32,7 @@
 //!   `every_value_a_template_prints_is_escaped`.
 //! - No URL found in data is contacted unless it lies under a base the caller is allowed:
 //!   `nothing_goes_outside_the_allowed_bases`, `another_host_gets_no_request`.
-//! - Modules depend downwards only: `modules_depend_downwards_only`. The order: `error caller egress` < `fhir engine` <
+//! - Modules depend downwards only: `modules_depend_downwards_only`. The order: `error caller egress file` < `fhir engine` <
 //!   `cds_hooks imaging store` < `service` < `chart` < `prompt grounding` < `card report app` < `guidance` <
 //!   `http web demo` < `config cli`.
 
@@ -48,6 +48,7 @@ pub mod egress;
 pub mod engine;
 pub mod error;
 pub mod fhir;
+pub mod file;
 pub mod grounding;
 pub mod guidance;
 pub mod http;

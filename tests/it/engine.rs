@@ -1,5 +1,6 @@
 //! The engine: what a directory must be to be served, the queue with its deadlines, and the real runtime on a tiny checkpoint.
 
+mod damaged;
 #[cfg(feature = "mistralrs")]
 mod real;
 mod scripted;
