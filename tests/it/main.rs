@@ -1,6 +1,7 @@
 //! The one integration test binary.
 
 mod architecture;
+mod bad_input;
 mod chart_summary;
 mod command_line;
 #[cfg(feature = "mistralrs")]
