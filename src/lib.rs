@@ -32,6 +32,9 @@
 //!   `every_value_a_template_prints_is_escaped`.
 //! - No URL found in data is contacted unless it lies under a base the caller is allowed:
 //!   `nothing_goes_outside_the_allowed_bases`, `another_host_gets_no_request`.
+//! - Bad input is refused and harms nothing: `a_name_that_is_not_ours_is_not_answered`,
+//!   `no_query_is_answered_with_a_server_error`, `what_is_no_regular_file_is_never_opened`,
+//!   `a_changed_byte_of_a_bound_file_is_refused`, `a_full_disk_is_not_ready_until_there_is_room_again`.
 //! - Modules depend downwards only: `modules_depend_downwards_only`. The order: `error caller egress file` < `fhir engine` <
 //!   `cds_hooks imaging store` < `service` < `chart` < `prompt grounding` < `card report app` < `guidance` <
 //!   `http web demo` < `config cli`.

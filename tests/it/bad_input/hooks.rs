@@ -150,7 +150,7 @@ async fn every_member_of_an_opened_chart_in_every_wrong_form() {
     let (log, _guard) = Log::capture();
     let hospital = hospital().await;
     let whole = patient_view(&hospital);
-    walk(PATIENT_VIEW, &bare(&whole), &hospital, &log, (0, 1)).await;
+    walk(PATIENT_VIEW, &bare(&whole), &hospital, &log, (0, 2)).await;
     walk(PATIENT_VIEW, &whole, &hospital, &log, (5, 47)).await;
     hospital.close().await;
 }
