@@ -32,6 +32,8 @@ pub struct Settings {
     pub store: store::Config,
     pub upstream: fhir::Limits,
     pub imaging: imaging::Limits,
+    /// The program that decodes pictures: this one, see [`imaging::this_program`].
+    pub program: PathBuf,
     pub report: report::Options,
 }
 
@@ -48,6 +50,7 @@ pub struct App {
     pub egress: Egress,
     pub upstream: fhir::Limits,
     pub imaging: imaging::Limits,
+    pub decoder: imaging::Decoder,
     pub report: report::Options,
     pub clock: Clock,
     pub flights: Flights,
@@ -72,6 +75,7 @@ impl App {
             intended_use: settings.intended_use,
             public_base: settings.public_base,
             upstream: settings.upstream,
+            decoder: imaging::Decoder::new(settings.program, &settings.imaging),
             imaging: settings.imaging,
             report: settings.report,
             flights: Flights::default(),

@@ -206,6 +206,8 @@ impl Config {
             store: self.store.clone(),
             upstream: self.upstream.clone(),
             imaging: self.imaging.clone(),
+            program: crate::imaging::this_program()
+                .map_err(|e| Error::fault("this program cannot find its own file").because(e))?,
             report: self.report.clone(),
         })
     }

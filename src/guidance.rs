@@ -88,14 +88,25 @@ async fn prepare(
     deadline: Instant,
 ) -> Result<Chart> {
     let Call { service, request, caller, .. } = *call;
-    let (egress, upstream, imaging) = (&app.egress, &app.upstream, &app.imaging);
+    let (egress, decoder, upstream, imaging) = (&app.egress, &app.decoder, &app.upstream, &app.imaging);
     let now = (app.clock)().into();
     // Fetching ends early, so that a server that hangs becomes a gap and there is time left to say so.
     let share = |part: f64| call.received + service.deadline().mul_f64(part);
     let (search_by, fetch_by) =
         if service.reads_images() { (share(0.3), share(0.6)) } else { (share(0.6), share(0.6)) };
-    let sources =
-        Sources { service, request, caller, egress, upstream, imaging, picture_side, now, search_by, fetch_by };
+    let sources = Sources {
+        service,
+        request,
+        caller,
+        egress,
+        decoder,
+        upstream,
+        imaging,
+        picture_side,
+        now,
+        search_by,
+        fetch_by,
+    };
     timeout_at(deadline, chart::gather(sources, asked)).await.map_err(|_| late())?
 }
 

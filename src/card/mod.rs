@@ -209,8 +209,10 @@ fn study(detail: &mut String, reading: &Reading, chart: &Chart, assessment: &Ass
     let day = |date: &Option<Date>| date.as_ref().map_or("date not stated".to_owned(), |d| d.day().to_owned());
     let shown = |role| chart.film(role).filter(|(id, _)| assessment.ledger.shown.contains(id)).map(|(_, film)| film);
     let (current, prior) = (shown(Role::Current), shown(Role::Prior));
-    let what = if current.is_some() { "Study read" } else { "Study looked for" };
-    let name = escape(study.description.as_deref().unwrap_or("imaging study"));
+    let done = if current.is_some() { "read" } else { "looked for" };
+    let what = format!("{} {done}", capital(study.noun()));
+    let unnamed = if study.is_study() { "imaging study" } else { "picture" };
+    let name = escape(study.description.as_deref().unwrap_or(unnamed));
     let _ = writeln!(
         detail,
         "\n{what}: {name}, {}, {}. It is not the ordered examination, which has not been done yet.",

@@ -12,7 +12,7 @@ use crate::{
     cds_hooks::{HookRequest, State, resolve},
     error::{Error, Kind, Result},
     fhir::{Client, Reference, is_id, lenient},
-    service::{PrefetchTemplate, Service},
+    service::PrefetchTemplate,
 };
 
 /// Keys whose absence is dangerous to assume: an empty answer from the EHR is checked against its server.
@@ -56,17 +56,18 @@ impl Answer {
     }
 }
 
-/// Collects every key of the service in parallel. A required key that cannot be had is `MissingData` naming the key.
-pub async fn collect(
-    service: &Service,
+/// Collects these keys in parallel. A required key that cannot be had is `MissingData` naming the key.
+pub async fn collect<'a>(
+    templates: impl Iterator<Item = &'a PrefetchTemplate>,
     request: &HookRequest,
     base: &Url,
     client: Option<&Client>,
 ) -> Result<Collected> {
-    let answers = join_all(service.prefetch.iter().map(|template| answer(template, request, client))).await;
+    let templates: Vec<_> = templates.collect();
+    let answers = join_all(templates.iter().map(|template| answer(template, request, client))).await;
     let mut collected = Collected::default();
     let mut seen = HashMap::new();
-    for (template, answer) in service.prefetch.iter().zip(answers) {
+    for (template, answer) in templates.into_iter().zip(answers) {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) if template.required => {
@@ -181,16 +182,18 @@ async fn fetch(client: &Client, query: &str, is_read: bool) -> Result<Answer> {
     Ok(Answer { resources: vec![resource], origin: Origin::Fetched, complete: true, problems: vec![] })
 }
 
-enum Refusal {
+/// Why a resource is not used.
+pub enum Refusal {
     Foreign,
     /// Outcomes, organisations and the like that ride along in a Bundle.
     NotPatientData,
     Unusable(String, String),
 }
 
-type Admitted = (lenient::Head, String, Box<RawValue>);
+pub type Admitted = (lenient::Head, String, Box<RawValue>);
 
-fn admit(raw: Box<RawValue>, patient_id: &str, base: &Url) -> std::result::Result<Admitted, Refusal> {
+/// The resource with its head and id, if it is this patient's and can be cited.
+pub fn admit(raw: Box<RawValue>, patient_id: &str, base: &Url) -> std::result::Result<Admitted, Refusal> {
     let head: lenient::Head = lenient::read(&raw).map_err(|why| Refusal::Unusable("a resource".into(), why))?;
     let about = |about: &Option<lenient::Ref>| {
         let reference = about.as_ref()?.reference.as_deref().and_then(Reference::parse);
@@ -201,7 +204,8 @@ fn admit(raw: Box<RawValue>, patient_id: &str, base: &Url) -> std::result::Resul
         "Patient" => Some(head.id.as_deref() == Some(patient_id)),
         "Endpoint" => Some(true),
         "AllergyIntolerance" => about(&head.patient),
-        "Condition" | "MedicationRequest" | "Observation" | "DiagnosticReport" | "ImagingStudy" => about(&head.subject),
+        "Condition" | "MedicationRequest" | "Observation" | "DiagnosticReport" | "ImagingStudy" | "Media"
+        | "DocumentReference" => about(&head.subject),
         _ => return Err(Refusal::NotPatientData),
     };
     let unusable = |why: &str| Err(Refusal::Unusable(head.resource_type.clone(), why.to_owned()));

@@ -1,41 +1,45 @@
-//! Which study is read for an order, which film of it, and what it is compared with.
+//! Which study or picture is read for an order, which film of it, and what it is compared with.
 
 use std::collections::HashSet;
 
 use chrono::TimeDelta;
 use futures::future::join_all;
+use tokio::time::Instant;
 use url::Url;
 
 use super::{
-    Fact, Gap, Order, Origin, Reading, Role, StudyName, StudyRead,
+    Choice, Examined, Fact, Gap, Order, Origin, Reading, Role, StudyName, StudyRead,
+    attachments::Picture,
     facts::{self, Source, Stated},
+    kind::{self, BODY_PARTS},
 };
 use crate::{
+    cds_hooks::HookRequest,
     fhir::{Client, Date, Reference, lenient},
-    imaging::{self, Dropped, Identity, Image},
+    imaging::{self, Dropped, Identity, Image, Source as Film},
     service::{Applies, Service},
 };
-
-/// Body sites of an ImagingStudy that stand for a DICOM Body Part Examined. SNOMED CT codes as read in charts, never emitted.
-const BODY_SITES: [(&str, &[&str]); 2] =
-    [("CHEST", &["51185008", "CHEST", "THORAX"]), ("HEAD", &["69536005", "HEAD", "SKULL", "BRAIN"])];
 
 /// The patient's imaging as the EHR tells of it.
 #[derive(Default)]
 pub struct Known {
     pub studies: Vec<(String, lenient::ImagingStudy)>,
     pub endpoints: Vec<lenient::Endpoint>,
-    /// Absolute references of studies that have a signed report.
+    /// Absolute references of studies and Media that have a signed report.
     reported: HashSet<String>,
 }
 
 impl Known {
     pub fn report(&mut self, report: &lenient::DiagnosticReport, base: &Url) {
         if matches!(report.status.as_deref(), Some("final" | "amended" | "corrected" | "appended")) {
-            let studies =
-                report.imaging_study.iter().filter_map(|s| s.reference.as_deref()).filter_map(Reference::parse);
-            self.reported.extend(studies.map(|s| s.absolute(base)));
+            let media = report.media.iter().filter_map(|media| media.link.as_ref());
+            let read = report.imaging_study.iter().chain(media).filter_map(|s| s.reference.as_deref());
+            self.reported.extend(read.filter_map(Reference::parse).map(|s| s.absolute(base)));
         }
+    }
+
+    pub fn is_reported(&self, reference: &str) -> bool {
+        self.reported.contains(reference)
     }
 }
 
@@ -48,7 +52,9 @@ pub struct Films<'a> {
     /// When the order was written; the window of studies ends here.
     pub moment: &'a Date,
     pub service: &'a Service,
-    pub patient_id: &'a str,
+    pub request: &'a HookRequest,
+    /// When searching for pictures outside the archive ends.
+    pub pictures_by: Instant,
     /// Whether all of the EHR's studies and reports were seen; else what is said of them is said of those received.
     pub studies_complete: bool,
     pub reports_complete: bool,
@@ -58,6 +64,14 @@ pub struct FilmsRead {
     pub reading: Reading,
     pub pictures: Vec<Stated>,
     pub gaps: Vec<Gap>,
+    /// Keys that were looked at because no study answers the order.
+    pub examined: Vec<Examined>,
+}
+
+/// What is read for the order.
+enum Chosen {
+    Study(Study, Choice),
+    Picture(Picture, Choice),
 }
 
 type Study = (String, lenient::ImagingStudy);
@@ -69,36 +83,44 @@ impl Films<'_> {
             reading: Reading { order, other_orders, study: None, prior: None, no_film: None },
             pictures: Vec::new(),
             gaps: Vec::new(),
+            examined: Vec::new(),
         };
-        let Some(current) = self.choose_current(&mut read, &mut known).await else { return read };
-        let prior = match self.choose_prior(&current, &known) {
+        match self.choose_current(&mut read, &mut known).await {
+            Some(Chosen::Study(current, choice)) => self.read_study(current, choice, &known, &mut read).await,
+            Some(Chosen::Picture(picture, choice)) => self.read_picture(picture, choice, &mut read).await,
+            None => {}
+        }
+        read
+    }
+
+    async fn read_study(&self, current: Study, choice: Choice, known: &Known, read: &mut FilmsRead) {
+        let prior = match self.choose_prior(&current, known) {
             Ok(prior) => prior,
             Err(why) => {
                 read.gaps.push(Gap { what: "prior study".into(), why });
                 None
             }
         };
-        let named = !read.reading.order.names.is_empty();
-        let (current_films, prior_films) = tokio::join!(self.pixels(&current, &known), async {
+        let (current_films, prior_films) = tokio::join!(self.pixels(&current, known), async {
             match &prior {
-                Some(prior) => Some(self.pixels(prior, &known).await),
+                Some(prior) => Some(self.pixels(prior, known).await),
                 None => None,
             }
         });
-        read.reading.study = Some(self.described(&current, &current_films, named));
+        read.reading.study = Some(self.described(&current, &current_films, choice));
         read.gaps.extend(told(&current_films, "current study"));
         let Some(film) = current_films.images.into_iter().next() else {
             let why = current_films.dropped.into_iter().next().map_or("it names no film".into(), |d| d.reason);
             read.reading.no_film = Some(format!("no film of the study could be read: {why}"));
-            return read;
+            return;
         };
         if let (Some(prior), Some(films)) = (prior, prior_films) {
             read.gaps.extend(told(&films, "prior study"));
-            let about = self.described(&prior, &films, false);
+            let about = self.described(&prior, &films, Choice::Newest);
             match films.images.into_iter().next() {
                 Some(earlier) if earlier.date.is_some() && earlier.date < film.date => {
                     read.reading.prior = Some(about);
-                    read.pictures.push(picture(Role::Prior, earlier));
+                    read.pictures.push(picture(Role::Prior, earlier, Origin::Fetched));
                 }
                 Some(_) => read.gaps.push(Gap {
                     what: "prior study".into(),
@@ -107,24 +129,32 @@ impl Films<'_> {
                 None => {}
             }
         }
-        read.pictures.push(picture(Role::Current, film));
-        read
+        read.pictures.push(picture(Role::Current, film, Origin::Fetched));
     }
 
-    async fn choose_current(&self, read: &mut FilmsRead, known: &mut Known) -> Option<Study> {
-        let order = &read.reading.order;
+    async fn choose_current(&self, read: &mut FilmsRead, known: &mut Known) -> Option<Chosen> {
+        let order = read.reading.order.clone();
         if let Some((first, rest)) = order.names.split_first() {
             if !rest.is_empty() {
-                let why = format!("the order names {} further stud(ies), which were not read", rest.len());
+                let why =
+                    format!("the order names {} further stud(ies) or picture(s), which were not read", rest.len());
                 read.gaps.push(Gap { what: "studies".into(), why });
             }
-            return match self.named(first, known).await {
-                Ok(study) => Some(study),
-                Err(why) => {
-                    read.reading.no_film = Some(format!("the study the order names could not be had: {why}"));
-                    None
+            let (noun, found) = match first {
+                StudyName::Media(id) => {
+                    let picture = self.named_media(id, read).await;
+                    ("picture", picture.map(|picture| Chosen::Picture(picture, Choice::Named)))
                 }
+                name => ("study", self.named(name, known).await.map(|study| Chosen::Study(study, Choice::Named))),
             };
+            return found
+                .map_err(|why| {
+                    read.reading.no_film = Some(format!("the {noun} the order names could not be had: {why}"));
+                })
+                .ok();
+        }
+        if let Some(picture) = self.named_document(&order.documents, read).await {
+            return Some(Chosen::Picture(picture, Choice::Named));
         }
         let (Some(applies), Some(modality), Some(body_part)) =
             (&self.service.applies, &order.modality, &order.body_part)
@@ -137,7 +167,7 @@ impl Films<'_> {
         let newest = known.studies.iter().filter(|(reference, study)| {
             same_kind(study, modality, body_part)
                 && !known.reported.contains(reference)
-                && self.in_window(study, applies)
+                && self.in_window(started(study).as_ref(), applies)
         });
         let newest = newest.max_by(|a, b| started(&a.1).cmp(&started(&b.1)).then_with(|| b.0.cmp(&a.0))).cloned();
         let silent = known.studies.iter().filter(|(_, study)| sites(study).next().is_none()).count();
@@ -145,26 +175,39 @@ impl Films<'_> {
             let why = format!("{silent} do not state which part of the body they show, and were not considered");
             read.gaps.push(Gap { what: "studies".into(), why });
         }
-        if newest.is_none() {
-            let part = body_part.to_lowercase();
-            let days = applies.window_days;
-            // INVARIANT: what_was_not_searched_to_the_end_is_not_called_absent
-            read.reading.no_film = Some(match (self.studies_complete, self.reports_complete) {
-                (true, true) => format!(
-                    "there is no unreported {modality} study of the {part} from the {days} days before the order"
-                ),
-                (false, _) => format!(
-                    "the studies received hold no unreported {modality} study of the {part} from the {days} days before the order, and there may be others"
-                ),
-                (true, false) => format!(
-                    "there is no {modality} study of the {part} from the {days} days before the order that is known to be unreported"
-                ),
-            });
-        } else if !self.reports_complete {
-            let why = "they could not all be read, so the study may have been reported already".into();
-            read.gaps.push(Gap { what: "reports".into(), why });
+        let newest = match newest {
+            Some(study) => Some(Chosen::Study(study, Choice::Newest)),
+            None => self
+                .unnamed_picture(applies, [modality, body_part], known, read)
+                .await
+                .map(|(picture, choice)| Chosen::Picture(picture, choice)),
+        };
+        match &newest {
+            None => read.reading.no_film = Some(self.nothing_fits(modality, body_part, applies.window_days)),
+            Some(chosen) if !self.reports_complete => {
+                let noun = if matches!(chosen, Chosen::Study(..)) { "study" } else { "picture" };
+                let why = format!("they could not all be read, so the {noun} may have been reported already");
+                read.gaps.push(Gap { what: "reports".into(), why });
+            }
+            Some(_) => {}
         }
         newest
+    }
+
+    // INVARIANT: what_was_not_searched_to_the_end_is_not_called_absent
+    fn nothing_fits(&self, modality: &str, body_part: &str, days: u32) -> String {
+        let part = body_part.to_lowercase();
+        match (self.studies_complete, self.reports_complete) {
+            (true, true) => {
+                format!("there is no unreported {modality} study of the {part} from the {days} days before the order")
+            }
+            (false, _) => format!(
+                "the studies received hold no unreported {modality} study of the {part} from the {days} days before the order, and there may be others"
+            ),
+            (true, false) => format!(
+                "there is no {modality} study of the {part} from the {days} days before the order that is known to be unreported"
+            ),
+        }
     }
 
     /// The study an order names: among those received, else read from the EHR.
@@ -172,7 +215,7 @@ impl Films<'_> {
         let matches = |(reference, study): &&Study| match name {
             StudyName::Id(id) => Reference::parse(reference).is_some_and(|r| r.id == id),
             StudyName::Uid(named) => imaging::study_uid(study) == Some(named),
-            StudyName::Elsewhere => false,
+            StudyName::Media(_) | StudyName::Elsewhere => false,
         };
         if let Some(study) = known.studies.iter().find(matches) {
             return Ok(study.clone());
@@ -186,11 +229,13 @@ impl Films<'_> {
             StudyName::Uid(_) => {
                 return Err("the studies received hold none with that UID, and there may be others".into());
             }
-            StudyName::Elsewhere => return Err("it lies on another server, which is not contacted".into()),
+            StudyName::Media(_) | StudyName::Elsewhere => {
+                return Err("it lies on another server, which is not contacted".into());
+            }
         };
         let head: lenient::Head = lenient::read(&raw)?;
         let subject = head.subject.as_ref().and_then(|s| s.reference.as_deref()).and_then(Reference::parse);
-        if !subject.is_some_and(|s| s.is(client.base(), "Patient", self.patient_id)) {
+        if !subject.is_some_and(|s| s.is(client.base(), "Patient", self.patient_id())) {
             return Err("it is not this patient's".into());
         }
         let study: lenient::ImagingStudy = lenient::read(&raw)?;
@@ -208,9 +253,9 @@ impl Films<'_> {
     /// The newest study of the current one's kind that started before it, or why none was looked for.
     fn choose_prior(&self, current: &Study, known: &Known) -> Result<Option<Study>, String> {
         let modalities = facts::modalities(&current.1);
-        let modality = modalities.iter().find(|m| projection(m)).or(modalities.first());
-        let body_part = BODY_SITES.iter().map(|(part, _)| *part);
-        let body_part = body_part.into_iter().find(|part| sites(&current.1).any(|site| shows(part, site)));
+        let modality = modalities.iter().find(|m| kind::projection(m)).or(modalities.first());
+        let mut body_parts = BODY_PARTS.iter().map(|(part, _)| *part);
+        let body_part = body_parts.find(|part| sites(&current.1).any(|site| kind::means(BODY_PARTS, part, site)));
         let (Some(modality), Some(body_part), Some(before)) = (modality, body_part, started(&current.1)) else {
             let why = "none was looked for: the current study does not state its modality, body part or date";
             return Err(why.into());
@@ -223,18 +268,23 @@ impl Films<'_> {
         Ok(earlier.max_by(|a, b| started(&a.1).cmp(&started(&b.1)).then_with(|| b.0.cmp(&a.0))).cloned())
     }
 
-    fn in_window(&self, study: &lenient::ImagingStudy, applies: &Applies) -> bool {
+    /// Whether something taken then may be what the order is about.
+    pub fn in_window(&self, taken: Option<&Date>, applies: &Applies) -> bool {
         let begin = self.moment.instant() - TimeDelta::days(i64::from(applies.window_days));
-        started(study).is_some_and(|s| s.instant() >= begin && s.instant() <= self.moment.latest())
+        taken.is_some_and(|taken| taken.instant() >= begin && taken.instant() <= self.moment.latest())
     }
 
-    fn described(&self, (reference, study): &Study, films: &imaging::Study, named_by_order: bool) -> StudyRead {
+    pub fn patient_id(&self) -> &str {
+        &self.request.context.patient_id
+    }
+
+    fn described(&self, (reference, study): &Study, films: &imaging::Study, choice: Choice) -> StudyRead {
         StudyRead {
             reference: reference.clone(),
-            study_uid: films.study_uid.clone().unwrap_or_default(),
+            study_uid: films.study_uid.clone(),
             date: films.images.first().and_then(|i| i.date.clone()).or_else(|| started(study)),
             description: study.description.clone(),
-            named_by_order,
+            choice,
             reports_checked: self.reports_complete,
         }
     }
@@ -267,43 +317,37 @@ fn started(study: &lenient::ImagingStudy) -> Option<Date> {
     study.started.as_deref().and_then(Date::parse)
 }
 
-/// CR and DX are one kind of picture.
-fn projection(modality: &str) -> bool {
-    matches!(modality, "CR" | "DX")
-}
-
 /// What a study says of the parts it shows: codes and words.
 fn sites(study: &lenient::ImagingStudy) -> impl Iterator<Item = &str> {
     let said = study.series.iter().filter_map(|s| s.body_site.as_ref());
     said.flat_map(|c| [c.code.as_deref(), c.display.as_deref()]).flatten()
 }
 
-fn shows(body_part: &str, site: &str) -> bool {
-    let known = BODY_SITES.iter().find(|(part, _)| *part == body_part);
-    known.is_some_and(|(_, sites)| sites.iter().any(|known| site.eq_ignore_ascii_case(known)))
-}
-
 /// Whether a study is of that modality and says that it shows that body part.
 fn same_kind(study: &lenient::ImagingStudy, modality: &str, body_part: &str) -> bool {
     let modalities = facts::modalities(study);
-    modalities.iter().any(|m| m == modality || (projection(m) && projection(modality)))
-        && sites(study).any(|site| shows(body_part, site))
+    modalities.iter().any(|m| kind::same_modality(m, modality))
+        && sites(study).any(|site| kind::means(BODY_PARTS, body_part, site))
 }
 
-/// Every film that was not shown, by instance and reason.
+/// Every film that was not shown, by instance and reason, and what has to be said with those that were.
 fn told(films: &imaging::Study, which: &str) -> Vec<Gap> {
     let named = |uid: Option<&str>| uid.map_or(which.to_owned(), |uid| format!("{which}, film {uid}"));
     let dropped = films.dropped.iter().map(|d| Gap { what: named(d.instance_uid.as_deref()), why: d.reason.clone() });
     let beside = films.images.iter().skip(1).map(|i| Gap {
-        what: named(Some(&i.instance_uid)),
+        what: named(match &i.source {
+            Film::Dicom { instance_uid, .. } => Some(instance_uid),
+            Film::Attachment { .. } => None,
+        }),
         why: "one film of a study is read, and this is not the one".into(),
     });
-    dropped.chain(beside).collect()
+    let doubted = films.doubted.iter().map(|d| Gap { what: named(Some(&d.instance_uid)), why: d.doubt.to_owned() });
+    dropped.chain(beside).chain(doubted).collect()
 }
 
-fn picture(role: Role, image: Image) -> Stated {
+pub fn picture(role: Role, image: Image, origin: Origin) -> Stated {
     Stated {
-        source: Source { reference: format!("urn:oid:{}", image.instance_uid), origin: Origin::Fetched },
+        source: Source { reference: image.reference(), origin },
         date: image.date.clone(),
         fact: Fact::Image { role, image: Box::new(image) },
     }

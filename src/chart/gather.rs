@@ -35,6 +35,7 @@ pub struct Sources<'a> {
     pub request: &'a HookRequest,
     pub caller: &'a Caller,
     pub egress: &'a Egress,
+    pub decoder: &'a imaging::Decoder,
     pub upstream: &'a fhir::Limits,
     pub imaging: &'a imaging::Limits,
     /// Side in pixels of the picture the model takes.
@@ -61,8 +62,9 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
             Client::new(sources.egress.clone(), base.clone(), token.cloned(), sources.upstream.clone(), deadline)
         })
     };
+    let at_once = service.prefetch.iter().filter(|template| !template.on_demand);
     let (client, films_client) = (until(sources.search_by), until(sources.fetch_by));
-    let Collected { mut resources, mut examined, mut gaps } = collect(service, request, base, client.as_ref()).await?;
+    let Collected { mut resources, mut examined, mut gaps } = collect(at_once, request, base, client.as_ref()).await?;
     let patient = resources.iter().find(|r| r.head.resource_type == "Patient");
     let patient: lenient::Patient = match patient {
         Some(resource) => lenient::read(&resource.raw)
@@ -119,6 +121,7 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
             client: films_client.as_ref(),
             access: imaging::Access {
                 egress: sources.egress,
+                decoder: sources.decoder,
                 base: &allowed,
                 token,
                 limits: sources.imaging,
@@ -128,12 +131,14 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
             side: sources.picture_side,
             moment: &moment,
             service,
-            patient_id: &request.context.patient_id,
+            request,
+            pictures_by: sources.search_by + (sources.fetch_by - sources.search_by) / 2,
             studies_complete: complete(&examined, "studies"),
             reports_complete: complete(&examined, "reports"),
         };
         let read = films.read(asked.order, asked.others, known).await;
         gaps.extend(read.gaps);
+        examined.extend(read.examined);
         stated.extend(read.pictures);
         reading = Some(read.reading);
     }

@@ -1,9 +1,11 @@
 //! The Chart: everything fetched for one request, every fact with an evidence id, every failure named. Nothing is thought here.
 
+mod attachments;
 mod collect;
 mod facts;
 mod films;
 mod gather;
+mod kind;
 mod order;
 mod relevance;
 mod words;
@@ -233,19 +235,31 @@ pub struct Reading {
     pub no_film: Option<String>,
 }
 
-/// A study as the card names it.
+/// A study, or a record with a picture outside DICOM, as the card names it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StudyRead {
-    /// Absolute reference of the ImagingStudy.
+    /// Absolute reference of the ImagingStudy, Media or DocumentReference.
     pub reference: String,
-    pub study_uid: String,
+    /// Only an ImagingStudy has one.
+    pub study_uid: Option<String>,
     pub date: Option<Date>,
     pub description: Option<String>,
-    /// True: the order names it. False: the newest one that fits the order.
-    pub named_by_order: bool,
+    pub choice: Choice,
     /// Whether the EHR's reports were read to the last page, so that a report on it would have been seen.
     #[serde(default)]
     pub reports_checked: bool,
+}
+
+/// Why this study or picture was read and no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Choice {
+    /// The order names it.
+    Named,
+    /// The newest one that fits the order.
+    Newest,
+    /// It does not say what it shows, and there is no other.
+    Only,
 }
 
 #[cfg(test)]

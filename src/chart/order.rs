@@ -24,11 +24,14 @@ pub struct Order {
     /// DICOM modality and body part, where the service's table knows the code.
     pub modality: Option<String>,
     pub body_part: Option<String>,
-    /// The studies the order names.
+    /// The studies the order names, then the Media.
     pub names: Vec<StudyName>,
+    /// Ids of the DocumentReferences it names: letters, or pictures.
+    #[serde(default)]
+    pub documents: Vec<String>,
 }
 
-/// How an order names a study.
+/// How an order names a study or a picture.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StudyName {
@@ -36,6 +39,8 @@ pub enum StudyName {
     Id(String),
     /// Study Instance UID.
     Uid(String),
+    /// Id of a Media on the same server.
+    Media(String),
     /// By a reference to another server, which is not contacted.
     Elsewhere,
 }
@@ -112,6 +117,9 @@ fn imaging_order(applies: &Applies, request: &lenient::ServiceRequest, base: &Ur
     if known.is_none() && !by_category {
         return None;
     }
+    let named = |info: &lenient::Ref| study_name(info, base);
+    let mut names: Vec<StudyName> = request.supporting_info.iter().filter_map(named).collect();
+    names.sort_by_key(|name| matches!(name, StudyName::Media(_)));
     let coding = concept
         .and_then(|c| c.coding.iter().find_map(|c| Some((c.system.clone()?, c.code.clone()?, c.display.clone()))));
     Some(Order {
@@ -129,17 +137,28 @@ fn imaging_order(applies: &Applies, request: &lenient::ServiceRequest, base: &Ur
         authored_on: request.authored_on.as_deref().and_then(Date::parse),
         modality: known.map(|k| k.modality.clone()),
         body_part: known.map(|k| k.body_part.clone()),
-        names: request.supporting_info.iter().filter_map(|info| study_name(info, base)).collect(),
+        names,
+        documents: request.supporting_info.iter().filter_map(|info| document(info, base)).collect(),
     })
 }
 
 fn study_name(info: &lenient::Ref, base: &Url) -> Option<StudyName> {
     if let Some(reference) = info.reference.as_deref().and_then(Reference::parse) {
-        let ours = reference.is(base, "ImagingStudy", reference.id);
-        let name = if ours { StudyName::Id(reference.id.to_owned()) } else { StudyName::Elsewhere };
-        return (reference.resource_type == "ImagingStudy").then_some(name);
+        let id = reference.id.to_owned();
+        return match reference.resource_type {
+            named @ ("ImagingStudy" | "Media") if !reference.is(base, named, &id) => Some(StudyName::Elsewhere),
+            "ImagingStudy" => Some(StudyName::Id(id)),
+            "Media" => Some(StudyName::Media(id)),
+            _ => None,
+        };
     }
     let identifier = info.identifier.as_ref().filter(|i| i.system.as_deref() == Some("urn:dicom:uid"))?;
     let uid = identifier.value.as_deref()?;
     Some(StudyName::Uid(uid.strip_prefix("urn:oid:").unwrap_or(uid).to_owned()))
+}
+
+/// A document of the same server. Those of other servers are not looked at, and most are letters.
+fn document(info: &lenient::Ref, base: &Url) -> Option<String> {
+    let reference = info.reference.as_deref().and_then(Reference::parse)?;
+    reference.is(base, "DocumentReference", reference.id).then(|| reference.id.to_owned())
 }

@@ -1,6 +1,7 @@
 //! Facts in words, and text of others made fit to stand among ours.
 
-use super::{Fact, Measurement, Role, StudyRead};
+use super::{Choice, Fact, Measurement, Role, StudyRead};
+use crate::fhir::Reference;
 
 /// One line of text from anywhere: control and invisible characters and changes of writing direction taken out, at most
 /// `limit` characters. Markup is not touched: whoever prints it escapes it.
@@ -21,13 +22,25 @@ fn hidden(c: char) -> bool {
 }
 
 impl StudyRead {
-    /// Why this study and no other.
+    /// Whether it is an ImagingStudy.
+    pub fn is_study(&self) -> bool {
+        Reference::parse(&self.reference).is_some_and(|reference| reference.resource_type == "ImagingStudy")
+    }
+
+    pub fn noun(&self) -> &'static str {
+        if self.is_study() { "study" } else { "picture" }
+    }
+
+    /// Why this one and no other.
     pub fn chosen(&self) -> &'static str {
-        match (self.named_by_order, self.reports_checked) {
-            (true, _) => "named by the order",
-            (false, true) => "the newest unreported one that fits the order",
-            (false, false) => {
+        match (self.choice, self.reports_checked) {
+            (Choice::Named, _) => "named by the order",
+            (Choice::Newest, true) => "the newest unreported one that fits the order",
+            (Choice::Newest, false) => {
                 "the newest one received that fits the order; whether it was reported could not be checked"
+            }
+            (Choice::Only, _) => {
+                "the only one received from the days before the order; its record does not say what it shows"
             }
         }
     }
@@ -49,7 +62,10 @@ impl Fact {
             Fact::Image { role, image } => {
                 let part = image.body_part.as_deref().map(|p| format!(" {}", p.to_lowercase())).unwrap_or_default();
                 let view = image.view.as_deref().unwrap_or("view not stated");
-                ("picture", format!("{} film: {}{part}, {view}", role.word(), image.modality))
+                match &image.modality {
+                    Some(modality) => ("picture", format!("{} film: {modality}{part}, {view}", role.word())),
+                    None => ("picture", format!("{} picture: modality not stated{part}, {view}", role.word())),
+                }
             }
             Fact::Measurement(m) => (if m.vital { "vital sign" } else { "measurement" }, measured(m)),
             Fact::Note { text } => ("note", text.clone()),

@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     config, engine,
     error::{Error, Kind, Result},
+    imaging,
 };
 
 /// Clinical decision support over FHIR that reads pictures: CDS Hooks in, cards and draft reports out.
@@ -54,6 +55,10 @@ struct CheckModel {
 
 /// Runs the command the process was started with. Every failure is one sentence on stderr.
 pub fn run() -> ExitCode {
+    // Before anything else: it is started once for every film.
+    if std::env::args_os().nth(1).is_some_and(|first| first == imaging::DECODE) {
+        return imaging::decode_child();
+    }
     let command = match Cli::try_parse() {
         Ok(cli) => cli.command,
         Err(e) => {

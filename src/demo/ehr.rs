@@ -1,4 +1,6 @@
 //! The FHIR side: read, search with paging, tokens bound to one patient. <https://hl7.org/fhir/R4/http.html>
+//!
+//! A Binary is sent as it is, or as a resource where FHIR is asked for. <https://hl7.org/fhir/R4/binary.html#rest>
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -12,6 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 use uuid::Uuid;
@@ -156,6 +159,16 @@ impl Ehr {
         self.resources.iter().filter(fits).collect()
     }
 
+    fn resource(&self, kind: &str, id: &str) -> Option<&Value> {
+        self.resources.iter().find(|r| r["resourceType"] == kind && r["id"] == id)
+    }
+
+    /// Whose a resource is; a Binary belongs to whom its security context belongs to.
+    fn owner<'a>(&'a self, resource: &'a Value) -> Option<&'a str> {
+        let context = || resource["securityContext"]["reference"].as_str()?.rsplit_once('/');
+        patient(resource).or_else(|| context().and_then(|(kind, id)| patient(self.resource(kind, id)?)))
+    }
+
     fn full_url(&self, resource: &Value) -> String {
         let text = |name: &str| resource[name].as_str().unwrap_or_default();
         format!("{}/{}/{}", self.base, text("resourceType"), text("id"))
@@ -197,13 +210,24 @@ async fn metadata(State(ehr): State<Arc<Ehr>>) -> Response {
 }
 
 async fn read(State(ehr): State<Arc<Ehr>>, Path((kind, id)): Path<(String, String)>, headers: HeaderMap) -> Response {
-    let Some(resource) = ehr.resources.iter().find(|r| r["resourceType"] == kind && r["id"] == id) else {
+    let Some(resource) = ehr.resource(&kind, &id) else {
         return outcome(StatusCode::NOT_FOUND, "not-found");
     };
-    match ehr.authorize(&headers, patient(resource)) {
-        Ok(_) => fhir(resource.clone()),
+    match ehr.authorize(&headers, ehr.owner(resource)) {
+        Ok(_) => content(resource, &headers).unwrap_or_else(|| fhir(resource.clone())),
         Err(status) => denied(status),
     }
+}
+
+/// The bytes of a Binary, where they can be had and FHIR is not what was asked for.
+fn content(resource: &Value, headers: &HeaderMap) -> Option<Response> {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if resource["resourceType"] != "Binary" || accept.contains("json") {
+        return None;
+    }
+    let kind = HeaderValue::from_str(resource["contentType"].as_str()?).ok()?;
+    let bytes = BASE64_STANDARD.decode(resource["data"].as_str()?).ok()?;
+    Some(([(header::CONTENT_TYPE, kind)], bytes).into_response())
 }
 
 async fn search_by_get(

@@ -45,6 +45,7 @@ fn holds(resource: &Value, name: &str, value: &str) -> bool {
             None => false,
         },
         "category" | "status" | "identifier" | "intent" | "modality" => any(&|t| token(resource.get(name), t)),
+        "contenttype" => any(&|t| contents(resource).any(|held| held == t)),
         "clinical-status" => any(&|t| token(resource.get("clinicalStatus"), t)),
         "code" => any(&|t| token(resource.get("code"), t) || token(resource.get("medicationCodeableConcept"), t)),
         _ => true,
@@ -75,11 +76,18 @@ fn token(element: Option<&Value>, wanted: &str) -> bool {
     }
 }
 
+/// Media types of what a DocumentReference holds.
+fn contents(resource: &Value) -> impl Iterator<Item = &Value> {
+    let contents = resource.get("content").and_then(Value::as_array).into_iter().flatten();
+    contents.filter_map(|content| content.get("attachment")?.get("contentType"))
+}
+
 /// The date an EHR sorts by.
 fn date(resource: &Value) -> Option<Date> {
     let direct = [
         "effectiveDateTime",
         "started",
+        "createdDateTime",
         "authoredOn",
         "recordedDate",
         "onsetDateTime",

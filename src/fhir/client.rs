@@ -4,10 +4,14 @@ use std::{
     collections::HashSet,
     hash::{BuildHasher, RandomState},
     slice,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::{
@@ -74,21 +78,22 @@ pub struct Found {
 }
 
 /// A client for one request: it holds that request's token, budget and deadline, and ends with it.
+#[derive(Clone)]
 pub struct Client {
     egress: Egress,
     base: Url,
     token: Option<AccessToken>,
     limits: Limits,
     deadline: Instant,
-    permits: Semaphore,
-    calls: AtomicUsize,
-    bytes: AtomicUsize,
+    permits: Arc<Semaphore>,
+    calls: Arc<AtomicUsize>,
+    bytes: Arc<AtomicUsize>,
 }
 
 impl Client {
     /// `base` must be one of the caller's allowed bases: the token goes there and nowhere else.
     pub fn new(egress: Egress, base: Url, token: Option<AccessToken>, limits: Limits, deadline: Instant) -> Client {
-        let permits = Semaphore::new(limits.parallel.clamp(1, Semaphore::MAX_PERMITS));
+        let permits = Arc::new(Semaphore::new(limits.parallel.clamp(1, Semaphore::MAX_PERMITS)));
         let (calls, bytes) = Default::default();
         Client { egress, base, token, limits, deadline, permits, calls, bytes }
     }
@@ -102,7 +107,8 @@ impl Client {
         if !is_type(resource_type) || !is_id(id) {
             return Err(Error::invalid("not a resource type and id"));
         }
-        let (head, raw) = self.fetch(&egress::join(&self.base, &format!("{resource_type}/{id}"))?).await?;
+        let url = egress::join(&self.base, &format!("{resource_type}/{id}"))?;
+        let (head, raw) = self.fetch(&url, &FHIR, resource).await?;
         if head.resource_type == "OperationOutcome" {
             return Err(Error::upstream("the EHR answered with an OperationOutcome in place of the resource"));
         }
@@ -111,6 +117,21 @@ impl Client {
             return Err(Error::upstream("the EHR answered with another resource than the one asked for"));
         }
         Ok(raw)
+    }
+
+    /// What lies at an address under the base, as it was sent, and its media type: the content of an attachment.
+    ///
+    /// `NotAcceptable` where the server has it in another form than `accept`.
+    pub async fn content(&self, url: &Url, accept: &str, max_bytes: usize) -> Result<(String, Bytes)> {
+        self.fetch(url, &Wanted { accept, max_bytes }, |reply| {
+            sent(reply).map(|()| (reply.content_type.clone(), reply.body.clone()))
+        })
+        .await
+    }
+
+    /// The same client with an earlier deadline; limits are shared.
+    pub fn until(&self, deadline: Instant) -> Client {
+        Client { deadline: deadline.min(self.deadline), ..self.clone() }
     }
 
     /// Every page of a search, as far as the limits go. `query` is what [`query()`] makes.
@@ -162,7 +183,7 @@ impl Client {
     }
 
     async fn page(&self, url: &Url) -> Result<Split> {
-        let (head, raw) = self.fetch(url).await?;
+        let (head, raw) = self.fetch(url, &FHIR, resource).await?;
         let page = split(&raw).map_err(|_| not_fhir())?;
         match page.failed {
             Some(reason) => Err(Error::upstream(reason)),
@@ -172,10 +193,10 @@ impl Client {
     }
 
     /// One answer, the request repeated once where that may help and the time allows it.
-    async fn fetch(&self, url: &Url) -> Result<Resource> {
+    async fn fetch<T>(&self, url: &Url, wanted: &Wanted<'_>, read: Read<T>) -> Result<T> {
         let permit = timeout_at(self.deadline, self.permits.acquire()).await;
         let _permit = permit.map_err(|_| Error::timeout("no answer from the EHR before the deadline"))?;
-        let error = match self.attempt(url).await {
+        let error = match self.attempt(url, wanted, read).await {
             Err(Failure { error, repeat: true }) => error,
             done => return done.map_err(|failure| failure.error),
         };
@@ -184,10 +205,10 @@ impl Client {
             return Err(error);
         }
         sleep(pause).await;
-        self.attempt(url).await.map_err(|failure| failure.error)
+        self.attempt(url, wanted, read).await.map_err(|failure| failure.error)
     }
 
-    async fn attempt(&self, url: &Url) -> std::result::Result<Resource, Failure> {
+    async fn attempt<T>(&self, url: &Url, wanted: &Wanted<'_>, read: Read<T>) -> std::result::Result<T, Failure> {
         let left = self.limits.max_bytes.saturating_sub(self.bytes.load(Ordering::Relaxed));
         let counted = self.calls.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |calls| {
             (calls < self.limits.max_calls).then_some(calls + 1)
@@ -198,9 +219,9 @@ impl Client {
         let get = Get {
             url,
             allowed: slice::from_ref(&self.base),
-            accept: "application/fhir+json",
+            accept: wanted.accept,
             token: self.token.as_ref(),
-            max_bytes: self.limits.max_bytes_per_response.min(left),
+            max_bytes: self.limits.max_bytes_per_response.min(wanted.max_bytes).min(left),
             deadline: self.deadline,
         };
         let reply = self.egress.get(get).await.map_err(|error| match error.kind {
@@ -211,13 +232,24 @@ impl Client {
         if self.bytes.fetch_add(reply.body.len(), Ordering::Relaxed) + reply.body.len() > self.limits.max_bytes {
             return Err(Error::upstream("the limit on bytes for one request is used up").into());
         }
-        resource(&reply)
+        read(&reply)
     }
 
     fn calls_left(&self) -> usize {
         self.limits.max_calls.saturating_sub(self.calls.load(Ordering::Relaxed))
     }
 }
+
+/// In which form an answer is asked for, and how much of it is taken.
+struct Wanted<'a> {
+    accept: &'a str,
+    max_bytes: usize,
+}
+
+const FHIR: Wanted = Wanted { accept: "application/fhir+json", max_bytes: usize::MAX };
+
+/// What is made of an answer.
+type Read<T> = fn(&Reply) -> std::result::Result<T, Failure>;
 
 struct Failure {
     error: Error,
@@ -231,11 +263,18 @@ impl From<Error> for Failure {
 }
 
 fn resource(reply: &Reply) -> std::result::Result<Resource, Failure> {
+    sent(reply)?;
+    Ok(json(reply)?)
+}
+
+/// Whether the answer is one at all.
+fn sent(reply: &Reply) -> std::result::Result<(), Failure> {
     let status = reply.status;
     let error = match status {
-        200 => return Ok(json(reply)?),
+        200 => return Ok(()),
         401 | 403 => Error::new(Kind::Forbidden, "the EHR refused access"),
         404 | 410 => Error::not_found("the EHR does not have the resource"),
+        406 => Error::new(Kind::NotAcceptable, "the EHR does not have it in a form that is read here (406)"),
         300..=399 => Error::upstream("the EHR answered with a redirect, which is not followed"),
         _ => Error::upstream(format!("the EHR answered with status {status}")),
     };

@@ -2,6 +2,10 @@
 //!
 //! `null` is absent, unknown members are ignored, an object where an array belongs is an array of one, decimals stay text.
 
+mod attachment;
+
+pub use attachment::{Attachment, Binary, DocumentContent, DocumentReference, Media};
+
 use std::{fmt, marker::PhantomData};
 
 use serde::{
@@ -124,6 +128,8 @@ pub struct Ref {
 pub struct Identifier {
     pub system: Option<String>,
     pub value: Option<String>,
+    /// The organisation that gave it.
+    pub assigner: Option<Box<Ref>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -267,6 +273,13 @@ pub struct DiagnosticReport {
     pub conclusion: Option<String>,
     #[serde(default)]
     pub imaging_study: Many<Ref>,
+    #[serde(default)]
+    pub media: Many<ReportMedia>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ReportMedia {
+    pub link: Option<Ref>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

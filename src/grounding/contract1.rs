@@ -246,8 +246,8 @@ mod tests {
     fn chart() -> Chart {
         let image = |role| {
             let image = json!({
-                "study_uid": "1", "series_uid": "1", "instance_uid": "1", "sop_class_uid": "1", "modality": "DX", "rows": 1, "columns": 1,
-                "transfer_syntax": "1", "lossy": false, "retrieved": "instance", "burned_in": "NO", "sha256": "0",
+                "source": { "dicom": { "study_uid": "1", "series_uid": "1", "instance_uid": "1", "sop_class_uid": "1", "transfer_syntax": "1" } },
+                "modality": "DX", "rows": 1, "columns": 1, "lossy": false, "retrieved": "instance", "burned_in": "NO", "sha256": "0",
             });
             Fact::Image { role, image: serde_json::from_value(image).unwrap() }
         };

@@ -47,6 +47,7 @@ async fn app_with(caller: Caller, intended_use: Option<&str>, engine: Engine) ->
         store: store::Config { path: folder.path().join("curbside.db") },
         upstream: Default::default(),
         imaging: Default::default(),
+        program: Default::default(),
         report: Default::default(),
     };
     (Arc::new(App::with(settings, engine, Arc::new(chrono::Utc::now)).await.unwrap()), folder)

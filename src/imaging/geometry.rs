@@ -1,31 +1,28 @@
-//! From a grey film of any shape to the square the model wants.
+//! From a film or picture of any shape to the square the model wants.
 
 use image::{
-    ExtendedColorType, GrayImage, ImageEncoder, Luma, RgbImage,
+    ExtendedColorType, ImageBuffer, ImageEncoder, Pixel, RgbImage,
     codecs::png::{CompressionType, FilterType as Filter, PngEncoder},
     imageops::{self, FilterType},
 };
 
-/// Zero-padded to a square, resized bilinearly to `side` where it is not that size already, the grey in R, G and B.
-pub(super) fn fit(grey: GrayImage, side: u32) -> RgbImage {
-    let square = pad(grey);
+/// Zero-padded to a square, resized bilinearly to `side` where it is not that size already; a grey in R, G and B.
+pub(super) fn fit<P: Pixel<Subpixel = u8> + 'static>(picture: ImageBuffer<P, Vec<u8>>, side: u32) -> RgbImage {
+    let square = pad(picture);
     let sized =
         if square.width() == side { square } else { imageops::resize(&square, side, side, FilterType::Triangle) };
-    RgbImage::from_fn(side, side, |x, y| {
-        let Luma([v]) = *sized.get_pixel(x, y);
-        image::Rgb([v, v, v])
-    })
+    RgbImage::from_fn(side, side, |x, y| sized.get_pixel(x, y).to_rgb())
 }
 
 /// As the training did: the odd column or row goes to the right or the bottom.
-fn pad(grey: GrayImage) -> GrayImage {
-    let (width, height) = grey.dimensions();
+fn pad<P: Pixel<Subpixel = u8> + 'static>(picture: ImageBuffer<P, Vec<u8>>) -> ImageBuffer<P, Vec<u8>> {
+    let (width, height) = picture.dimensions();
     let side = width.max(height);
     if width == height {
-        return grey;
+        return picture;
     }
-    let mut square = GrayImage::new(side, side);
-    imageops::replace(&mut square, &grey, i64::from((side - width) / 2), i64::from((side - height) / 2));
+    let mut square = ImageBuffer::new(side, side);
+    imageops::replace(&mut square, &picture, i64::from((side - width) / 2), i64::from((side - height) / 2));
     square
 }
 
@@ -43,6 +40,8 @@ pub(super) fn png(pixels: &RgbImage) -> image::ImageResult<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use image::{GrayImage, Luma};
+
     use super::*;
 
     /// Columns, rows: left and top padding of a white film.

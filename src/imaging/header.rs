@@ -3,31 +3,17 @@
 //! <https://dicom.nema.org/medical/dicom/current/output/chtml/part03/sect_C.7.6.3.html>
 
 use dicom_object::{FileMetaTable, InMemDicomObject, OpenFileOptions, Tag};
+use serde::{Deserialize, Serialize};
 
 use super::{
+    Failure,
+    identity::{PatientId, Subject},
     outline, uid,
     windowing::{Grey, ModalityLut, Window},
 };
 use crate::fhir::Date;
 
 pub(super) const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
-
-/// Why a file gives no picture: one clause, without a word from the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// The same film in another encoding may be readable.
-    Decoding(&'static str),
-    /// What the file says of itself rules it out.
-    Refused(&'static str),
-}
-
-impl Failure {
-    pub fn reason(self) -> &'static str {
-        match self {
-            Failure::Decoding(reason) | Failure::Refused(reason) => reason,
-        }
-    }
-}
 
 /// How the pixels are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,29 +24,39 @@ pub(super) enum Encoding {
     Jpeg2000,
 }
 
-/// A film's header. Text is bounded and of the characters its attribute may have.
-#[derive(Debug)]
-pub(super) struct Header {
+/// What a film says of itself. Text is bounded and of the characters its attribute may have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Facts {
     pub study_uid: String,
+    pub series_uid: String,
     pub instance_uid: String,
     pub sop_class_uid: String,
     pub modality: String,
-    pub patient_id: Option<String>,
-    pub other_patient_ids: Vec<String>,
+    pub patient: Subject,
     pub body_part: Option<String>,
     pub view: Option<String>,
     pub laterality: Option<String>,
     pub manufacturer: Option<String>,
     pub date: Option<Date>,
     pub number: Option<i64>,
-    pub burned_in: &'static str,
+    /// Otherwise it says nothing of that: films with text burned in are refused.
+    pub says_no_text_burned_in: bool,
     pub lossy: bool,
+    /// `center/width`.
+    pub window: Option<String>,
     pub transfer_syntax: String,
-    pub encoding: Encoding,
     /// 1..=8192.
     pub rows: u32,
     /// 1..=8192.
     pub columns: u32,
+}
+
+/// A film's header: the facts, and how its pixels are read.
+#[derive(Debug)]
+pub(super) struct Header {
+    pub facts: Facts,
+    pub encoding: Encoding,
     /// 8 or 16.
     pub bits_allocated: u16,
     pub grey: Grey,
@@ -70,49 +66,79 @@ pub(super) struct Header {
 const MAX_SIDE: i64 = 8192;
 
 impl Header {
-    /// Reads up to the pixel data. `file` is a whole DICOM file, preamble and all.
-    pub fn read(file: &[u8]) -> Result<Header, Failure> {
-        let unreadable = Failure::Decoding("the file is not readable DICOM");
+    /// Reads up to the pixel data. `file` is a whole DICOM file, preamble and all; see [`outline::settle`].
+    pub fn read(file: &mut [u8]) -> Result<Header, Failure> {
         let (transfer_syntax, encoding) = encoding(file)?;
-        let object =
-            OpenFileOptions::new().read_until(PIXEL_DATA).from_reader(file).map_err(|_| unreadable)?.into_inner();
+        let object = OpenFileOptions::new().read_until(PIXEL_DATA).from_reader(&*file);
+        let object = object.map_err(|_| Failure::NotDicom)?.into_inner();
         let (sop_class_uid, modality) = film(&object)?;
-        let burned_in = burned_in(&object)?;
+        let says_no_text_burned_in = no_text_burned_in(&object)?;
+        if code(&object, Tag(0x0028, 0x0302)).as_deref() == Some("YES") {
+            return Err(Failure::Recognisable);
+        }
         let [rows, columns] = [Tag(0x0028, 0x0010), Tag(0x0028, 0x0011)].map(|tag| integer(&object, tag).unwrap_or(0));
         if !(1..=MAX_SIDE).contains(&rows) || !(1..=MAX_SIDE).contains(&columns) {
-            return Err(Failure::Refused("the film's rows or columns are out of range"));
+            return Err(Failure::Size);
         }
         let (bits_allocated, grey) = grey(&object)?;
-        let others = object.get(Tag(0x0010, 0x1002)).and_then(|sequence| sequence.items()).unwrap_or_default();
-        Ok(Header {
-            study_uid: identifier(&object, Tag(0x0020, 0x000D))
-                .ok_or(Failure::Refused("the film does not name its study"))?,
-            instance_uid: identifier(&object, Tag(0x0008, 0x0018))
-                .ok_or(Failure::Refused("the film has no identifier of its own"))?,
+        let facts = Facts {
+            study_uid: identifier(&object, Tag(0x0020, 0x000D)).ok_or(Failure::NoStudy)?,
+            series_uid: identifier(&object, Tag(0x0020, 0x000E)).ok_or(Failure::NoSeries)?,
+            instance_uid: identifier(&object, Tag(0x0008, 0x0018)).ok_or(Failure::NoInstance)?,
             sop_class_uid,
             modality,
-            patient_id: text(&object, PATIENT_ID),
-            other_patient_ids: others.iter().filter_map(|item| text(item, PATIENT_ID)).collect(),
+            patient: subject(&object),
             body_part: code(&object, Tag(0x0018, 0x0015)),
             view: code(&object, Tag(0x0018, 0x5101)),
             laterality: code(&object, Tag(0x0020, 0x0062)),
-            manufacturer: text(&object, Tag(0x0008, 0x0070))
-                .filter(|m| m.chars().count() <= 64 && !m.chars().any(char::is_control)),
+            manufacturer: text(&object, Tag(0x0008, 0x0070)).filter(|manufacturer| is_name(manufacturer)),
             date: text(&object, Tag(0x0008, 0x0020)).and_then(|date| Date::from_dicom(&date)),
             number: integer(&object, Tag(0x0020, 0x0013)),
-            burned_in,
+            says_no_text_burned_in,
             lossy: code(&object, Tag(0x0028, 0x2110)).as_deref() == Some("01"),
+            window: grey.window.map(|window| window.text()),
             transfer_syntax,
-            encoding,
             rows: rows as u32,
             columns: columns as u32,
-            bits_allocated,
-            grey,
-        })
+        };
+        Ok(Header { facts, encoding, bits_allocated, grey })
     }
 }
 
-const PATIENT_ID: Tag = Tag(0x0010, 0x0020);
+impl Facts {
+    /// Whether each is of the form that reading a header gives it: for those who have them from elsewhere.
+    pub fn are_sound(&self) -> bool {
+        let uids = [&self.study_uid, &self.series_uid, &self.instance_uid, &self.sop_class_uid];
+        let codes = [&self.body_part, &self.view, &self.laterality];
+        let sides = [self.rows, self.columns].map(i64::from);
+        uids.into_iter().all(|uid| uid::parse(uid) == Some(uid))
+            && FILMS.contains(&self.sop_class_uid.as_str())
+            && MODALITIES.contains(&self.modality.as_str())
+            && self.patient.is_sound()
+            && codes.into_iter().flatten().all(|code| is_code(code))
+            && self.manufacturer.as_deref().is_none_or(is_name)
+            && self.window.as_deref().is_none_or(|window| Window::parse(window).is_some())
+            && encoding_of(&self.transfer_syntax).is_some()
+            && sides.iter().all(|side| (1..=MAX_SIDE).contains(side))
+    }
+}
+
+const FILMS: [&str; 2] = ["1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1"];
+const MODALITIES: [&str; 2] = ["CR", "DX"];
+
+/// Whose film it says it is.
+fn subject(object: &InMemDicomObject) -> Subject {
+    let id = |object: &InMemDicomObject| {
+        Some(PatientId { value: text(object, Tag(0x0010, 0x0020))?, issuer: text(object, Tag(0x0010, 0x0021)) })
+    };
+    let others = object.get(Tag(0x0010, 0x1002)).and_then(|sequence| sequence.items()).unwrap_or_default();
+    Subject::new(
+        id(object),
+        others.iter().filter_map(id),
+        text(object, Tag(0x0010, 0x0030)).and_then(|date| Date::from_dicom(&date)),
+        code(object, Tag(0x0010, 0x0040)),
+    )
+}
 
 /// The SOP instance UID of a file, as its meta group names it. Cheap: the data set is not read.
 pub(super) fn instance_of(file: &[u8]) -> Option<String> {
@@ -124,50 +150,56 @@ fn meta(file: &[u8]) -> Option<FileMetaTable> {
     FileMetaTable::from_reader(file.get(128..)?).ok()
 }
 
-/// The transfer syntax, which alone says how to read the rest. Deflated ones are not here: a few kB may inflate to anything.
-fn encoding(file: &[u8]) -> Result<(String, Encoding), Failure> {
-    let meta = meta(file).ok_or(Failure::Decoding("the file is not readable DICOM"))?;
-    let encoding = match meta.transfer_syntax() {
-        "1.2.840.10008.1.2" | "1.2.840.10008.1.2.1" => Encoding::Native,
-        "1.2.840.10008.1.2.5" => Encoding::Rle,
-        "1.2.840.10008.1.2.4.50" | "1.2.840.10008.1.2.4.57" | "1.2.840.10008.1.2.4.70" => Encoding::Jpeg,
-        "1.2.840.10008.1.2.4.90" | "1.2.840.10008.1.2.4.91" => Encoding::Jpeg2000,
-        _ => return Err(Failure::Decoding("the film is stored in an encoding that is not read here")),
-    };
+/// The transfer syntax, which alone says how to read the rest.
+fn encoding(file: &mut [u8]) -> Result<(String, Encoding), Failure> {
+    let meta = meta(file).ok_or(Failure::NotDicom)?;
+    let transfer_syntax = meta.transfer_syntax();
+    let encoding = encoding_of(transfer_syntax).ok_or(Failure::UnreadEncoding)?;
     // INVARIANT: no_buffer_is_sized_by_a_length_that_the_file_does_not_have
-    if !outline::sound(file, meta.transfer_syntax() == "1.2.840.10008.1.2") {
-        return Err(Failure::Decoding("the file is damaged or not built as a film is"));
+    if !outline::settle(file, transfer_syntax == "1.2.840.10008.1.2") {
+        return Err(Failure::Malformed);
     }
-    Ok((meta.transfer_syntax().to_owned(), encoding))
+    Ok((transfer_syntax.to_owned(), encoding))
+}
+
+/// Deflated ones are not here: a few kB may inflate to anything.
+fn encoding_of(transfer_syntax: &str) -> Option<Encoding> {
+    match transfer_syntax {
+        "1.2.840.10008.1.2" | "1.2.840.10008.1.2.1" => Some(Encoding::Native),
+        "1.2.840.10008.1.2.5" => Some(Encoding::Rle),
+        "1.2.840.10008.1.2.4.50" | "1.2.840.10008.1.2.4.57" | "1.2.840.10008.1.2.4.70" => Some(Encoding::Jpeg),
+        "1.2.840.10008.1.2.4.90" | "1.2.840.10008.1.2.4.91" => Some(Encoding::Jpeg2000),
+        _ => None,
+    }
 }
 
 /// SOP class and modality, of a film meant for people to read.
 fn film(object: &InMemDicomObject) -> Result<(String, String), Failure> {
     let class = identifier(object, Tag(0x0008, 0x0016)).unwrap_or_default();
     match class.as_str() {
-        "1.2.840.10008.5.1.4.1.1.1" | "1.2.840.10008.5.1.4.1.1.1.1" => {}
-        "1.2.840.10008.5.1.4.1.1.1.1.1" => return Err(Failure::Refused("the film is raw data for processing")),
-        _ => return Err(Failure::Refused("the file is not a CR or DX film")),
+        class if FILMS.contains(&class) => {}
+        "1.2.840.10008.5.1.4.1.1.1.1.1" => return Err(Failure::RawData),
+        _ => return Err(Failure::NotAFilm),
     }
     if object.get(Tag(0x0020, 0x9161)).is_some() {
-        return Err(Failure::Refused("the file is one piece of a split object"));
+        return Err(Failure::Split);
     }
     let frames = Tag(0x0028, 0x0008);
     if text(object, frames).is_some() && integer(object, frames) != Some(1) {
-        return Err(Failure::Refused("the file has more than one frame"));
+        return Err(Failure::Frames);
     }
     match code(object, Tag(0x0008, 0x0060)) {
-        Some(modality) if modality == "CR" || modality == "DX" => Ok((class, modality)),
-        _ => Err(Failure::Refused("the file is not a CR or DX film")),
+        Some(modality) if MODALITIES.contains(&modality.as_str()) => Ok((class, modality)),
+        _ => Err(Failure::NotAFilm),
     }
 }
 
 /// Text in pixels names patients and can talk to a model.
-fn burned_in(object: &InMemDicomObject) -> Result<&'static str, Failure> {
+fn no_text_burned_in(object: &InMemDicomObject) -> Result<bool, Failure> {
     match text(object, Tag(0x0028, 0x0301)).as_deref() {
-        None => Ok("not stated"),
-        Some("NO") => Ok("NO"),
-        Some(_) => Err(Failure::Refused("the film has text burned into it")),
+        None => Ok(false),
+        Some("NO") => Ok(true),
+        Some(_) => Err(Failure::BurnedIn),
     }
 }
 
@@ -176,23 +208,23 @@ fn grey(object: &InMemDicomObject) -> Result<(u16, Grey), Failure> {
     let inverted = match text(object, Tag(0x0028, 0x0004)).as_deref() {
         Some("MONOCHROME1") => true,
         Some("MONOCHROME2") => false,
-        Some("PALETTE COLOR") => return Err(Failure::Refused("the film is in palette colours")),
-        _ => return Err(Failure::Refused("the film is not in greys")),
+        Some("PALETTE COLOR") => return Err(Failure::Palette),
+        _ => return Err(Failure::NotGrey),
     };
     if integer(object, Tag(0x0028, 0x0002)) != Some(1) {
-        return Err(Failure::Refused("the film is not in greys"));
+        return Err(Failure::NotGrey);
     }
     let bits = [Tag(0x0028, 0x0100), Tag(0x0028, 0x0101), Tag(0x0028, 0x0102)].map(|tag| integer(object, tag));
     let [Some(allocated @ (8 | 16)), Some(stored), Some(high)] = bits else {
-        return Err(Failure::Refused("the film's samples are not of 8 or 16 bits"));
+        return Err(Failure::Bits);
     };
     if !(1..=allocated).contains(&stored) || high != stored - 1 {
-        return Err(Failure::Refused("the film's bits stored contradict its bits allocated"));
+        return Err(Failure::BitsStored);
     }
     let signed = match integer(object, Tag(0x0028, 0x0103)) {
         Some(0) => false,
         Some(1) => true,
-        _ => return Err(Failure::Refused("the film does not say whether its values are signed")),
+        _ => return Err(Failure::Sign),
     };
     let window = match [Tag(0x0028, 0x1050), Tag(0x0028, 0x1051)].map(|tag| number(object, tag)) {
         [Some(center), Some(width)] => Window::new(center, width),
@@ -205,12 +237,12 @@ fn grey(object: &InMemDicomObject) -> Result<(u16, Grey), Failure> {
 fn modality_lut(object: &InMemDicomObject, signed: bool) -> Result<ModalityLut, Failure> {
     if let Some(sequence) = object.get(Tag(0x0028, 0x3000)) {
         let table = sequence.items().and_then(|items| items.first()).and_then(|item| table(item, signed));
-        return table.ok_or(Failure::Refused("the film's modality lookup table is not readable"));
+        return table.ok_or(Failure::ModalityLut);
     }
     match [Tag(0x0028, 0x1053), Tag(0x0028, 0x1052)].map(|tag| (text(object, tag).is_some(), number(object, tag))) {
         [(false, _), (false, _)] => Ok(ModalityLut::Identity),
         [(_, Some(slope)), (_, Some(intercept))] if slope != 0.0 => Ok(ModalityLut::Rescale { slope, intercept }),
-        _ => Err(Failure::Refused("the film's rescale slope or intercept is missing or not readable")),
+        _ => Err(Failure::Rescale),
     }
 }
 
@@ -231,10 +263,18 @@ fn text(object: &InMemDicomObject, tag: Tag) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
 }
 
-/// A code string: at most 16 of `A-Z 0-9 _` and space.
 fn code(object: &InMemDicomObject, tag: Tag) -> Option<String> {
+    text(object, tag).filter(|code| is_code(code))
+}
+
+/// A code string: at most 16 of `A-Z 0-9 _` and space.
+pub(super) fn is_code(code: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'_' | b' ');
-    text(object, tag).filter(|code| code.len() <= 16 && code.bytes().all(allowed))
+    code.len() <= 16 && code.bytes().all(allowed)
+}
+
+fn is_name(name: &str) -> bool {
+    name.chars().count() <= 64 && !name.chars().any(char::is_control)
 }
 
 fn identifier(object: &InMemDicomObject, tag: Tag) -> Option<String> {

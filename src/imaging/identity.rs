@@ -1,57 +1,232 @@
-//! Whose film it is: the patient's identifiers against what the file says.
+//! Whose film it is: the patient's record against what the file says.
 
-use crate::fhir::lenient::Patient;
+use serde::{Deserialize, Serialize};
 
-/// The identifiers under which a film may name the patient. Empty: no film can be tied to them, and none is used.
+use super::{Failure, header::is_code};
+use crate::fhir::{Date, lenient::Patient};
+
+/// What a patient's record gives a film to be compared with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
-    pub values: Vec<String>,
+    identifiers: Vec<Known>,
+    birth_date: Option<Date>,
+    gender: Option<String>,
+}
+
+/// One identifier of the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Known {
+    value: String,
+    /// Whether its system is one that films' numbers are of.
+    counts: bool,
+    /// Its system, and its assigner's name: what a film may call the issuer.
+    issuers: Vec<String>,
+}
+
+/// Whose film a file says it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Subject {
+    /// PatientID (0010,0020).
+    id: Option<PatientId>,
+    /// Other Patient IDs Sequence (0010,1002).
+    others: Vec<PatientId>,
+    birth_date: Option<Date>,
+    sex: Option<String>,
+}
+
+/// A number of the patient, and who gave it where the file says so: Issuer of Patient ID (0010,0021).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PatientId {
+    pub value: String,
+    pub issuer: Option<String>,
+}
+
+/// More or longer ones are not compared.
+const MAX_IDS: usize = 64;
+const MAX_TEXT: usize = 256;
+
+pub(super) const OTHER_ISSUER: &str = "the file names an issuer of the patient's number that the record does not know, so the numbers alone were compared";
+pub(super) const OTHER_BIRTH_DATE: &str = "the file states another birth date than the record";
+pub(super) const OTHER_SEX: &str = "the file states another sex than the record";
+
+impl Subject {
+    pub fn new(
+        id: Option<PatientId>,
+        others: impl Iterator<Item = PatientId>,
+        birth_date: Option<Date>,
+        sex: Option<String>,
+    ) -> Subject {
+        let others = others.filter(PatientId::is_short).take(MAX_IDS).collect();
+        Subject { id: id.filter(PatientId::is_short), others, birth_date, sex }
+    }
+
+    pub fn is_sound(&self) -> bool {
+        self.others.len() <= MAX_IDS
+            && self.id.iter().chain(&self.others).all(PatientId::is_short)
+            && self.sex.as_deref().is_none_or(is_code)
+    }
+}
+
+impl PatientId {
+    fn is_short(&self) -> bool {
+        self.value.len() <= MAX_TEXT && self.issuer.as_ref().is_none_or(|issuer| issuer.len() <= MAX_TEXT)
+    }
+}
+
+/// How a film's number stands to the record, worst first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Match {
+    None,
+    /// The record has that number, and another one of the issuer the film names.
+    OfAnotherIssuer,
+    OfUnknownIssuer,
+    Full,
 }
 
 impl Identity {
-    /// The patient's identifiers whose system is one of `systems`.
+    /// Of the patient's identifiers those count whose system is one of `systems`.
     pub fn of(patient: &Patient, systems: &[String]) -> Identity {
-        let configured = |system: &Option<String>| system.as_ref().is_some_and(|s| systems.contains(s));
-        let ours = patient.identifier.iter().filter(|i| configured(&i.system));
-        let values = ours.filter_map(|i| i.value.as_deref()).map(str::trim).filter(|v| !v.is_empty());
-        Identity { values: values.map(str::to_owned).collect() }
-    }
-
-    /// Whether a film with this PatientID (0010,0020) and these OtherPatientIDsSequence (0010,1002) entries is the patient's.
-    pub(super) fn check(&self, patient_id: Option<&str>, others: &[String]) -> Result<(), &'static str> {
-        let patient_id = patient_id.ok_or("the film does not say whose it is")?;
-        let known = |id: &str| self.values.iter().any(|value| value == id);
-        // INVARIANT: pixels_of_another_patient_are_dropped_and_named
-        if known(patient_id) || others.iter().any(|id| known(id)) {
-            Ok(())
-        } else {
-            Err("the film belongs to another patient")
+        let identifiers = patient.identifier.iter().filter_map(|identifier| {
+            let value = identifier.value.as_deref().map(str::trim).filter(|value| !value.is_empty())?;
+            let assigner = identifier.assigner.as_ref().and_then(|assigner| assigner.display.as_deref());
+            Some(Known {
+                value: value.to_owned(),
+                counts: identifier.system.as_ref().is_some_and(|system| systems.contains(system)),
+                issuers: identifier.system.as_deref().into_iter().chain(assigner).map(issuer).collect(),
+            })
+        });
+        Identity {
+            identifiers: identifiers.collect(),
+            birth_date: patient.birth_date.as_deref().and_then(Date::parse),
+            gender: patient.gender.clone(),
         }
     }
+
+    /// No film can be tied to the patient, and none is used.
+    pub fn is_empty(&self) -> bool {
+        !self.identifiers.iter().any(|known| known.counts)
+    }
+
+    /// Whether the film is the patient's, and what has to be said where it is.
+    pub(super) fn check(&self, film: &Subject) -> Result<Vec<&'static str>, Failure> {
+        let id = film.id.as_ref().ok_or(Failure::Unowned)?;
+        let best = film.others.iter().map(|other| self.matches(other)).fold(self.matches(id), Match::max);
+        let mut doubts = Vec::new();
+        // INVARIANT: pixels_of_another_patient_are_dropped_and_named
+        match best {
+            Match::None => return Err(Failure::AnotherPatient),
+            Match::OfAnotherIssuer => return Err(Failure::AnotherIssuer),
+            Match::OfUnknownIssuer => doubts.push(OTHER_ISSUER),
+            Match::Full => {}
+        }
+        if let (Some(film), Some(record)) = (&film.birth_date, &self.birth_date) {
+            // A record may know the year alone.
+            let known = film.day().len().min(record.day().len());
+            if film.day().get(..known) != record.day().get(..known) {
+                doubts.push(OTHER_BIRTH_DATE);
+            }
+        }
+        let gender = self.gender.as_deref();
+        if matches!((film.sex.as_deref(), gender), (Some("M"), Some("female")) | (Some("F"), Some("male"))) {
+            doubts.push(OTHER_SEX);
+        }
+        Ok(doubts)
+    }
+
+    fn matches(&self, film: &PatientId) -> Match {
+        let mut same = self.identifiers.iter().filter(|known| known.counts && known.value == film.value).peekable();
+        let Some(named) = film.issuer.as_deref().map(issuer).filter(|_| same.peek().is_some()) else {
+            return if same.peek().is_some() { Match::Full } else { Match::None };
+        };
+        if same.any(|known| known.issuers.contains(&named)) {
+            Match::Full
+        } else if self.identifiers.iter().any(|known| known.issuers.contains(&named)) {
+            Match::OfAnotherIssuer
+        } else {
+            Match::OfUnknownIssuer
+        }
+    }
+}
+
+/// An issuer as it is compared: FHIR writes object identifiers as URIs, DICOM does not.
+fn issuer(text: &str) -> String {
+    let text = text.trim();
+    text.strip_prefix("urn:oid:").unwrap_or(text).to_lowercase()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn identity(patient: &str, systems: &[&str]) -> Identity {
+        let systems: Vec<String> = systems.iter().map(|s| s.to_string()).collect();
+        Identity::of(&serde_json::from_str(patient).unwrap(), &systems)
+    }
+
+    fn id(value: &str, issuer: &str) -> PatientId {
+        PatientId { value: value.into(), issuer: (!issuer.is_empty()).then(|| issuer.into()) }
+    }
+
+    fn film(id: PatientId) -> Subject {
+        Subject { id: Some(id), ..Subject::default() }
+    }
+
+    const TWO: &str = r#"{"identifier":[{"system":"urn:oid:1.2.3","value":"77","assigner":{"display":"General Hospital"}},
+        {"system":"urn:clinic","value":"88","assigner":{"display":"The Clinic"}}],"birthDate":"1950-03","gender":"male"}"#;
+
     #[test]
     fn only_identifiers_of_configured_systems_count() {
-        let patient: Patient = serde_json::from_str(
-            r#"{"identifier":[{"system":"urn:mrn","value":" 9RG1 "},{"system":"urn:insurance","value":"77"},{"value":"88"},
-                {"system":"urn:mrn","value":" "},{"system":"urn:mrn"}]}"#,
-        )
-        .unwrap();
-        assert_eq!(Identity::of(&patient, &["urn:mrn".into()]).values, ["9RG1"]);
-        assert!(Identity::of(&patient, &[]).values.is_empty());
+        let patient = r#"{"identifier":[{"system":"urn:mrn","value":" 9RG1 "},{"system":"urn:insurance","value":"77"},{"value":"88"},
+            {"system":"urn:mrn","value":" "},{"system":"urn:mrn"}]}"#;
+        let configured = identity(patient, &["urn:mrn"]);
+        assert_eq!(configured.check(&film(id("9RG1", ""))), Ok(vec![]));
+        for other in ["77", "88", "", " "] {
+            assert_eq!(configured.check(&film(id(other, ""))), Err(Failure::AnotherPatient));
+        }
+        assert!(identity(patient, &[]).is_empty() && !configured.is_empty());
     }
 
     #[test]
     fn pixels_of_another_patient_are_dropped_and_named() {
-        let identity = Identity { values: vec!["9RG1".into()] };
-        assert_eq!(identity.check(Some("9RG1"), &[]), Ok(()));
-        assert_eq!(identity.check(Some("OLD"), &["9RG1".into()]), Ok(()));
-        assert_eq!(identity.check(Some("9RG10"), &["9rg1".into()]), Err("the film belongs to another patient"));
-        assert_eq!(identity.check(None, &["9RG1".into()]), Err("the film does not say whose it is"));
-        assert!(Identity::default().check(Some(""), &[]).is_err());
+        let identity = identity(r#"{"identifier":[{"system":"s","value":"9RG1"}]}"#, &["s"]);
+        let with = |own: Option<&str>, other: &str| Subject {
+            id: own.map(|own| id(own, "")),
+            others: vec![id(other, "")],
+            ..Subject::default()
+        };
+        assert_eq!(identity.check(&with(Some("9RG1"), "x")), Ok(vec![]));
+        assert_eq!(identity.check(&with(Some("OLD"), "9RG1")), Ok(vec![]));
+        assert_eq!(identity.check(&with(Some("9RG10"), "9rg1")), Err(Failure::AnotherPatient));
+        assert_eq!(identity.check(&with(None, "9RG1")), Err(Failure::Unowned));
+        assert!(Identity::default().check(&with(Some(""), "")).is_err());
+    }
+
+    #[test]
+    fn a_number_of_another_issuer_is_not_the_patients() {
+        let identity = identity(TWO, &["urn:oid:1.2.3", "urn:clinic"]);
+        for issuer in ["", "1.2.3", "urn:oid:1.2.3", "GENERAL HOSPITAL "] {
+            assert_eq!(identity.check(&film(id("77", issuer))), Ok(vec![]), "{issuer}");
+        }
+        for issuer in ["urn:clinic", "The Clinic"] {
+            assert_eq!(identity.check(&film(id("77", issuer))), Err(Failure::AnotherIssuer), "{issuer}");
+        }
+        assert_eq!(identity.check(&film(id("77", "Elsewhere"))), Ok(vec![OTHER_ISSUER]));
+        assert_eq!(identity.check(&film(id("99", "1.2.3"))), Err(Failure::AnotherPatient));
+        let both = Subject { others: vec![id("88", "the clinic")], ..film(id("77", "the clinic")) };
+        assert_eq!(identity.check(&both), Ok(vec![]));
+    }
+
+    #[test]
+    fn another_birth_date_or_sex_is_told() {
+        let identity = identity(TWO, &["urn:oid:1.2.3"]);
+        let told = |date: &str, sex: &str| {
+            let birth_date = Date::from_dicom(date);
+            identity.check(&Subject { birth_date, sex: Some(sex.into()), ..film(id("77", "")) }).unwrap()
+        };
+        assert!(told("19500301", "M").is_empty() && told("", "O").is_empty() && told("19500331", "").is_empty());
+        assert_eq!(told("19500401", "F"), [OTHER_BIRTH_DATE, OTHER_SEX]);
+        assert_eq!(told("19510301", "M"), [OTHER_BIRTH_DATE]);
     }
 }

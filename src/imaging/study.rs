@@ -4,14 +4,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use url::Url;
 
-use super::{
-    Identity, Image,
-    decode::{Film, Wanted},
-    endpoint::route,
-    selection::candidates,
-    uid,
-    wado::Archive,
-};
+use super::{Decoder, Film, Identity, Image, Wanted, endpoint::route, selection::candidates, uid, wado::Archive};
 use crate::{
     caller::AllowedBase,
     egress::{AccessToken, Egress},
@@ -22,6 +15,7 @@ use crate::{
 /// The way to one EHR's archives, for one request.
 pub struct Access<'a> {
     pub egress: &'a Egress,
+    pub decoder: &'a Decoder,
     pub base: &'a AllowedBase,
     pub token: Option<&'a AccessToken>,
     pub limits: &'a Limits,
@@ -38,11 +32,24 @@ pub struct Limits {
     pub max_study_bytes: usize,
     /// Films beyond are named and not read.
     pub max_films_per_study: usize,
+    /// Decoding one file, in seconds: of the clock and of the processor.
+    pub max_decode_seconds: u64,
+    /// Decoding one file: address space of the process that does it.
+    pub max_decode_bytes: u64,
 }
+
+/// With less the process that decodes may not even start.
+const LEAST_DECODE_BYTES: u64 = 512 << 20;
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { max_instance_bytes: 128 << 20, max_study_bytes: 256 << 20, max_films_per_study: 4 }
+        Limits {
+            max_instance_bytes: 128 << 20,
+            max_study_bytes: 256 << 20,
+            max_films_per_study: 4,
+            max_decode_seconds: 5,
+            max_decode_bytes: 1 << 30,
+        }
     }
 }
 
@@ -51,6 +58,12 @@ impl Limits {
     pub fn check(&self) -> Result<()> {
         if self.max_instance_bytes == 0 || self.max_study_bytes == 0 || self.max_films_per_study == 0 {
             return Err(Error::invalid("the limits of imaging must be above zero"));
+        }
+        if !(1..=3600).contains(&self.max_decode_seconds) {
+            return Err(Error::invalid("imaging.max_decode_seconds must be 1 to 3600"));
+        }
+        if self.max_decode_bytes < LEAST_DECODE_BYTES {
+            return Err(Error::invalid(format!("imaging.max_decode_bytes must be at least {LEAST_DECODE_BYTES}")));
         }
         Ok(())
     }
@@ -64,6 +77,7 @@ pub struct Study {
     /// Frontal views first, then by instance number.
     pub images: Vec<Image>,
     pub dropped: Vec<Dropped>,
+    pub doubted: Vec<Doubted>,
 }
 
 /// An instance that did not become a picture.
@@ -72,6 +86,14 @@ pub struct Dropped {
     pub instance_uid: Option<String>,
     /// One clause a clinician understands. No patient data, no address.
     pub reason: String,
+}
+
+/// An instance that became a picture, and what has to be said with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubted {
+    pub instance_uid: String,
+    /// One clause, without a word from the file.
+    pub doubt: &'static str,
 }
 
 impl Dropped {
@@ -99,12 +121,12 @@ pub async fn read_study(
     let (candidates, mut dropped) = candidates(study, access.limits.max_films_per_study);
     let study_uid = study_uid(study);
     let mut archives: Vec<Archive> = Vec::new();
-    let mut films: Vec<Film> = Vec::new();
+    let (mut films, mut doubted) = (Vec::<Film>::new(), Vec::new());
     for candidate in candidates {
         let outcome = match route(access, study, &study.series[candidate.series], endpoints, study_uid) {
             Err(reason) => Err(reason.to_owned()),
             // The file would be refused anyway; the archive need not be asked.
-            Ok(_) if patient.values.is_empty() => {
+            Ok(_) if patient.is_empty() => {
                 Err("the patient has no identifier a film could be compared with".to_owned())
             }
             Ok((url, study_uid, token)) => {
@@ -120,14 +142,18 @@ pub async fn read_study(
             }
         };
         match outcome {
-            Ok(film) => films.push(Film { number: film.number.or(candidate.number), ..film }),
+            Ok(film) => {
+                let named = |doubt: &&'static str| Doubted { instance_uid: candidate.instance_uid.to_owned(), doubt };
+                doubted.extend(film.doubts.iter().map(named));
+                films.push(Film { number: film.number.or(candidate.number), ..film });
+            }
             Err(reason) => dropped.push(Dropped::new(Some(candidate.instance_uid), reason)),
         }
     }
     let frontal = |view: Option<&str>| matches!(view, Some("AP" | "PA"));
     films.sort_by_key(|film| (!frontal(film.image.view.as_deref()), film.number.unwrap_or(i64::MAX)));
     let images = films.into_iter().map(|film| film.image).collect();
-    Study { study_uid: study_uid.map(str::to_owned), images, dropped }
+    Study { study_uid: study_uid.map(str::to_owned), images, dropped, doubted }
 }
 
 /// The archive met before at this address, which may know which way of asking works, or a new one.

@@ -6,12 +6,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use url::Url;
 
-use super::{
-    decode::{Film, Wanted, decode},
-    header::{self, Failure},
-    multipart,
-    study::Access,
-};
+use super::{Failure, Film, Wanted, header, multipart, study::Access};
 use crate::{
     egress::{AccessToken, Get, Reply},
     error::Kind,
@@ -86,8 +81,8 @@ impl<'a> Archive<'a> {
             let missed = match self.fetch(step, &wanted).await {
                 Ok(file) => match self.decoded(file, &wanted).await {
                     // What is stored is the same file in the whole study.
-                    Err(Failure::Decoding(reason)) if step == Step::Transcoded => {
-                        Missed { reason: reason.into(), then: step.next() }
+                    Err(failure) if failure.is_of_the_encoding() && step == Step::Transcoded => {
+                        Missed { reason: failure.reason().into(), then: step.next() }
                     }
                     outcome => {
                         self.step = step;
@@ -101,8 +96,8 @@ impl<'a> Archive<'a> {
     }
 
     async fn decoded(&self, file: Bytes, wanted: &Wanted) -> Result<Film, Failure> {
-        let late = Failure::Refused("there was no time left to read it");
-        timeout_at(self.access.deadline, decode(file, wanted.clone())).await.unwrap_or(Err(late))
+        let film = self.access.decoder.film(file, wanted.clone());
+        timeout_at(self.access.deadline, film).await.unwrap_or(Err(Failure::Late))
     }
 
     async fn fetch(&mut self, step: Step, wanted: &Wanted) -> Result<Bytes, Missed> {

@@ -2,6 +2,8 @@
 //!
 //! Not DICOM's LINEAR window (PS3.3 C.11.2.1.2), which uses `width - 1`: the model was trained on `center ± width / 2`.
 
+use super::Failure;
+
 /// What turns stored values into the values a window speaks of.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ModalityLut {
@@ -29,6 +31,18 @@ impl Window {
     pub fn new(center: f64, width: f64) -> Option<Window> {
         (center.is_finite() && width.is_finite() && width >= 2.0).then_some(Window { center, width })
     }
+
+    /// `center/width`.
+    pub fn text(&self) -> String {
+        format!("{}/{}", self.center, self.width)
+    }
+
+    /// Of what [`Window::text`] gives, and of nothing else.
+    pub fn parse(text: &str) -> Option<Window> {
+        let (center, width) = text.split_once('/')?;
+        let window = Window::new(center.parse().ok()?, width.parse().ok()?)?;
+        (window.text() == text).then_some(window)
+    }
 }
 
 /// How the stored values of one film are to be read.
@@ -45,7 +59,7 @@ pub(super) struct Grey {
 
 impl Grey {
     /// One byte a pixel, 0 black. An error where there is nothing to see.
-    pub fn render(&self, stored: &[u16]) -> Result<Vec<u8>, &'static str> {
+    pub fn render(&self, stored: &[u16]) -> Result<Vec<u8>, Failure> {
         let mask = ((1u32 << self.bits_stored) - 1) as u16;
         let (low, high) = match self.window {
             Some(Window { center, width }) => {
@@ -59,12 +73,12 @@ impl Grey {
         Ok(stored.iter().map(|raw| table[usize::from(raw & mask)]).collect())
     }
 
-    fn extremes(&self, stored: &[u16], mask: u16) -> Result<(f64, f64), &'static str> {
+    fn extremes(&self, stored: &[u16], mask: u16) -> Result<(f64, f64), Failure> {
         let mut seen = vec![false; usize::from(mask) + 1];
         stored.iter().for_each(|raw| seen[usize::from(raw & mask)] = true);
         let values = (0..=mask).filter(|raw| seen[usize::from(*raw)]).map(|raw| self.value(raw));
         let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
-        if low < high { Ok((low, high)) } else { Err("the film is blank") }
+        if low < high { Ok((low, high)) } else { Err(Failure::Blank) }
     }
 
     fn grey(&self, raw: u16, low: f64, high: f64) -> u8 {
@@ -124,8 +138,8 @@ mod tests {
         assert_eq!(grey(12, None).render(&stored).unwrap(), [0, 63, 127, 191, 255]);
         let shifted: Vec<u16> = stored.iter().map(|v| (*v as i16 - 1000) as u16).collect();
         assert_eq!(Grey { signed: true, ..grey(16, None) }.render(&shifted).unwrap(), [0, 63, 127, 191, 255]);
-        assert_eq!(grey(12, None).render(&[7; 9]), Err("the film is blank"));
-        assert_eq!(grey(12, None).render(&[]), Err("the film is blank"));
+        assert_eq!(grey(12, None).render(&[7; 9]), Err(Failure::Blank));
+        assert_eq!(grey(12, None).render(&[]), Err(Failure::Blank));
     }
 
     #[test]

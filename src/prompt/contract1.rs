@@ -86,16 +86,21 @@ pub fn render(
 fn out_of_scope(image: &Image, scope: Option<&Scope>) -> Option<String> {
     let stated = |value: &Option<String>| value.clone().unwrap_or_else(|| "not stated".into());
     let has = |known: &[String], value: &str| known.iter().any(|k| k == value);
-    let (body_part, view, source) = (stated(&image.body_part), stated(&image.view), stated(&image.manufacturer));
+    let [modality, body_part, view, source] =
+        [&image.modality, &image.body_part, &image.view, &image.manufacturer].map(stated);
     let Some(scope) = scope else {
-        let frontal_chest = body_part == "CHEST" && matches!(view.as_str(), "AP" | "PA");
-        return (!frontal_chest)
-            .then(|| format!("this service reads frontal chest films (body part: {body_part}, view: {view})"));
+        let film = matches!(modality.as_str(), "CR" | "DX");
+        let frontal_chest = film && body_part == "CHEST" && matches!(view.as_str(), "AP" | "PA");
+        return (!frontal_chest).then(|| {
+            format!(
+                "this service reads frontal chest films (modality: {modality}, body part: {body_part}, view: {view})"
+            )
+        });
     };
     let task = TASK.to_owned();
     let respects = [
         ("task", &task, has(&scope.tasks, TASK)),
-        ("modality", &image.modality, has(&scope.modalities, &image.modality)),
+        ("modality", &modality, has(&scope.modalities, &modality)),
         ("body part", &body_part, has(&scope.body_parts, &body_part)),
         ("view", &view, has(&scope.views, &view)),
         ("made by", &source, has(&scope.sources, &source)),

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::chart::{Role, StudyRead, plain};
+use crate::{
+    chart::{Role, StudyRead, plain},
+    fhir::Reference,
+};
 
 use super::{
     BANNER, Made, code, device,
@@ -41,6 +44,7 @@ pub fn resource(made: &Made, observations: &[Value]) -> Value {
             made.study().map(|study| imaging_study(made, study, "Current")),
             made.prior().map(|study| imaging_study(made, study, "Prior")),
         ],
+        "media": made.study().map(|picture| vec![media(made, picture)]),
         "conclusion": format!("{}. {}", BANNER, impression(made)),
         "_conclusion": { "extension": [{ "url": INLINE_LABEL, "valueCoding": code::ai_asserted() }] },
     });
@@ -65,7 +69,7 @@ fn examination(made: &Made) -> Value {
     let mut films = made.images().filter(|(_, role, _)| *role == Role::Current).map(|(_, _, image)| image).peekable();
     let any = films.peek().is_some();
     let chest = films.all(|image| {
-        matches!(image.modality.as_str(), "CR" | "DX")
+        matches!(image.modality.as_deref(), Some("CR" | "DX"))
             && image.body_part.as_deref().is_some_and(|p| p.eq_ignore_ascii_case("CHEST"))
     });
     match any && chest {
@@ -87,12 +91,23 @@ fn performers(made: &Made) -> Value {
 }
 
 fn imaging_study(made: &Made, study: &StudyRead, which: &str) -> Value {
-    let identifier = oid(&study.study_uid).map(|uid| json!({ "system": "urn:dicom:uid", "value": uid }));
+    if !study.is_study() {
+        return Value::Null;
+    }
+    let identifier =
+        study.study_uid.as_deref().and_then(oid).map(|uid| json!({ "system": "urn:dicom:uid", "value": uid }));
     json!({
         "reference": made.absolute(&study.reference),
         "identifier": identifier,
         "display": format!("{which} study: {}", study_words(study)),
     })
+}
+
+/// A Media that was read. A DocumentReference has no place in a report; Observations and Provenance name it.
+fn media(made: &Made, picture: &StudyRead) -> Value {
+    let is_media = Reference::parse(&picture.reference).is_some_and(|r| r.resource_type == "Media");
+    let link = is_media.then(|| made.absolute(&picture.reference));
+    json!({ "link": { "reference": link } })
 }
 
 fn narrative(made: &Made) -> Value {

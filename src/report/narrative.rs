@@ -80,7 +80,8 @@ pub fn impression(made: &Made) -> String {
 /// Which study was read, how it was chosen, and that it is not the one being ordered.
 pub fn study_sentence(made: &Made) -> Option<String> {
     let study = made.study()?;
-    Some(format!("Study read: {}, {}. This is not the ordered examination.", study_words(study), study.chosen()))
+    let what = if study.is_study() { "Study" } else { "Picture" };
+    Some(format!("{what} read: {}, {}. This is not the ordered examination.", study_words(study), study.chosen()))
 }
 
 pub fn study_words(study: &StudyRead) -> String {

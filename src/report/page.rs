@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     chart::{Evidence, EvidenceId, Origin, Role, plain},
     grounding::Statement,
+    imaging::Source,
 };
 
 use super::{
@@ -119,6 +120,12 @@ fn pictures(made: &Made) -> Vec<Value> {
         .chain(of(Role::Current))
         .map(|(evidence, role, image)| {
             let word = |text: &Option<String>| text.as_deref().map(|t| plain(t, 100));
+            let (film, attached) = match &image.source {
+                Source::Dicom { instance_uid, transfer_syntax, window, .. } => {
+                    (Some((instance_uid, transfer_syntax, window)), None)
+                }
+                Source::Attachment { reference, media_type } => (None, Some((reference, media_type))),
+            };
             // A picture is addressed by its hash alone.
             let named =
                 image.sha256.len() == 64 && image.sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
@@ -129,14 +136,16 @@ fn pictures(made: &Made) -> Vec<Value> {
                 "view": word(&image.view),
                 "laterality": word(&image.laterality),
                 "date": image.date.as_ref().map(|d| d.day()),
-                "modality": plain(&image.modality, 20),
+                "modality": image.modality.as_deref().map(|m| plain(m, 20)),
                 "body_part": word(&image.body_part),
                 "manufacturer": word(&image.manufacturer),
-                "window": word(&image.window),
+                "window": film.map(|(_, _, window)| word(window).unwrap_or_else(|| "none applied".to_owned())),
                 "size": format!("{} × {} pixels", image.columns, image.rows),
                 "retrieved": plain(&image.retrieved, 100),
-                "transfer_syntax": plain(&image.transfer_syntax, 100),
-                "instance_uid": plain(&image.instance_uid, 64),
+                "transfer_syntax": film.map(|(_, syntax, _)| plain(syntax, 100)),
+                "instance_uid": film.map(|(uid, ..)| plain(uid, 64)),
+                "record": attached.map(|(reference, _)| plain(reference, 300)),
+                "media_type": attached.map(|(_, media_type)| plain(media_type, 30)),
                 "burned_in": plain(&image.burned_in, 30),
                 "lossy": image.lossy,
             })

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     chart::{EvidenceId, Fact, plain},
     fhir::Reference,
+    imaging::Source,
 };
 
 use super::{Made, code, date_time, device, narrative::Div, observation, oid};
@@ -83,15 +84,19 @@ fn source(made: &Made, id: EvidenceId) -> Value {
         let facts = [
             format!("{id}, {} picture, {date}", role.word()),
             format!("had by {}", image.retrieved),
-            format!("transfer syntax {}", image.transfer_syntax),
-            format!("window {}", image.window.as_deref().unwrap_or("none applied")),
+            match &image.source {
+                Source::Dicom { transfer_syntax, window, .. } => {
+                    let window = window.as_deref().unwrap_or("none applied");
+                    format!("transfer syntax {transfer_syntax}; window {window}")
+                }
+                Source::Attachment { media_type, .. } => format!("media type {media_type}"),
+            },
             format!("lossy: {}", if image.lossy { "yes" } else { "no" }),
             format!("burned-in annotation: {}", image.burned_in),
         ];
         what["display"] = json!(plain(&facts.join("; "), 500));
-        what["identifier"] =
-            json!(oid(&image.instance_uid).map(|uid| json!({ "system": "urn:dicom:uid", "value": uid })));
-    } else if let Some(uid) = oid(&evidence.reference) {
+    }
+    if let Some(uid) = oid(&evidence.reference) {
         what["identifier"] = json!({ "system": "urn:dicom:uid", "value": uid });
     } else {
         what["reference"] = json!(made.absolute(&evidence.reference));

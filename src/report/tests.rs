@@ -3,10 +3,10 @@ mod sample;
 use serde_json::json;
 
 use super::*;
-use sample::{BASE, MARKER, Sample, bare, sample};
+use sample::{BASE, MARKER, Sample, attached, bare, sample};
 
 fn every() -> Vec<Sample> {
-    vec![sample(), bare()]
+    vec![sample(), attached(), bare()]
 }
 
 fn of<'a>(draft: &'a Draft, resource_type: &str) -> Vec<&'a Value> {
@@ -260,6 +260,34 @@ fn only_what_the_model_was_shown_is_a_picture_of_the_report() {
     assert_eq!(of(&draft, "DiagnosticReport")[0]["imagingStudy"].as_array().unwrap().len(), 1);
     assert!(!draft.resources.iter().any(|resource| resource.to_string().contains("ImagingStudy/s2")));
     assert_eq!(draft.page["evidence"][1]["shown"], false);
+}
+
+/// R4 has a place for a Media among a report's key images, and for a DocumentReference only below its Observations.
+#[test]
+fn a_picture_outside_dicom_is_named_by_its_record() {
+    let draft = attached().draft();
+    let report = of(&draft, "DiagnosticReport")[0];
+    let media = format!("{BASE}/Media/m7");
+    assert_eq!(report["media"], json!([{ "link": { "reference": media } }]));
+    assert_eq!(report.get("imagingStudy"), None);
+    assert!(report["text"]["div"].as_str().unwrap().contains("Picture read"), "{report}");
+    let statement = of(&draft, "Observation")[0];
+    assert_eq!(statement["derivedFrom"][0]["reference"], media.as_str());
+    let shown = &of(&draft, "Provenance")[0]["entity"][0]["what"];
+    assert_eq!((&shown["reference"], shown.get("identifier")), (&json!(media), None));
+    assert!(shown["display"].as_str().unwrap().contains("media type image/png"), "{shown}");
+    let picture = &draft.page["pictures"][0];
+    assert_eq!((&picture["record"], &picture["media_type"]), (&json!(media), &json!("image/png")));
+    assert!(["transfer_syntax", "instance_uid", "window"].iter().all(|name| picture[name].is_null()), "{picture}");
+
+    let mut document = attached();
+    let reference = format!("{BASE}/DocumentReference/d1");
+    document.chart.evidence[0].reference = reference.clone();
+    document.chart.reading.as_mut().and_then(|r| r.study.as_mut()).unwrap().reference = reference.clone();
+    let draft = document.draft();
+    let report = of(&draft, "DiagnosticReport")[0];
+    assert_eq!((report.get("media"), report.get("imagingStudy")), (None, None));
+    assert_eq!(of(&draft, "Observation")[0]["derivedFrom"][0]["reference"], reference.as_str());
 }
 
 #[test]

@@ -62,9 +62,10 @@ pub(super) fn check(service: &Service, folder: &str) -> Result<(), Fault> {
         ensure(filled(code), format!("relevant[{n}]"), "must not be empty")?;
     }
     let mut keys = HashSet::new();
-    for (n, PrefetchTemplate { key, query, .. }) in service.prefetch.iter().enumerate() {
+    for (n, PrefetchTemplate { key, query, required, on_demand }) in service.prefetch.iter().enumerate() {
         ensure(filled(key), format!("prefetch[{n}].key"), "must not be empty")?;
         ensure(keys.insert(key), format!("prefetch[{n}].key"), "must not be repeated")?;
+        ensure(!(*required && *on_demand), format!("prefetch[{n}].on_demand"), "must not be true of a required key")?;
         template(query).map_err(|sentence| Fault { member: format!("prefetch[{n}].query"), sentence })?;
     }
     Ok(())

@@ -120,7 +120,10 @@ mod tests {
             services.0.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(),
             ["chart-summary", "imaging-draft-report"]
         );
-        assert_eq!(services.0[0].prefetch, services.0[1].prefetch);
+        let (at_once, on_demand): (Vec<_>, Vec<_>) =
+            services.0[1].prefetch.iter().partition(|template| !template.on_demand);
+        assert_eq!(services.0[0].prefetch.iter().collect::<Vec<_>>(), at_once);
+        assert_eq!(on_demand.iter().map(|template| template.key.as_str()).collect::<Vec<_>>(), ["media", "documents"]);
         assert!(!services.0[0].reads_images() && services.0[1].reads_images());
     }
 
@@ -164,6 +167,7 @@ mod tests {
                 "applies.codes[1]",
             ),
             ("/relevant/1", json!(""), "relevant[1]"),
+            ("/prefetch/0/on_demand", json!(true), "prefetch[0].on_demand"),
             ("/prefetch/2", json!({"key": "", "query": "Patient?name=x"}), "prefetch[2].key"),
             ("/prefetch/2", json!({"key": "patient", "query": "Patient?name=x"}), "prefetch[2].key"),
             ("/prefetch/0", query("Patient/{{context.draftOrders}}"), "prefetch[0].query"),

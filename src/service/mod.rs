@@ -64,6 +64,9 @@ pub struct PrefetchTemplate {
     /// Without it the hook is answered with 412. Everything else is a gap the card tells of.
     #[serde(default)]
     pub required: bool,
+    /// Looked at only where no study answers the order, so that it costs nothing where one does.
+    #[serde(default)]
+    pub on_demand: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

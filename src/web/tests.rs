@@ -13,7 +13,7 @@ fn page() -> Value {
         "pictures": [{
             "evidence": "E2", "role": "current", "sha256": "a".repeat(64), "view": "PA", "laterality": null, "date": "2034-08-15",
             "modality": "DX", "body_part": "CHEST", "manufacturer": "m", "window": null, "size": "s", "retrieved": "r", "transfer_syntax": "t",
-            "instance_uid": "1.2", "burned_in": "NO", "lossy": false,
+            "instance_uid": "1.2", "record": null, "media_type": null, "burned_in": "NO", "lossy": false,
         }],
         "evidence": [{ "id": "E2", "kind": "picture", "text": "film", "date": "2034-08-15", "reference": "urn:oid:1.2", "origin": "fetched",
             "shown": true, "why_not": null, "cited_by": ["1"] }],

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use crate::harness::{Hospital, Plan, cases, fixtures, patient, read_json};
 
-async fn bundled() -> Engine {
+pub async fn bundled() -> Engine {
     let engine = Engine::load(Config { model: Some(fixtures().join("model")), ..Config::default() });
     engine.wait_ready().await.expect("the bundled model is ready");
     engine
 }
 
 /// What the server said of one case, in the form of `expected.json`: read from FHIR and the page, not from our structs.
-async fn said(hospital: &Hospital, name: &str) -> Value {
+pub async fn said(hospital: &Hospital, name: &str) -> Value {
     let card = hospital.sign_order_of(name).await.only_card();
     let base = hospital.ehr.fhir_base.as_str().trim_end_matches('/').to_owned() + "/";
     if card.get("links").is_none() {
@@ -64,7 +64,7 @@ async fn said(hospital: &Hospital, name: &str) -> Value {
     json!({"findings": findings, "urgency": page["urgency"]})
 }
 
-fn sorted(mut expected: Value) -> Value {
+pub fn sorted(mut expected: Value) -> Value {
     let sort = |list: &mut Value| {
         let mut ids: Vec<String> = list.as_array().unwrap().iter().map(|v| v.as_str().unwrap().to_owned()).collect();
         ids.sort();

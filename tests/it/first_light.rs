@@ -123,7 +123,9 @@ async fn an_order_without_a_film_is_told() {
 async fn a_real_film_is_outside_the_bundled_models_scope() {
     // Unoptimised, decoding it takes longer than an order may.
     let engine = Engine::scripted(scripted_model(), vec![Step::Text(ANSWER.into())]);
-    let hospital = Plan::new(vec![patient("real-film")], engine).with_deadline(60_000).open().await;
+    let mut plan = Plan::new(vec![patient("real-film")], engine).with_deadline(60_000);
+    plan.imaging.max_decode_seconds = 60;
+    let hospital = plan.open().await;
     abstains(&hospital, "real-film", &["cannot read such a film"]).await;
     hospital.close().await;
 }

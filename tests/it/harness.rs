@@ -13,7 +13,7 @@ use curbside::{
     caller::{AllowedBase, Caller},
     demo::{self, Demo},
     engine::{Engine, ModelInfo, Scope},
-    http, store,
+    http, imaging, store,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -70,6 +70,7 @@ pub struct Plan {
     pub data: Option<PathBuf>,
     /// EHRs the caller may name beside the embedded one.
     pub more_bases: Vec<AllowedBase>,
+    pub imaging: imaging::Limits,
     pub clock: Clock,
     /// Temporary folders that must last as long as the hospital.
     pub kept: Vec<TempDir>,
@@ -85,6 +86,7 @@ impl Plan {
             services: None,
             data: None,
             more_bases: vec![],
+            imaging: Default::default(),
             clock,
             kept: vec![],
         }
@@ -123,7 +125,8 @@ impl Plan {
             engine: Default::default(),
             store: store::Config { path: data.join("curbside.db") },
             upstream: Default::default(),
-            imaging: Default::default(),
+            imaging: self.imaging,
+            program: env!("CARGO_BIN_EXE_curbside").into(),
             report: Default::default(),
         };
         let app = Arc::new(App::with(settings, self.engine, self.clock).await.expect("the application"));
@@ -267,5 +270,18 @@ pub fn copy_of(folder: &Path) -> TempDir {
             }
         }
     }
+    copy
+}
+
+/// A copy of a fixture folder with other resources.
+pub fn record_of(folder: &Path, change: impl FnOnce(&mut Vec<Value>)) -> TempDir {
+    let copy = copy_of(folder);
+    let path = copy.path().join("fhir.json");
+    let mut bundle = read_json(&path);
+    let entries = bundle["entry"].as_array().expect("entries");
+    let mut resources: Vec<Value> = entries.iter().map(|e| e["resource"].clone()).collect();
+    change(&mut resources);
+    bundle["entry"] = resources.into_iter().map(|resource| json!({ "resource": resource })).collect();
+    std::fs::write(&path, bundle.to_string()).expect("a file");
     copy
 }

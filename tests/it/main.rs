@@ -1,16 +1,22 @@
 //! The one integration test binary.
 
 mod architecture;
+mod attachments;
 mod bad_input;
 mod chart_summary;
 mod command_line;
 #[cfg(feature = "mistralrs")]
 mod command_line_real;
+mod decoding;
 #[cfg(feature = "mistralrs")]
 mod eighteen_cases;
 mod engine;
+#[path = "../../src/imaging/tests/file.rs"]
+mod film_file;
 mod first_light;
 mod harness;
 mod readme;
 mod study_choice;
 mod tiny_checkpoint;
+#[cfg(feature = "mistralrs")]
+mod two_patients;

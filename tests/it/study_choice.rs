@@ -3,19 +3,13 @@
 use curbside::engine::{Engine, Step};
 use serde_json::{Value, json};
 
-use crate::harness::{Hospital, Plan, cases, copy_of, patient, read_json, scripted_model};
+use crate::harness::{Hospital, Plan, cases, copy_of, patient, read_json, record_of, scripted_model};
 
 const ANSWER: &str = r#"{"findings":[],"urgency":"routine"}"#;
 
 /// The demonstration patient with a changed record, and an order that a test changes.
 async fn open(change: impl Fn(&mut Vec<Value>)) -> Hospital {
-    let copy = copy_of(&patient("demo"));
-    let path = copy.path().join("fhir.json");
-    let mut bundle = read_json(&path);
-    let mut resources: Vec<Value> = bundle["entry"].as_array().unwrap().iter().map(|e| e["resource"].clone()).collect();
-    change(&mut resources);
-    bundle["entry"] = resources.into_iter().map(|resource| json!({ "resource": resource })).collect();
-    std::fs::write(&path, bundle.to_string()).unwrap();
+    let copy = record_of(&patient("demo"), change);
     let engine = Engine::scripted(scripted_model(), vec![Step::Text(ANSWER.into())]);
     let mut plan = Plan::new(vec![copy.path().to_owned()], engine);
     plan.kept.push(copy);

@@ -13,7 +13,7 @@ use crate::{
     caller::AllowedBase,
     egress::{AccessToken, Egress},
     fhir::lenient::{Endpoint, ImagingStudy},
-    imaging::{Access, Limits, Study, read_study},
+    imaging::{Access, Decoder, Limits, Study, read_study},
 };
 
 /// A study of one DX series with these instances, its Endpoint contained.
@@ -42,10 +42,11 @@ fn base(dicomweb: &[&Server]) -> AllowedBase {
 }
 
 async fn read_with(base: &AllowedBase, limits: &Limits, study: &Value, endpoints: &[Value]) -> Study {
-    let egress = Egress::new().unwrap();
+    let (egress, decoder) = (Egress::new().unwrap(), Decoder::on_a_thread());
     let token = AccessToken::new("planted".into());
     let access = Access {
         egress: &egress,
+        decoder: &decoder,
         base,
         token: Some(&token),
         limits,
@@ -53,7 +54,7 @@ async fn read_with(base: &AllowedBase, limits: &Limits, study: &Value, endpoints
     };
     let study: ImagingStudy = serde_json::from_value(study.clone()).unwrap();
     let endpoints: Vec<Endpoint> = endpoints.iter().map(|e| serde_json::from_value(e.clone()).unwrap()).collect();
-    read_study(&access, &study, &endpoints, &Identity { values: vec![PATIENT.into()] }, 16).await
+    read_study(&access, &study, &endpoints, &patient(), 16).await
 }
 
 /// One film asked of a server that is the only allowed one.
@@ -115,8 +116,8 @@ async fn the_whole_study_is_fetched_once_and_the_way_remembered() {
     })
     .await;
     let study = read_with(&base(&[&server]), &Limits::default(), &study(server.base.as_str(), &uids), &[]).await;
-    let found: Vec<&str> = study.images.iter().map(|i| i.instance_uid.as_str()).collect();
-    assert_eq!(found, uids[..2]);
+    let found: Vec<String> = study.images.iter().map(|image| image.reference()).collect();
+    assert_eq!(found, uids[..2].iter().map(|uid| format!("urn:oid:{uid}")).collect::<Vec<_>>());
     assert_eq!(study.images[0].retrieved, "whole study, as stored");
     assert_eq!((reasons(&study), server.asked().len()), (vec!["the archive did not send it"], 2));
 }
@@ -261,8 +262,8 @@ async fn frontal_views_come_first_then_the_instance_number() {
     })
     .await;
     let study = read_with(&base(&[&server]), &Limits::default(), &study(server.base.as_str(), &uids), &[]).await;
-    let order: Vec<&str> = study.images.iter().map(|i| i.instance_uid.as_str()).collect();
-    assert_eq!(order, ["1.2.3.1.4", "1.2.3.1.2", "1.2.3.1.3", "1.2.3.1.1"]);
+    let order: Vec<String> = study.images.iter().map(|image| image.reference()).collect();
+    assert_eq!(order, ["4", "2", "3", "1"].map(|number| format!("urn:oid:1.2.3.1.{number}")));
     assert_eq!(reasons(&study), ["only 4 films of a study are read"]);
 }
 
@@ -274,10 +275,11 @@ async fn what_cannot_be_read_is_not_asked_for() {
     let read = read_with(&base(&[&server]), &Limits::default(), &unnamed, &[]).await;
     assert_eq!((read.study_uid.as_deref(), reasons(&read)), (None, vec!["the study has no valid DICOM identifier"]));
 
-    let egress = Egress::new().unwrap();
+    let (egress, decoder) = (Egress::new().unwrap(), Decoder::on_a_thread());
     let (base, limits) = (base(&[&server]), Limits::default());
     let access = Access {
         egress: &egress,
+        decoder: &decoder,
         base: &base,
         token: None,
         limits: &limits,
@@ -288,7 +290,7 @@ async fn what_cannot_be_read_is_not_asked_for() {
     assert_eq!(reasons(&nobody), ["the patient has no identifier a film could be compared with"]);
     assert!(server.asked().is_empty());
     let late = Access { deadline: Instant::now() - Duration::from_secs(1), ..access };
-    let late = read_study(&late, &whole, &[], &Identity { values: vec![PATIENT.into()] }, 16).await;
+    let late = read_study(&late, &whole, &[], &patient(), 16).await;
     let late = reasons(&late).join("");
     assert!(
         ["the archive did not answer in time", "there was no time left to read it"].contains(&late.as_str()),

@@ -7,9 +7,10 @@ use crate::chart::{Origin, Subject};
 
 fn film(view: &str, date: &str) -> Box<Image> {
     let image = json!({
-        "study_uid": "1.2", "series_uid": "1.3", "instance_uid": "1.4", "sop_class_uid": "1.5", "modality": "DX",
-        "body_part": "CHEST", "view": view, "manufacturer": "curbside phantom", "date": date, "rows": 2, "columns": 2,
-        "transfer_syntax": "1.2.840.10008.1.2.1", "lossy": false, "retrieved": "instance", "burned_in": "NO", "sha256": "00",
+        "source": { "dicom": { "study_uid": "1.2", "series_uid": "1.3", "instance_uid": "1.4", "sop_class_uid": "1.5",
+            "transfer_syntax": "1.2.840.10008.1.2.1" } },
+        "modality": "DX", "body_part": "CHEST", "view": view, "manufacturer": "curbside phantom", "date": date, "rows": 2,
+        "columns": 2, "lossy": false, "retrieved": "instance", "burned_in": "NO", "sha256": "00",
     });
     let mut image: Image = serde_json::from_value(image).unwrap();
     image.pixels = Arc::new(image::RgbImage::new(2, 2));
@@ -182,13 +183,14 @@ fn a_film_outside_the_scope_is_not_read() {
         refused(&chart(facts), 0)
     };
     assert_eq!(changed(|_| {}), None);
-    let changes: [(Change, &str); 6] = [
+    let changes: [(Change, &str); 7] = [
         (|i| i.manufacturer = Some("Acme".into()), "made by: Acme"),
         (|i| i.manufacturer = None, "made by: not stated"),
         (|i| i.view = Some("LATERAL".into()), "view"),
         (|i| i.view = None, "view: not stated"),
         (|i| i.body_part = Some("SKULL".into()), "body part"),
-        (|i| i.modality = "CT".into(), "modality"),
+        (|i| i.modality = Some("CT".into()), "modality: CT"),
+        (|i| i.modality = None, "modality: not stated"),
     ];
     for (change, word) in changes {
         let reason = changed(change).expect("refused");

@@ -42,10 +42,11 @@ impl Sample {
 
 fn image(role: Role, number: u32, date: &str) -> Fact {
     let image = json!({
-        "study_uid": format!("1.2.{number}"), "series_uid": format!("1.2.{number}.1"), "instance_uid": format!("1.2.{number}.1.1"),
-        "sop_class_uid": "1.2.840.10008.5.1.4.1.1.1.1", "modality": "DX", "body_part": "CHEST", "view": "PA", "laterality": null,
-        "manufacturer": MARKER, "date": date, "rows": 2048, "columns": 2500, "window": "2048/4096", "transfer_syntax": "1.2.840.10008.1.2.1",
-        "lossy": false, "retrieved": "instance", "burned_in": "NO", "sha256": format!("{number}").repeat(64),
+        "source": { "dicom": { "study_uid": format!("1.2.{number}"), "series_uid": format!("1.2.{number}.1"),
+            "instance_uid": format!("1.2.{number}.1.1"), "sop_class_uid": "1.2.840.10008.5.1.4.1.1.1.1",
+            "transfer_syntax": "1.2.840.10008.1.2.1", "window": "2048/4096" } },
+        "modality": "DX", "body_part": "CHEST", "view": "PA", "laterality": null, "manufacturer": MARKER, "date": date, "rows": 2048,
+        "columns": 2500, "lossy": false, "retrieved": "instance", "burned_in": "NO", "sha256": format!("{number}").repeat(64),
     });
     let mut image: Box<crate::imaging::Image> = serde_json::from_value(image).unwrap();
     image.png = Arc::new(vec![number as u8]);
@@ -81,7 +82,7 @@ pub fn sample() -> Sample {
         fact,
         origin: Origin::Prefetch,
     });
-    let study = |id: &str, number: u32, date: &str| json!({ "reference": format!("{BASE}/ImagingStudy/{id}"), "study_uid": format!("1.2.{number}"), "date": date, "description": MARKER, "named_by_order": false });
+    let study = |id: &str, number: u32, date: &str| json!({ "reference": format!("{BASE}/ImagingStudy/{id}"), "study_uid": format!("1.2.{number}"), "date": date, "description": MARKER, "choice": "newest" });
     let reading = json!({
         "order": { "text": MARKER, "code": null, "identifier": null, "authored_on": null, "modality": null, "body_part": null, "names": [] },
         "other_orders": 0, "study": study("s3", 3, "2034-08-15"), "prior": study("s2", 2, "2032-01-10"), "no_film": null,
@@ -149,6 +150,24 @@ pub fn sample() -> Sample {
         scope: None,
     };
     Sample { service: serde_json::from_value(service).unwrap(), chart, assessment, model, options: Options::default() }
+}
+
+/// The same chart with the current picture in a Media, and nothing compared.
+pub fn attached() -> Sample {
+    let mut sample = sample();
+    let reference = format!("{BASE}/Media/m7");
+    if let Fact::Image { image, .. } = &mut sample.chart.evidence[0].fact {
+        let media_type = "image/png".to_owned();
+        image.source = crate::imaging::Source::Attachment { reference: reference.clone(), media_type };
+    }
+    sample.chart.evidence[0].reference = reference.clone();
+    sample.assessment.ledger.shown.retain(|id| *id != EvidenceId(2));
+    sample.assessment.sections[0].statements[0].evidence.retain(|id| *id != EvidenceId(2));
+    let reading = sample.chart.reading.as_mut().unwrap();
+    reading.prior = None;
+    let picture = reading.study.as_mut().unwrap();
+    (picture.reference, picture.study_uid) = (reference, None);
+    sample
 }
 
 /// A chart of which nothing but the patient is known.
