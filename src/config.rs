@@ -17,6 +17,7 @@ use crate::{
     app::Settings,
     caller::{AllowedBase, Caller},
     error::{Error, Result},
+    file,
 };
 
 mod form;
@@ -27,6 +28,8 @@ const DOCUMENTED: &str = include_str!("config.default.toml");
 const PREFIX: &str = "CURBSIDE_";
 /// Names the configuration file where `--config` does not.
 const FILE_VARIABLE: &str = "CURBSIDE_CONFIG";
+/// Far above any real configuration file.
+const LONGEST: u64 = 1 << 20;
 const ADVICE: &str = "`curbside serve --print-config` shows every key";
 
 /// Everything that can be set. Each module owns its section, the section's defaults and its `check()`.
@@ -300,9 +303,9 @@ fn documented() -> Vec<Setting> {
 
 fn read(path: &Path) -> Result<Table> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path).map_err(|e| {
-        Error::invalid(format!("{shown} cannot be read ({}); name a readable file with --config", e.kind()))
-    })?;
+    let unreadable = |why: &str| Error::invalid(format!("{shown} {why}; name a readable file with --config"));
+    let bytes = file::read(path, LONGEST).map_err(|why| unreadable(&why.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| unreadable("is not text in UTF-8"))?;
     text.parse::<Table>().map_err(|e| {
         let line = e.span().map(|span| text[..span.start.min(text.len())].lines().count().max(1));
         let place = line.map(|n| format!(", line {n}")).unwrap_or_default();

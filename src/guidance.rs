@@ -1,5 +1,7 @@
 //! What the product says: a request is prepared into a Chart, and the chart completed into cards and a draft report.
 
+use std::time::Duration;
+
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
@@ -71,7 +73,10 @@ async fn draft(app: &App, call: &Call<'_>, asked: Asked, deadline: Instant) -> R
         page: draft.page,
         pictures: draft.pictures,
     });
-    app.store.commit(call.caller, store::Commit { key, answer, report, event }).await
+    let written = app.store.commit(call.caller, store::Commit { key, answer, report, event });
+    // A commit that is given up may have been written; then the same call again gets its answer.
+    let full = || Error::busy("the store did not take the answer before the deadline", Duration::from_secs(1));
+    timeout_at(deadline, written).await.map_err(|_| full())?
 }
 
 /// All network and all decoding. Cancelled when the caller leaves; the access token ends with it.

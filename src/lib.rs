@@ -38,7 +38,10 @@
 //!   `nothing_goes_outside_the_allowed_bases`, `no_look_alike_has_a_destination`, `another_host_gets_no_request`.
 //! - Tokens and patients' data are in no log, error or temporary file, tokens in no database:
 //!   `planted_markers_are_in_no_error_log_or_temporary_file`, `tokens_are_in_no_table_and_no_page_of_the_database`.
-//! - Modules depend downwards only: `modules_depend_downwards_only`. The order: `error caller egress` < `fhir engine` <
+//! - Bad input is refused and harms nothing: `a_name_that_is_not_ours_is_not_answered`,
+//!   `no_query_is_answered_with_a_server_error`, `what_is_no_regular_file_is_never_opened`,
+//!   `a_changed_byte_of_a_bound_file_is_refused`, `a_full_disk_is_not_ready_until_there_is_room_again`.
+//! - Modules depend downwards only: `modules_depend_downwards_only`. The order: `error caller egress file` < `fhir engine` <
 //!   `cds_hooks imaging store` < `service` < `chart` < `prompt grounding` < `card report app` < `guidance` <
 //!   `http web demo` < `config cli`.
 
@@ -54,6 +57,7 @@ pub mod egress;
 pub mod engine;
 pub mod error;
 pub mod fhir;
+pub mod file;
 pub mod grounding;
 pub mod guidance;
 pub mod http;

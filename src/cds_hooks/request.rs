@@ -23,6 +23,9 @@ pub const HOOKS: [(&str, &[&str]); 4] = [
     ("encounter-discharge", &["userId", "encounterId"]),
 ];
 
+/// No server takes a longer one: it travels in a header.
+const LONGEST_TOKEN: usize = 16 << 10;
+
 /// One call of a service. No Debug: it holds patient data and a token.
 pub struct HookRequest {
     pub hook: String,
@@ -86,11 +89,11 @@ struct Body<'a> {
 impl HookRequest {
     /// Reads the body of `POST /cds-services/{id}`. Every error is `Invalid` and names its place.
     pub fn parse(body: &[u8]) -> Result<HookRequest> {
-        // serde reads a struct from an array too.
-        if body.trim_ascii_start().first() != Some(&b'{') {
-            return Err(Error::invalid("the body must be one JSON object in UTF-8 without a byte order mark"));
-        }
-        let members: Body = serde_json::from_slice(body).map_err(|e| {
+        // serde reads a struct from an array too, and steps over members it does not know without decoding them.
+        let text = std::str::from_utf8(body).ok().filter(|text| text.trim_ascii_start().starts_with('{'));
+        let text =
+            text.ok_or_else(|| Error::invalid("the body must be one JSON object in UTF-8 without a byte order mark"))?;
+        let members: Body = serde_json::from_str(text).map_err(|e| {
             Error::invalid(format!(
                 "the body is not one JSON object without repeated members, at line {} column {}",
                 e.line(),
@@ -132,16 +135,20 @@ fn context(hook: &str, raw: &RawValue, deviations: &mut Vec<&'static str>) -> Re
         draft_orders: Member<'a>,
     }
     let members: Members = object(raw, "context")?;
-    for (name, value) in
-        [("userId", members.user_id), ("encounterId", members.encounter_id), ("draftOrders", members.draft_orders)]
-    {
+    let user_id = string(members.user_id, "context.userId")?;
+    let encounter_id = id(members.encounter_id, "Encounter", "context.encounterId", deviations)?;
+    let there = [
+        ("userId", user_id.is_some()),
+        ("encounterId", encounter_id.is_some()),
+        ("draftOrders", members.draft_orders.is_some()),
+    ];
+    for (name, there) in there {
         let needed = HOOKS.iter().any(|(of, needs)| *of == hook && needs.contains(&name));
-        if needed && value.is_none() {
+        if needed && !there {
             return Err(missing(&format!("context.{name}")));
         }
     }
     let patient_id = id(members.patient_id, "Patient", "context.patientId", deviations)?;
-    let user_id = string(members.user_id, "context.userId")?;
     let named = user_id.as_deref().and_then(Reference::parse);
     if named.is_none() && user_id.is_some() {
         deviations.push("context.userId is no reference");
@@ -149,7 +156,7 @@ fn context(hook: &str, raw: &RawValue, deviations: &mut Vec<&'static str>) -> Re
     let mut context = Context {
         user_id: named.map(|user| format!("{}/{}", user.resource_type, user.id)),
         patient_id: required(patient_id, "context.patientId")?,
-        encounter_id: id(members.encounter_id, "Encounter", "context.encounterId", deviations)?,
+        encounter_id,
         draft_orders: None,
         problems: Vec::new(),
     };
@@ -189,8 +196,9 @@ fn authorization(raw: &RawValue, patient_id: &str, deviations: &mut Vec<&'static
     let members: Members = object(raw, "fhirAuthorization")?;
     let at = "fhirAuthorization.access_token";
     let token = required(string(members.access_token, at)?, at)?;
-    if !token.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(Error::invalid("fhirAuthorization.access_token must be of visible ASCII characters").at(at));
+    if token.len() > LONGEST_TOKEN || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        let sentence = format!("fhirAuthorization.access_token must be 1 to {LONGEST_TOKEN} visible ASCII characters");
+        return Err(Error::invalid(sentence).at(at));
     }
     let at = "fhirAuthorization.token_type";
     if !required(string(members.token_type, at)?, at)?.eq_ignore_ascii_case("Bearer") {

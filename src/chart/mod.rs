@@ -261,3 +261,21 @@ pub enum Choice {
     /// It does not say what it shows, and there is no other.
     Only,
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_evidence_id_is_its_text_and_no_other_text_is_one(number in 1u32..1_000_000, text in "\\PC{0,10}|E?[0-9+ -]{0,10}|E[0-9]{0,7}") {
+            let id = EvidenceId(number);
+            prop_assert_eq!(EvidenceId::try_from(id.to_string()), Ok(id));
+            if let Ok(id) = EvidenceId::try_from(text.clone()) {
+                prop_assert_eq!(id.to_string(), text);
+            }
+        }
+    }
+}

@@ -147,9 +147,9 @@ mod tests {
         config.store.path = folder.path().join("curbside.db");
         let server = Server::start(&config, "").await.unwrap();
         let app = server.app.clone();
-        assert!(app.store.writable().await && folder.path().join("curbside.db-wal").exists());
+        assert!(app.store.check().await.is_ok() && folder.path().join("curbside.db-wal").exists());
         server.until(std::future::ready(Ok(()))).await.unwrap();
-        assert!(!app.store.writable().await && !folder.path().join("curbside.db-wal").exists());
+        assert!(app.store.check().await.is_err() && !folder.path().join("curbside.db-wal").exists());
     }
 
     #[tokio::test]

@@ -183,3 +183,40 @@ fn every_key_is_documented() {
         assert!(description.ends_with('.'), "{key} is not explained");
     }
 }
+
+#[test]
+fn what_is_no_text_of_a_bounded_length_is_refused_and_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    assert!(std::process::Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+    std::fs::write(at("latin.toml"), b"tenant = \"caf\xe9\"").unwrap();
+    std::fs::File::create(at("large.toml")).unwrap().set_len(1 << 40).unwrap();
+    std::os::unix::fs::symlink(at("nothing"), at("dangling")).unwrap();
+    for (path, words) in [
+        (at("pipe"), "is not a regular file"),
+        (folder.path().into(), "is not a regular file"),
+        ("/dev/zero".into(), "is not a regular file"),
+        (at("latin.toml"), "is not text in UTF-8"),
+        (at("large.toml"), "is longer than 1 MiB"),
+        (at("dangling"), "is missing"),
+    ] {
+        let message = Config::load(Some(&path), &[], &[]).unwrap_err().message;
+        assert!(message.contains(words) && message.contains(&path.display().to_string()), "{message}");
+        assert!(message.contains("--config"), "{message}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_a_configuration_or_one_line_that_says_why_not(
+        text in "\\PC{0,80}|((listen|tenant|public_base|services|intended_use|\\[ehr\\]|\\[\\[ehr\\]\\]|\\[engine\\]|\\[http\\]|fhir|dicomweb|queue|max_body_bytes|drain_ms) ?=? ?(\"[a-z:/.0-9]{0,20}\"|-?[0-9]{1,25}|\\[[0-9\",a-z]{0,9}\\]|true|1e400|\\{\\})?\n){0,6}",
+        variable in "\\PC{0,12}|-?[0-9.e]{0,25}"
+    ) {
+        let variables = [("CURBSIDE_HTTP_DRAIN_MS", variable.as_str()), ("CURBSIDE_LISTEN", &variable)];
+        for found in [load(&text, &[], &[]), load(&text, &variables, &[]), load("", &variables[..1], &[])] {
+            if let Err(error) = found {
+                proptest::prop_assert!(!error.message.contains('\n') && error.message.len() > 10, "{}", error.message);
+            }
+        }
+    }
+}

@@ -106,6 +106,8 @@ impl From<Date> for String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -146,5 +148,20 @@ mod tests {
     fn dicom_dates_become_fhir_dates() {
         assert_eq!(Date::from_dicom("20250602").unwrap().text(), "2025-06-02");
         assert!(Date::from_dicom("2025-06-02").is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_date_or_none_and_a_date_is_its_text(text in "\\PC{0,30}|[0-9TZ:.+\\-]{0,35}|[0-9]{4}(-(0[1-9]|1[0-2])(-[0-2][0-9](T[01][0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,12})?(Z|[+-]0[0-9]:[0-5]0))?)?)?") {
+            if let Some(date) = Date::parse(&text) {
+                prop_assert_eq!(date.text(), &text);
+                prop_assert_eq!(Date::parse(date.text()), Some(date.clone()));
+                prop_assert!(date.latest() >= date.instant());
+                prop_assert!(date.is_within(0, &date) && text.starts_with(date.day()));
+            }
+            if let Some(date) = Date::from_dicom(&text) {
+                prop_assert_eq!(date.text().len(), 10);
+            }
+        }
     }
 }

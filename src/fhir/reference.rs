@@ -29,7 +29,8 @@ impl<'a> Reference<'a> {
         let (base, resource_type) = rest.rsplit_once('/').unwrap_or(("", rest));
         let named = resource_type.starts_with(|c: char| c.is_ascii_uppercase())
             && resource_type.chars().all(|c| c.is_ascii_alphabetic());
-        let based = base.is_empty() || base.starts_with("http://") || base.starts_with("https://");
+        let server = base.strip_prefix("http://").or_else(|| base.strip_prefix("https://"));
+        let based = base.is_empty() || server.is_some_and(|server| !server.is_empty() && !server.starts_with('/'));
         (named && is_id(id) && based).then_some(Reference { base, resource_type, id })
     }
 
@@ -51,6 +52,8 @@ impl<'a> Reference<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -99,9 +102,28 @@ mod tests {
             "patient/1",
             "Patient/..",
             "javascript:alert(1)/Patient/1",
+            "http:///Patient/1",
+            "https:////Patient/1",
             "Patient/a b",
         ] {
             assert!(Reference::parse(text).is_none(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_reference_or_none_and_a_reference_is_its_text(
+            text in "\\PC{0,40}|(https?://[a-z./:@%]{0,20}/)?[A-Z][A-Za-z]{0,12}/[A-Za-z0-9._-]{0,140}(/_history/[0-9a-z/]{0,5})?"
+        ) {
+            let base = "https://ehr.example/fhir/".parse::<Base>().unwrap();
+            if let Some(reference) = Reference::parse(&text) {
+                prop_assert!(is_id(reference.id) && !reference.id.contains('/'));
+                let absolute = reference.absolute(&base);
+                let again = Reference::parse(&absolute).unwrap();
+                prop_assert_eq!((again.resource_type, again.id), (reference.resource_type, reference.id));
+                prop_assert_eq!(again.absolute(&base), absolute.clone());
+                prop_assert_eq!(reference.base.is_empty(), again.is(&base, reference.resource_type, reference.id) && !text.starts_with("http"));
+            }
         }
     }
 }

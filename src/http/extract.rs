@@ -64,7 +64,8 @@ impl Bodies {
 
     /// The JSON body, read whole; never more than a frame beyond the limit.
     ///
-    /// Another media type or any encoding: `UnsupportedMedia`. Too long: `TooLarge`. Too slow or broken off: `Invalid`.
+    /// Another media type or any encoding: `UnsupportedMedia`. Too long: `TooLarge`. Too slow, broken off, or of two media
+    /// types: `Invalid`.
     /// No room beside the bodies held already: `Busy`.
     pub async fn json(&self, request: Request) -> Result<Body> {
         check_type(request.headers())?;
@@ -103,6 +104,10 @@ impl Bodies {
 
 fn check_type(headers: &HeaderMap) -> Result<()> {
     let unsupported = |sentence| Error::new(Kind::UnsupportedMedia, sentence);
+    // Who reads the first of two and who reads the second have read two different requests.
+    if headers.get_all(header::CONTENT_TYPE).iter().nth(1).is_some() {
+        return Err(Error::invalid("a request has one Content-Type"));
+    }
     if headers.contains_key(header::CONTENT_ENCODING) {
         return Err(unsupported("the body must not be compressed"));
     }

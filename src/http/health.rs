@@ -18,20 +18,19 @@ pub async fn livez() -> Response {
 
 /// `GET /readyz`: 200, or 503 with the reason.
 pub async fn readyz(State(app): State<Arc<App>>) -> Response {
-    let (status, mut body) = readiness(app.store.writable().await, app.engine.health());
+    let (status, mut body) = readiness(app.store.check().await, app.engine.health());
     if app.engine.info().is_some() {
         body["engine"] = json!(app.engine.counts());
     }
     answer(status, body)
 }
 
-fn readiness(writable: bool, health: Health) -> (StatusCode, Value) {
+fn readiness(store: Result<(), &'static str>, health: Health) -> (StatusCode, Value) {
     const NO_MODEL: &str = "no model is configured; services that need none answer";
+    if let Err(reason) = store {
+        return (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "unavailable", "reason": reason }));
+    }
     match health {
-        _ if !writable => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            json!({ "status": "unavailable", "reason": "the store cannot be written" }),
-        ),
         Health::Loading { phase } => (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "loading", "phase": phase })),
         Health::Degraded { reason } => {
             (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "degraded", "reason": reason }))
@@ -56,17 +55,18 @@ mod tests {
     fn readiness_says_why_not() {
         let loading = Health::Loading { phase: "weights".into() };
         assert_eq!(
-            readiness(true, loading),
+            readiness(Ok(()), loading),
             (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "loading", "phase": "weights"}))
         );
-        let (status, body) = readiness(true, Health::Dead { reason: "the canary failed".into() });
+        let (status, body) = readiness(Ok(()), Health::Dead { reason: "the canary failed".into() });
         assert_eq!((status.as_u16(), body["reason"].as_str()), (503, Some("the canary failed")));
-        let (status, body) = readiness(true, Health::Degraded { reason: "restarting".into() });
+        let (status, body) = readiness(Ok(()), Health::Degraded { reason: "restarting".into() });
         assert_eq!((status.as_u16(), body["status"].as_str()), (503, Some("degraded")));
         for health in [Health::Ready, Health::Absent] {
-            assert_eq!(readiness(true, health.clone()).0, StatusCode::OK);
-            assert_eq!(readiness(false, health).0, StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(readiness(Ok(()), health.clone()).0, StatusCode::OK);
+            let (status, body) = readiness(Err("the disk is full"), health);
+            assert_eq!((status.as_u16(), body["reason"].as_str()), (503, Some("the disk is full")));
         }
-        assert_eq!(readiness(true, Health::Absent).1["model"], "none");
+        assert_eq!(readiness(Ok(()), Health::Absent).1["model"], "none");
     }
 }

@@ -36,7 +36,8 @@ pub(super) fn panicked(panic: &PanicHookInfo) {
 
 // INVARIANT: only_our_own_code_writes_to_the_log
 // The model runtime prints messages, others print SQL and URLs.
-fn subscriber<W>(level: LevelFilter, writer: W) -> impl Subscriber + Send + Sync
+/// JSON lines of this crate alone, at `level` and above, to `writer`.
+pub fn subscriber<W>(level: LevelFilter, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {

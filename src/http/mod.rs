@@ -5,6 +5,7 @@ mod cds_services;
 mod extract;
 mod fhir_rest;
 mod health;
+mod host;
 pub mod log;
 mod pages;
 mod reply;

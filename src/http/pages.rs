@@ -1,6 +1,6 @@
 //! The pages people see, and the pictures on them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension,
@@ -19,6 +19,8 @@ use crate::{
     web,
 };
 
+/// When to ask again for what the store holds damaged.
+const DAMAGED_RETRY: Duration = Duration::from_secs(30);
 /// Reports that the start page lists.
 const LISTED: u32 = 10;
 
@@ -53,7 +55,10 @@ pub async fn report(
     let found = app.store.page(&caller, &id).await;
     let patient = found.as_ref().ok().map(|page| page.patient.clone());
     audited(&app, &caller, arrival, (Action::Read, format!("DiagnosticReport/{id}")), patient, &found).await?;
-    web::report_page(&found?.json).map(page)
+    // What the store holds was fit to be shown when it was written: it is the file that is damaged, not the request.
+    web::report_page(&found?.json).map(page).map_err(|e| {
+        Error::busy("The page of this report cannot be shown. The failure has been logged.", DAMAGED_RETRY).because(e)
+    })
 }
 
 /// `GET /pictures/{sha256}`: a picture as the model saw it, PNG; 404.

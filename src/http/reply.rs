@@ -127,6 +127,8 @@ fn takes(range: &str) -> bool {
 mod tests {
     use std::time::Duration;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::http::log::tests::Lines;
 
@@ -199,6 +201,20 @@ mod tests {
             (";;;,,,q=", "", false),
         ] {
             assert_eq!(ask(accept, query), taken, "{accept} {query}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_list_of_media_types_is_read(accept in "[ -~]{0,60}|([a-z*]{1,12}/[a-z*+]{1,12}(;[a-z]=[0-9.a-z\"]{0,5}){0,3},?){0,4}", query in "\\PC{0,40}|_format=[a-z%/+2Bb]{0,30}") {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, accept.parse().unwrap());
+            let wanted = takes_json(&headers, &query).is_ok();
+            // What is taken without a format, is taken with one that says nothing else.
+            if !query.contains("_format") {
+                prop_assert_eq!(wanted, takes_json(&headers, "").is_ok());
+            }
+            prop_assert!(takes_json(&headers, "_format=json").is_ok());
         }
     }
 }

@@ -4,16 +4,14 @@ use std::{any::Any, sync::Arc};
 
 use axum::{
     Extension, Router,
-    extract::{Request, State},
     http::{HeaderName, HeaderValue, StatusCode, header},
-    middleware::{Next, from_fn, from_fn_with_state, map_response},
+    middleware::{from_fn, from_fn_with_state, map_response},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use tower_http::catch_panic::CatchPanicLayer;
-use url::{Host, Url};
 
-use super::{Config, cds_services, extract::Bodies, fhir_rest, health, log, pages};
+use super::{Config, cds_services, extract::Bodies, fhir_rest, health, host, log, pages};
 use crate::{
     app::App,
     error::{Error, Kind},
@@ -35,29 +33,7 @@ pub fn router(app: Arc<App>, config: &Config) -> Router {
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .with_state(app.clone());
-    wrapped(routes.layer(from_fn_with_state(app, named)), config)
-}
-
-// INVARIANT: a_name_that_is_not_ours_is_not_answered
-// There is no login yet. A page on another site could point a name of its own at loopback and read through the
-// browser; its requests carry that name as `Host`.
-async fn named(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.and_then(|host| Url::parse(&format!("http://{host}")).ok());
-    let ours = match host.as_ref().and_then(Url::host) {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost" || app.public_base.host_str() == Some(name),
-        None => !request.headers().contains_key(header::HOST),
-    };
-    if ours {
-        return next.run(request).await;
-    }
-    Error::new(
-        Kind::Forbidden,
-        "this server is not known by that name; set public_base to the name it is reached under",
-    )
-    .into_response()
+    wrapped(routes.layer(from_fn_with_state(app, host::named)), config)
 }
 
 /// Around the routes, from the inside: panics caught, every refusal an outcome, safe headers, the log line.
@@ -107,12 +83,14 @@ async fn outcome(response: Response) -> Response {
     with_outcome
 }
 
-/// Nothing is kept by anything between us and the caller, unless the handler said otherwise, and nothing is sniffed.
+/// Nothing is kept by anything between us and the caller, unless the handler said otherwise; nothing is sniffed or embedded.
 async fn safe(mut response: Response) -> Response {
-    const SAFE: [(HeaderName, HeaderValue); 3] = [
+    const SAFE: [(HeaderName, HeaderValue); 4] = [
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        // A page on another site can neither show our pictures nor measure them.
+        (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
     ];
     for (name, value) in SAFE {
         response.headers_mut().entry(name).or_insert(value);

@@ -24,6 +24,9 @@ use tower::Service;
 use super::Config;
 use crate::error::{Error, Result};
 
+/// Bytes of head that are taken for sure; hyper reads up to twice as many. Its own limit, for all connections, is 100 MiB.
+const LARGEST_HEAD: usize = 32 << 10;
+
 /// A bound address that nothing is answered on yet.
 pub struct Server {
     listener: TcpListener,
@@ -66,7 +69,9 @@ impl Server {
         let broken = |e: std::io::Error| Error::fault("the listener failed").because(e);
         let handle = Handle::new();
         let mut server = axum_server::from_tcp(self.listener).map_err(broken)?.http1_only().handle(handle.clone());
-        server.http_builder().http1().header_read_timeout(self.config.header_timeout());
+        // `half_close` stays off: the end of what a client sends is how its leaving is seen, and a call nobody waits for ends.
+        let mut protocol = server.http_builder().http1();
+        protocol.header_read_timeout(self.config.header_timeout()).max_buf_size(LARGEST_HEAD);
         let serving = server.serve(Door::new(router, self.config.max_connections));
         tokio::pin!(serving);
         tokio::select! {

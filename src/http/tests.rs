@@ -1,3 +1,5 @@
+mod full_disk;
+
 use std::{panic, sync::Arc, thread};
 
 use axum::{
@@ -31,6 +33,10 @@ async fn app(intended_use: Option<&str>) -> (Arc<App>, TempDir) {
 }
 
 pub(super) async fn app_of(caller: Caller, intended_use: Option<&str>) -> (Arc<App>, TempDir) {
+    app_with(caller, intended_use, Engine::absent()).await
+}
+
+async fn app_with(caller: Caller, intended_use: Option<&str>, engine: Engine) -> (Arc<App>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings {
         caller,
@@ -44,7 +50,7 @@ pub(super) async fn app_of(caller: Caller, intended_use: Option<&str>) -> (Arc<A
         program: Default::default(),
         report: Default::default(),
     };
-    (Arc::new(App::with(settings, Engine::absent(), Arc::new(chrono::Utc::now)).await.unwrap()), folder)
+    (Arc::new(App::with(settings, engine, Arc::new(chrono::Utc::now)).await.unwrap()), folder)
 }
 
 /// The answer of an application of its own.
@@ -65,7 +71,7 @@ async fn outcome(response: Response<Body>) -> Value {
 }
 
 fn ask(method: Method, path: &str) -> Request<Body> {
-    Request::builder().method(method).uri(path).body(Body::empty()).unwrap()
+    Request::builder().method(method).uri(path).header(header::HOST, "localhost").body(Body::empty()).unwrap()
 }
 
 fn patient_view() -> Value {
@@ -77,8 +83,8 @@ fn patient_view() -> Value {
 }
 
 fn call(id: &str, body: impl Into<Body>) -> Request<Body> {
-    let request = Request::post(format!("/cds-services/{id}")).header(header::CONTENT_TYPE, "application/json");
-    request.body(body.into()).unwrap()
+    let request = Request::post(format!("/cds-services/{id}")).header(header::HOST, "localhost");
+    request.header(header::CONTENT_TYPE, "application/json").body(body.into()).unwrap()
 }
 
 #[tokio::test]

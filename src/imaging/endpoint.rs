@@ -94,3 +94,24 @@ fn token<'a>(access: &Access<'a>, endpoint: &Endpoint) -> Option<&'a AccessToken
         rules.filter_map(|e| e.value_boolean).reduce(|a, b| a && b).unwrap_or(access.base.dicomweb_takes_token);
     access.token.filter(|_| wanted)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_studys_url_stays_on_its_host_and_names_that_study_only(
+            address in "\\PC{0,40}|https?://[a-z]{1,5}(:[0-9]{1,5})?(/(studies|study|[a-z.%]{0,5}|[0-9.]{0,9})){0,5}/?(\\?[a-z=]{0,4})?",
+            study in "[1-9](\\.[1-9][0-9]{0,3}){1,5}"
+        ) {
+            let Ok(address) = Url::parse(&address) else { return Ok(()) };
+            let Some(url) = study_url(&address, &study) else { return Ok(()) };
+            prop_assert_eq!(url.origin(), address.origin());
+            let segments: Vec<&str> = url.path_segments().unwrap().collect();
+            prop_assert_eq!(segments.last(), Some(&study.as_str()), "{}", url);
+        }
+    }
+}

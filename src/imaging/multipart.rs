@@ -88,6 +88,8 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read(content_type: &str, body: &[u8]) -> Option<Vec<Vec<u8>>> {
@@ -138,5 +140,31 @@ mod tests {
         let long = "b".repeat(71);
         assert_eq!(read(&format!("multipart/related; boundary={long}"), format!("--{long}--").as_bytes()), None);
         assert_eq!(read(TYPE, format!("--b{}--", "\r\n\r\nx\r\n--b".repeat(MAX_PARTS + 1)).as_bytes()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            bodies in proptest::collection::vec("[a-z\\r\\n -]{0,30}", 0..6), boundary in "[A-Za-z0-9'+_,./:=?-]{1,70}",
+            header in "(Content-Type: application/dicom\r\n){0,2}"
+        ) {
+            let delimiter = format!("--{boundary}");
+            prop_assume!(bodies.iter().all(|body| !format!("\r\n{body}\r\n").contains(&delimiter)));
+            let parts: String = bodies.iter().map(|body| format!("{delimiter}\r\n{header}\r\n{body}\r\n")).collect();
+            let read = read(&format!("multipart/related; boundary=\"{boundary}\""), format!("{parts}{delimiter}--").as_bytes());
+            prop_assert_eq!(read, Some(bodies.iter().map(|body| body.as_bytes().to_vec()).collect::<Vec<_>>()));
+        }
+
+        #[test]
+        fn any_bytes_are_parts_of_them_or_broken(
+            kind in "\\PC{0,40}|multipart/related; boundary=[a-z\"']{0,4}", body in "[b\r\n \t:-]{0,120}|\\PC{0,60}"
+        ) {
+            if let Some(parts) = read(&kind, body.as_bytes()) {
+                prop_assert!(parts.iter().map(Vec::len).sum::<usize>() <= body.len());
+            }
+            if let Some(parts) = read(TYPE, body.as_bytes()) {
+                prop_assert!(parts.iter().map(Vec::len).sum::<usize>() <= body.len());
+            }
+        }
     }
 }

@@ -5,11 +5,19 @@ use std::{collections::BTreeMap, fs, path::Path};
 use rust_embed::Embed;
 
 use super::{Service, Services, check::check};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    file::{self, Unreadable},
+};
 
 #[derive(Embed)]
 #[folder = "cds-hooks/services/"]
 struct Embedded;
+
+/// Far above any real `service.json`.
+const LONGEST: u64 = 1 << 20;
+/// Folders looked into.
+const MOST_ENTRIES: usize = 1_000;
 
 /// The text of a `service.json` and where it stands, as an error names it.
 struct File {
@@ -37,18 +45,27 @@ pub fn load(overlay: Option<&Path>) -> Result<Services> {
 }
 
 fn laid_over(overlay: &Path) -> Result<BTreeMap<String, File>> {
-    let unreadable = |path: &Path, e| Error::invalid(format!("{} cannot be read", path.display())).because(e);
+    let unreadable =
+        |path: &Path, e: std::io::Error| Error::invalid(format!("{} cannot be read", path.display())).because(e);
     let mut files = BTreeMap::new();
-    for entry in fs::read_dir(overlay).map_err(|e| unreadable(overlay, e))? {
+    for (seen, entry) in fs::read_dir(overlay).map_err(|e| unreadable(overlay, e))?.enumerate() {
+        if seen == MOST_ENTRIES {
+            let sentence =
+                format!("{} has more than {MOST_ENTRIES} entries: it is no folder of services", overlay.display());
+            return Err(Error::invalid(sentence));
+        }
         let entry = entry.map_err(|e| unreadable(overlay, e))?;
         let path = entry.path().join("service.json");
-        if path.is_file() {
-            let text = fs::read(&path).map_err(|e| unreadable(&path, e))?;
-            files.insert(
-                entry.file_name().to_string_lossy().into_owned(),
-                File { place: path.display().to_string(), text },
-            );
+        // Other files and folders may lie beside the services; a service.json that cannot be read is never passed over.
+        if fs::symlink_metadata(&path).is_err() {
+            continue;
         }
+        let place = path.display().to_string();
+        let text = file::read(&path, LONGEST).map_err(|why| match why {
+            Unreadable::Missing => Error::invalid(format!("{place} is a link that leads nowhere")),
+            why => Error::invalid(format!("{place} {why}")),
+        })?;
+        files.insert(entry.file_name().to_string_lossy().into_owned(), File { place, text });
     }
     if files.is_empty() {
         return Err(Error::invalid(format!("{} holds no <id>/service.json", overlay.display())));
@@ -226,6 +243,48 @@ mod tests {
         fs::rename(dir.path().join("another"), dir.path().join("renamed")).unwrap();
         let error = load(Some(dir.path())).err().unwrap();
         assert!(error.message.contains("renamed") && error.expression.as_deref() == Some("id"), "{error}");
+    }
+
+    #[test]
+    fn a_service_that_cannot_be_read_is_never_passed_over() {
+        let put: [(&str, fn(&Path)); 7] = [
+            ("is not a regular file", |path| fs::create_dir(path).unwrap()),
+            ("is not a regular file", |path| {
+                assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+            }),
+            ("is not a regular file", |path| std::os::unix::fs::symlink("/dev/zero", path).unwrap()),
+            ("leads nowhere", |path| std::os::unix::fs::symlink(path.with_extension("x"), path).unwrap()),
+            ("is longer than 1 MiB", |path| fs::File::create(path).unwrap().set_len(1 << 40).unwrap()),
+            ("line 1", |path| fs::write(path, b"{\"id\":\"\xff\"}").unwrap()),
+            ("recursion", |path| fs::write(path, "[".repeat(10_000)).unwrap()),
+        ];
+        for (words, put) in put {
+            let dir = tempfile::tempdir().unwrap();
+            fs::create_dir(dir.path().join("imaging-draft-report")).unwrap();
+            put(&dir.path().join("imaging-draft-report/service.json"));
+            let error = load(Some(dir.path())).err().unwrap();
+            assert!(error.message.contains("imaging-draft-report/service.json"), "{error}");
+            assert!(error.message.contains(words) || words == "recursion", "{words}: {error}");
+        }
+        let text = base().to_string();
+        for length in (0..text.len()).step_by(97) {
+            let file = File { place: "here".into(), text: text.as_bytes()[..length].to_vec() };
+            let error = read("imaging-draft-report", &file).err().unwrap();
+            assert!(error.message.starts_with("here: "), "{error}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_service_with_a_changed_byte_is_read_or_named(at in 0usize..4000, bit in 0u8..8) {
+            let mut text = base().to_string().into_bytes();
+            let at = at % text.len();
+            text[at] ^= 1 << bit;
+            let file = File { place: "here".into(), text };
+            if let Err(error) = read("imaging-draft-report", &file) {
+                proptest::prop_assert!(error.message.starts_with("here: ") && !error.message.contains('\n'));
+            }
+        }
     }
 
     #[test]

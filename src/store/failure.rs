@@ -11,9 +11,11 @@ const LATER: Duration = Duration::from_secs(30);
 
 /// The causes we tell apart; SQLite's extended codes carry the plain one in their low byte.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Cause {
+pub(super) enum Cause {
     InUse,
     CannotWrite,
+    NotAFile,
+    AnotherProgram,
     Full,
     Damaged,
     Newer,
@@ -21,13 +23,29 @@ enum Cause {
     Other,
 }
 
+impl Cause {
+    /// One clause for whoever watches the running server.
+    pub fn clause(self) -> &'static str {
+        match self {
+            Cause::InUse => "the database is locked, by another process or by writes that wait for each other",
+            Cause::CannotWrite | Cause::NotAFile => "the database cannot be written",
+            Cause::Full => "the database cannot be written because the disk is full",
+            Cause::Damaged => "the database is damaged",
+            Cause::AnotherProgram | Cause::Newer | Cause::Altered | Cause::Other => "the database does not work",
+        }
+    }
+}
+
 /// The error of a query. It names no table content: SQLite's own text stays out, its source is an error of ours.
 pub(super) fn query(error: sqlx::Error) -> Error {
     match cause(&error) {
         Cause::InUse => Error::busy("the store is busy", SOON),
-        Cause::CannotWrite | Cause::Full => Error::busy("the store cannot write", LATER),
-        Cause::Damaged => Error::fault("the database is damaged"),
-        Cause::Newer | Cause::Altered | Cause::Other => Error::fault("a query of the store failed"),
+        Cause::CannotWrite | Cause::NotAFile | Cause::Full => Error::busy("the store cannot write", LATER),
+        // Nothing wrong with the request, and nothing that asking otherwise would mend.
+        Cause::Damaged => Error::busy("the store is damaged", LATER),
+        Cause::AnotherProgram | Cause::Newer | Cause::Altered | Cause::Other => {
+            Error::fault("a query of the store failed")
+        }
     }
     .because(Error::fault(code(&error)))
 }
@@ -47,9 +65,15 @@ pub(super) fn open(path: &Path, error: MigrateError) -> Error {
 pub(super) fn file(path: &Path, error: std::io::Error) -> Error {
     let cause = match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Cause::Full,
+        std::io::ErrorKind::IsADirectory => Cause::NotAFile,
         _ => Cause::CannotWrite,
     };
     Error::fault(sentence(path, cause)).because(error)
+}
+
+/// One sentence for a file that belongs to somebody else.
+pub(super) fn refused(path: &Path, cause: Cause) -> Error {
+    Error::fault(sentence(path, cause))
 }
 
 fn sentence(path: &Path, cause: Cause) -> String {
@@ -58,6 +82,8 @@ fn sentence(path: &Path, cause: Cause) -> String {
         Cause::CannotWrite => {
             "cannot be created or written: give the server write access to the file and its folder, or name another file"
         }
+        Cause::NotAFile => "is a folder, a pipe or a device: name another file, to which the server has write access",
+        Cause::AnotherProgram => "holds the data of another program and was left as it is: name another file",
         Cause::Full => "cannot be written because the disk is full: free some space or name a file on another disk",
         Cause::Damaged => "is damaged or not an SQLite database: restore it from a backup or name another file",
         Cause::Newer => "was written by a newer version of curbside: run that version or name another file",
@@ -71,10 +97,12 @@ fn sentence(path: &Path, cause: Cause) -> String {
     format!("The database {} {rest}.", path.display())
 }
 
-fn cause(error: &sqlx::Error) -> Cause {
+pub(super) fn cause(error: &sqlx::Error) -> Cause {
     match error {
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => Cause::InUse,
         sqlx::Error::Io(_) => Cause::CannotWrite,
+        // A value of another type than was written, or text that is none.
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Cause::Damaged,
         sqlx::Error::Database(error) => error.code().and_then(|code| code.parse().ok()).map_or(Cause::Other, of_code),
         _ => Cause::Other,
     }

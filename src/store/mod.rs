@@ -4,17 +4,21 @@
 //! anything is answered. <https://www.sqlite.org/wal.html>
 
 mod failure;
+mod health;
 mod kept;
+mod owner;
 mod period;
 mod resource;
 pub mod search;
 mod sql;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -22,25 +26,31 @@ use chrono::{SubsecRound as _, Utc};
 use serde::Deserialize;
 use sqlx::{
     ConnectOptions as _, SqlSafeStr as _, SqlitePool,
-    migrate::{Migration, MigrationType, Migrator},
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
 use crate::{
     caller::Caller,
     error::{Error, Result},
+    file::{self, Unreadable},
 };
 pub use kept::{Action, Commit, Draft, Event, Found, Key, Page, Patient, Picture, Recent, Stored};
+use owner::Owner;
 use resource::Row;
 use search::{Position, Search};
+use transaction::Transaction;
 
 /// Version, name and text of every migration, oldest first. A text that was released is never edited.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "first", include_str!("migrations/sqlite/0001_first.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "first", include_str!("migrations/sqlite/0001_first.sql")),
+    (NEWEST, "probe", include_str!("migrations/sqlite/0002_probe.sql")),
+];
+const NEWEST: i64 = 2;
 
 const READERS: u32 = 4;
 /// How long a caller waits for a connection, and a connection for another process's lock.
-const PATIENCE: Duration = Duration::from_secs(5);
-const PROBE_PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(2);
 const ANSWERS_KEPT: chrono::Duration = chrono::Duration::days(1);
 /// When to try again after the audit trail could not be written, where SQLite does not say.
 const AUDIT_RETRY: Duration = Duration::from_secs(30);
@@ -78,6 +88,7 @@ impl Config {
 pub struct Store {
     writer: SqlitePool,
     readers: SqlitePool,
+    seen: Arc<health::Seen>,
 }
 
 impl Store {
@@ -86,6 +97,13 @@ impl Store {
         config.check()?;
         let path = &config.path;
         create(path).map_err(|e| failure::file(path, e))?;
+        Store::connect(path).await.map_err(|failed| match failed {
+            Unopened::Failed(error) => failure::open(path, error),
+            Unopened::Theirs(cause) => failure::refused(path, cause),
+        })
+    }
+
+    async fn connect(path: &Path) -> std::result::Result<Store, Unopened> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .foreign_keys(true)
@@ -100,20 +118,22 @@ impl Store {
                 .idle_timeout(None)
                 .max_lifetime(None)
         };
-        let opened = async {
-            let writer = pool(1).connect_with(options.clone().journal_mode(SqliteJournalMode::Wal)).await?;
-            migrator().run(&writer).await?;
-            probe(&writer).await?;
-            let readers = pool(READERS).connect_with(options.read_only(true)).await?;
-            Ok(Store { writer, readers })
-        };
-        opened.await.map_err(|e| failure::open(path, e))
+        match owner::of(&options, NEWEST).await? {
+            Owner::Nobody | Owner::Us => {}
+            Owner::Later => return Err(Unopened::Theirs(failure::Cause::Newer)),
+            Owner::AnotherProgram => return Err(Unopened::Theirs(failure::Cause::AnotherProgram)),
+        }
+        let writer = pool(1).connect_with(options.clone().journal_mode(SqliteJournalMode::Wal)).await?;
+        migrator().run(&writer).await?;
+        owner::sign(&writer, NEWEST).await?;
+        let readers = pool(READERS).connect_with(options.read_only(true)).await?;
+        Ok(Store { writer, readers, seen: Arc::default() })
     }
 
     /// The answer given to the same call before, within about a day.
     pub async fn answered(&self, caller: &Caller, key: &Key) -> Result<Option<String>> {
         let mut db = self.reader().await?;
-        sql::answer(&mut db, caller, key).await.map_err(failure::query)
+        sql::answer(&mut db, caller, key).await.map_err(|e| self.failed(e))
     }
 
     /// Writes all of it or nothing, and returns the answer to give when it is on disk.
@@ -146,7 +166,7 @@ impl Store {
     /// The current version of a resource; `NotFound` also where it is another tenant's.
     pub async fn read(&self, caller: &Caller, resource_type: &str, id: &str) -> Result<Stored> {
         let mut db = self.reader().await?;
-        found(sql::read(&mut db, caller, resource_type, id).await, "There is no such resource.")
+        self.found(sql::read(&mut db, caller, resource_type, id).await, "There is no such resource.")
     }
 
     /// One page and the total, both of the same moment.
@@ -165,26 +185,26 @@ impl Store {
                 last.map(|last| Position { last_updated: last.last_updated.timestamp_millis(), id: last.id.clone() });
             Ok(Found { resources, total, next })
         };
-        page.await.map_err(failure::query)
+        page.await.map_err(|e| self.failed(e))
     }
 
     pub async fn picture(&self, caller: &Caller, sha256: &str) -> Result<Picture> {
         let mut db = self.reader().await?;
-        let png = found(sql::picture(&mut db, caller, sha256).await, "There is no such picture.")?;
-        let shown_of = sql::patients_shown(&mut db, caller, sha256).await.map_err(failure::query)?;
+        let png = self.found(sql::picture(&mut db, caller, sha256).await, "There is no such picture.")?;
+        let shown_of = sql::patients_shown(&mut db, caller, sha256).await.map_err(|e| self.failed(e))?;
         let patient = <[Patient; 1]>::try_from(shown_of).ok().map(|[patient]| patient);
         Ok(Picture { patient, png })
     }
 
     pub async fn page(&self, caller: &Caller, report_id: &str) -> Result<Page> {
         let mut db = self.reader().await?;
-        found(sql::page(&mut db, caller, report_id).await, "There is no such report.")
+        self.found(sql::page(&mut db, caller, report_id).await, "There is no such report.")
     }
 
     /// The newest reports of the caller's tenant, at most `count`.
     pub async fn recent(&self, caller: &Caller, count: u32) -> Result<Vec<Recent>> {
         let mut db = self.reader().await?;
-        sql::recent(&mut db, caller, count).await.map_err(failure::query)
+        sql::recent(&mut db, caller, count).await.map_err(|e| self.failed(e))
     }
 
     /// Appends to the audit trail; where that fails it is `Busy`, and what the event is about must not be answered.
@@ -198,9 +218,9 @@ impl Store {
         })
     }
 
-    /// Whether a write reaches the disk just now.
-    pub async fn writable(&self) -> bool {
-        matches!(tokio::time::timeout(PROBE_PATIENCE, probe(&self.writer)).await, Ok(Ok(())))
+    /// Whether a write reaches the disk just now and nothing was found damaged; the error is one clause that says why not.
+    pub async fn check(&self) -> std::result::Result<(), &'static str> {
+        self.seen.check(&self.writer).await
     }
 
     /// Moves everything into the database file and closes it. Requests still running fail as `Busy`.
@@ -212,7 +232,17 @@ impl Store {
     }
 
     async fn reader(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Sqlite>> {
-        self.readers.acquire().await.map_err(failure::query)
+        self.readers.acquire().await.map_err(|e| self.failed(e))
+    }
+
+    /// The error to answer with, remembered for [`Store::check`].
+    fn failed(&self, error: sqlx::Error) -> Error {
+        self.seen.failure(&error);
+        failure::query(error)
+    }
+
+    fn found<T>(&self, row: sqlx::Result<Option<T>>, otherwise: &str) -> Result<T> {
+        row.map_err(|e| self.failed(e))?.ok_or_else(|| Error::not_found(otherwise))
     }
 
     /// Runs `work` in a transaction that no other write can come between.
@@ -221,15 +251,43 @@ impl Store {
         work: impl AsyncFnOnce(&mut sqlx::SqliteConnection) -> std::result::Result<T, Failed>,
     ) -> Result<T> {
         let written = async {
-            let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            let result = work(&mut transaction).await?;
-            transaction.commit().await?;
-            Ok(result)
+            let mut transaction = Transaction::begin(&self.writer).await?;
+            match work(transaction.connection()).await {
+                Ok(result) => {
+                    transaction.commit().await?;
+                    Ok(result)
+                }
+                Err(failed) => {
+                    transaction.rollback().await;
+                    Err(failed)
+                }
+            }
         };
-        written.await.map_err(|failed| match failed {
-            Failed::Query(error) => failure::query(error),
+        let written = written.await.map_err(|failed| match failed {
+            Failed::Query(error) => self.failed(error),
             Failed::Refused(error) => error,
-        })
+        })?;
+        self.seen.success();
+        Ok(written)
+    }
+}
+
+/// Why a file was not opened.
+enum Unopened {
+    Failed(MigrateError),
+    /// It is not ours to write to.
+    Theirs(failure::Cause),
+}
+
+impl From<MigrateError> for Unopened {
+    fn from(error: MigrateError) -> Self {
+        Unopened::Failed(error)
+    }
+}
+
+impl From<sqlx::Error> for Unopened {
+    fn from(error: sqlx::Error) -> Self {
+        Unopened::Failed(error.into())
     }
 }
 
@@ -267,10 +325,6 @@ async fn insert(
     Ok(())
 }
 
-fn found<T>(row: sqlx::Result<Option<T>>, otherwise: &str) -> Result<T> {
-    row.map_err(failure::query)?.ok_or_else(|| Error::not_found(otherwise))
-}
-
 fn migrator() -> Migrator {
     let migration = |&(version, name, text): &(i64, &'static str, &'static str)| {
         Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)
@@ -278,13 +332,12 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(MIGRATIONS.iter().map(migration).collect())
 }
 
-/// Writes a page of the database: locks, rights and space are all needed for it.
-async fn probe(writer: &SqlitePool) -> sqlx::Result<()> {
-    sqlx::query("PRAGMA user_version = 1").execute(writer).await.map(drop)
-}
-
 /// Creates the file and its folder, readable by nobody else; SQLite gives its log the rights of the file.
 fn create(path: &Path) -> std::io::Result<()> {
+    // Opening a pipe would wait for its other end.
+    if file::check(path) == Err(Unreadable::NotRegular) {
+        return Err(std::io::ErrorKind::IsADirectory.into());
+    }
     let (mut folder, mut file) = (fs::DirBuilder::new(), fs::OpenOptions::new());
     #[cfg(unix)]
     {

@@ -84,6 +84,8 @@ impl Prefix {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -135,5 +137,21 @@ mod tests {
         assert_eq!(open.map(|p| p.until), Some(i64::MAX));
         assert_eq!(effective(serde_json::json!({"effectivePeriod": {}})), None);
         assert_eq!(effective(serde_json::json!({"effectiveDateTime": "2025"})), Period::parse("2025"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_span_with_a_length_or_none(text in "\\PC{0,30}|[0-9TZ:.+\\-]{0,35}|(ge|sa|ap)?[0-9]{4}(-(0[1-9]|1[0-2])(-[0-2][0-9](T[01][0-9]:[0-5][0-9](:[0-5][0-9](\\.[0-9]{1,12})?)?(Z|[+-]0[0-9]:[0-5]0)?)?)?)?") {
+            let (prefix, rest) = Prefix::split(&text);
+            prop_assert!(text.ends_with(rest) && (text == rest || text.len() == rest.len() + 2));
+            prop_assert!(text == rest || prefix != Prefix::Equal || text.starts_with("eq"));
+            if let Some(period) = Period::parse(rest) {
+                prop_assert!(period.from < period.until, "{}", rest);
+            }
+            let resource = serde_json::json!({"effectiveDateTime": text, "effectivePeriod": {"start": rest, "end": text}});
+            if let Some(period) = Period::effective(&resource) {
+                prop_assert!(period.from <= i64::MAX && period.until >= i64::MIN);
+            }
+        }
     }
 }

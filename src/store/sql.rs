@@ -1,4 +1,4 @@
-//! Every statement of the store. Nothing else speaks SQL, and no statement is without its tenant.
+//! Every statement about what is kept, none without its tenant. Beside it, `owner` and `health` ask about the file alone.
 
 // INVARIANT: every_statement_names_the_tenant
 
@@ -235,7 +235,8 @@ pub(super) async fn page(db: &mut SqliteConnection, caller: &Caller, report: &st
 /// The newest reports that have a page, at most `limit`.
 pub(super) async fn recent(db: &mut SqliteConnection, caller: &Caller, limit: u32) -> Result<Vec<Recent>> {
     let rows = sqlx::query(
-        "SELECT report, report_page.json ->> '$.service' AS service, report_page.json ->> '$.issued' AS issued
+        "SELECT report, CASE WHEN json_valid(report_page.json) THEN report_page.json ->> '$.service' END AS service,
+         CASE WHEN json_valid(report_page.json) THEN report_page.json ->> '$.issued' END AS issued
          FROM resource JOIN report_page ON report_page.tenant = resource.tenant AND report = id
          WHERE resource.tenant = ? AND type = 'DiagnosticReport' ORDER BY last_updated DESC, id DESC LIMIT ?",
     )

@@ -1,3 +1,5 @@
+mod damaged;
+
 use std::{fs, path::Path, sync::Arc};
 
 use chrono::DateTime;
@@ -291,7 +293,7 @@ async fn old_answers_are_forgotten_some_at_a_time() {
 #[tokio::test]
 async fn a_full_disk_is_busy_and_leaves_nothing() {
     let (_folder, store) = store().await;
-    assert!(store.writable().await);
+    assert!(store.check().await.is_ok());
     sqlx::query("PRAGMA max_page_count = 1").execute(&store.writer).await.unwrap();
     let mut large = commit("h", "1");
     large.report.as_mut().unwrap().pictures[0].1 = Arc::new(vec![0; 1 << 20]);
@@ -299,7 +301,7 @@ async fn a_full_disk_is_busy_and_leaves_nothing() {
     assert_eq!((error.kind, error.message.as_str()), (Kind::Busy, "the store cannot write"));
     assert_eq!(rows(&store, "resource").await, 0);
     store.close().await;
-    assert!(!store.writable().await);
+    assert!(store.check().await.is_err());
     assert_eq!(store.audit(&caller("a"), event()).await.unwrap_err().kind, Kind::Busy);
 }
 
@@ -309,9 +311,9 @@ async fn a_locked_database_is_not_writable() {
     let options = SqliteConnectOptions::new().filename(config(folder.path()).path);
     let other = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
     let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
-    assert!(!store.writable().await);
+    assert!(store.check().await.is_err());
     lock.rollback().await.unwrap();
-    assert!(store.writable().await);
+    assert!(store.check().await.is_ok());
 }
 
 #[tokio::test]

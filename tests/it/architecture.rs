@@ -7,11 +7,12 @@ use std::{
     process::Command,
 };
 
-/// Each module and what it may import. Level 0 (`error`, `caller`, `egress`) is open to all.
-const MAY_IMPORT: [(&str, &[&str]); 22] = [
+/// Each module and what it may import. Level 0 (`error`, `caller`, `egress`, `file`) is open to all.
+const MAY_IMPORT: [(&str, &[&str]); 23] = [
     ("error", &[]),
     ("caller", &[]),
     ("egress", &[]),
+    ("file", &[]),
     ("fhir", &[]),
     ("engine", &[]),
     ("cds_hooks", &["fhir"]),
@@ -32,7 +33,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("cli", &["*"]),
     ("main", &["cli"]),
 ];
-const LEVEL_0: [&str; 3] = ["error", "caller", "egress"];
+const LEVEL_0: [&str; 4] = ["error", "caller", "egress", "file"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -1,6 +1,7 @@
 //! The engine: what a directory must be to be served, the queue with its deadlines, and the real runtime on a tiny checkpoint.
 
 mod conformance;
+mod damaged;
 #[cfg(feature = "mistralrs")]
 mod death;
 #[cfg(feature = "mistralrs")]

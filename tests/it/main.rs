@@ -2,6 +2,7 @@
 
 mod architecture;
 mod attachments;
+mod bad_input;
 mod chart_summary;
 mod command_line;
 #[cfg(feature = "mistralrs")]

@@ -314,3 +314,22 @@ fn a_million_members_are_refused_or_ignored() {
     let prefetched = whole.replace(r#""prefetch":{"#, &format!(r#""prefetch":{{{members}"#));
     assert_eq!(HookRequest::parse(prefetched.as_bytes()).err().unwrap().expression.as_deref(), Some("prefetch"));
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_are_a_request_or_refused_and_no_error_quotes_them(
+        text in "\\PC{0,200}|[{}\\[\\]\":,a-zA-Z0-9\\\\ .-]{0,200}", at in 0usize..900, with in proptest::prelude::any::<[u8; 3]>()
+    ) {
+        let whole = order_sign().to_string().into_bytes();
+        let at = at.min(whole.len());
+        let (before, after) = whole.split_at(at);
+        for body in [text.as_bytes().to_vec(), [before, &with, after].concat(), [before, text.as_bytes(), after].concat(),
+            [before, after.get(3..).unwrap_or_default()].concat()]
+        {
+            if let Err(error) = HookRequest::parse(&body) {
+                proptest::prop_assert_eq!(error.kind, Kind::Invalid);
+                proptest::prop_assert!(error.message.len() < 200 && (text.len() < 12 || !error.message.contains(&text)));
+            }
+        }
+    }
+}

@@ -9,9 +9,8 @@ mod geometry;
 mod weights;
 
 use std::{
-    fmt,
-    fs::{self, File},
-    io::{self, Read},
+    collections::BTreeMap,
+    fmt, fs,
     path::{Path, PathBuf},
 };
 
@@ -20,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 use self::{companions::Tokenizer, geometry::Geometry, weights::Weights};
 use super::{KNOWN, Known, ModelInfo, Scope};
+use crate::file;
 
 /// Our own template: the checkpoint's is never used.
 const CHAT_TEMPLATE: &str = include_str!("../chat_template.jinja");
@@ -27,8 +27,9 @@ const CHAT_TEMPLATE: &str = include_str!("../chat_template.jinja");
 const CONTRACT: u32 = 1;
 /// Served context where the configuration names none: prefill time grows with the square of it.
 const DEFAULT_CONTEXT: usize = 4096;
-const LONGEST_JSON: u64 = 16 << 20;
-const LONGEST_TOKENIZER: u64 = 128 << 20;
+/// Gemma 3's longest, its tokenizer_config.json, has 1.2 MB; parsed, such a file takes some twenty times its length.
+const LONGEST_JSON: u64 = 4 << 20;
+const LONGEST_TOKENIZER: u64 = 64 << 20;
 const MOST_ENTRIES: usize = 10_000;
 
 /// One thing that keeps a directory from being served: what, where, and what to do.
@@ -101,7 +102,7 @@ fn inspect(dir: &Path, context: Option<usize>, problems: &mut Vec<Problem>) -> O
     let (processor, generation) = (optional("processor_config.json"), optional("generation_config.json"));
     // Read for its syntax alone, so that a damaged download is noticed whichever file it hit.
     optional("tokenizer_config.json");
-    let scope = if has("curbside.json") { read_scope(dir, problems) } else { None };
+    let stated = if has("curbside.json") { read_scope(dir, problems) } else { None };
     let known = read_known(dir).map_err(|sentence| problems.push(Problem(sentence))).ok();
     let (geometry, weights, tokenizer, known) = (geometry?, weights?, tokenizer?, known?);
 
@@ -110,15 +111,18 @@ fn inspect(dir: &Path, context: Option<usize>, problems: &mut Vec<Problem>) -> O
     let preprocessor = companions::preprocessor(&preprocessor?, &geometry, problems);
     let processor = companions::processor(processor.as_ref(), &geometry, problems);
     let context = served_context(&geometry, context, problems)?;
+    // Reading all weights takes long: not for a directory that is refused anyway.
+    if !problems.is_empty() {
+        return None;
+    }
     let hashes = hash(dir, &names, &weights, problems)?;
-    if let Some(scope) = &scope
-        && !scope.weights_sha256.eq_ignore_ascii_case(&hashes.weights)
-    {
-        problems.push(problem!("curbside.json: weights_sha256 is not the hash of the weights in the directory: they were changed or do not belong to it."));
+    if let Some(stated) = &stated {
+        hashes.compare(stated, problems);
     }
     if !problems.is_empty() {
         return None;
     }
+    let scope = stated.map(|stated| stated.scope);
 
     let files = [
         ("config.json", geometry.to_config(context).to_string().into_bytes()),
@@ -191,15 +195,8 @@ fn list(dir: &Path, problems: &mut Vec<Problem>) -> Option<Vec<String>> {
 }
 
 fn read(dir: &Path, name: &str, most: u64, problems: &mut Vec<Problem>) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let result = File::open(dir.join(name)).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => problems.push(problem!("{name} is missing.")),
-        Err(error) => problems.push(problem!("{name} cannot be read: {}.", error.kind())),
-        Ok(_) if bytes.len() as u64 > most => problems.push(problem!("{name} is longer than {} MiB.", most >> 20)),
-        Ok(_) => return Some(bytes),
-    }
-    None
+    let read = file::read(&dir.join(name), most);
+    read.map_err(|why| problems.push(problem!("{name} {why}."))).ok()
 }
 
 fn read_object(dir: &Path, name: &str, problems: &mut Vec<Problem>) -> Option<Map<String, Value>> {
@@ -211,8 +208,15 @@ fn read_object(dir: &Path, name: &str, problems: &mut Vec<Problem>) -> Option<Ma
     object.ok()
 }
 
-fn read_scope(dir: &Path, problems: &mut Vec<Problem>) -> Option<Scope> {
-    let object = read_object(dir, "curbside.json", problems)?;
+/// What `curbside.json` says of the checkpoint, and of the files it was made with.
+struct Stated {
+    scope: Scope,
+    /// SHA-256 by file name; empty where the checkpoint binds its weights only.
+    files: BTreeMap<String, String>,
+}
+
+fn read_scope(dir: &Path, problems: &mut Vec<Problem>) -> Option<Stated> {
+    let mut object = read_object(dir, "curbside.json", problems)?;
     // The number decides before the form does: another contract may well have another form.
     let contract = object.get("contract").and_then(Value::as_u64);
     if contract != Some(u64::from(CONTRACT)) {
@@ -221,9 +225,10 @@ fn read_scope(dir: &Path, problems: &mut Vec<Problem>) -> Option<Scope> {
         ));
         return None;
     }
-    match serde_json::from_value(Value::Object(object)) {
-        Ok(scope) => Some(scope),
-        Err(error) => {
+    let files = object.remove("files_sha256").map(serde_json::from_value).transpose();
+    match (serde_json::from_value(Value::Object(object)), files) {
+        (Ok(scope), Ok(files)) => Some(Stated { scope, files: files.unwrap_or_default() }),
+        (Err(error), _) | (_, Err(error)) => {
             problems.push(problem!("curbside.json: {error}."));
             None
         }
@@ -262,6 +267,30 @@ struct Hashes {
     weights: String,
     /// Over the names and hashes of all files that were used.
     revision: String,
+    /// The hash of each, by name.
+    files: BTreeMap<String, String>,
+}
+
+impl Hashes {
+    /// Whether the files are those the checkpoint was made with: a changed byte may change an answer and show nowhere.
+    // INVARIANT: a_changed_byte_of_a_bound_file_is_refused
+    fn compare(&self, stated: &Stated, problems: &mut Vec<Problem>) {
+        if !stated.scope.weights_sha256.eq_ignore_ascii_case(&self.weights) {
+            problems.push(problem!("curbside.json: weights_sha256 is not the hash of the weights in the directory: they were changed or do not belong to it."));
+        }
+        for (name, wanted) in &stated.files {
+            match self.files.get(name) {
+                Some(found) if found.eq_ignore_ascii_case(wanted) => {}
+                Some(_) => problems.push(problem!(
+                    "{name} is not the file whose hash stands in curbside.json: it was changed or does not belong to it."
+                )),
+                None => problems.push(problem!(
+                    "curbside.json: files_sha256 names {}, which is no file that is used.",
+                    name.escape_debug()
+                )),
+            }
+        }
+    }
 }
 
 fn hash(dir: &Path, names: &[String], weights: &Weights, problems: &mut Vec<Problem>) -> Option<Hashes> {
@@ -293,5 +322,6 @@ fn hash(dir: &Path, names: &[String], weights: &Weights, problems: &mut Vec<Prob
     };
     let of_weights = read.get(..weights.files.len())?;
     let weights = if let [(_, single)] = of_weights { single.clone() } else { over(of_weights) };
-    Some(Hashes { weights, revision: over(&read) })
+    let files = read.iter().map(|(name, hash)| (name.to_string(), hash.clone())).collect();
+    Some(Hashes { weights, revision: over(&read), files })
 }

@@ -115,3 +115,38 @@ fn depth_does_not_reach_the_stack() {
     );
     assert!(super::split(serde_json::from_str(&wrapped).unwrap()).is_err());
 }
+
+/// Any JSON, made of the names a Bundle has.
+fn json() -> impl proptest::strategy::Strategy<Value = serde_json::Value> {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    let names = "resourceType|entry|resource|link|relation|url|search|mode|response|status|issue|severity|code|type|total|meta|x";
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "Bundle|OperationOutcome|Patient|searchset|outcome|match|next|error|fatal|SUBSETTED|[0-9]{3} OK|\\PC{0,8}"
+            .prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 60, 8, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::btree_map(names, inner, 0..6).prop_map(|m| m.into_iter().collect::<Value>()),
+        ]
+    })
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_json_is_split_or_refused(value in json()) {
+        let raw = serde_json::value::to_raw_value(&value).unwrap();
+        if let Ok(split) = super::split(&raw) {
+            for resource in &split.resources {
+                proptest::prop_assert!(raw.get().contains(resource.get()));
+                proptest::prop_assert!(resource.get().contains("resourceType"));
+            }
+            proptest::prop_assert!(split.failed.is_none() || split.resources.is_empty());
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! The Bundle that a search is answered with. <https://hl7.org/fhir/R4/bundle.html#searchset>
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
 use url::Url;
@@ -50,7 +52,7 @@ struct Entry {
 impl Entry {
     fn found(base: &Url, resource_type: &str, stored: Stored) -> Result<Entry> {
         let full_url = format!("{}/{resource_type}/{}", base.as_str().trim_end_matches('/'), stored.id);
-        let resource = RawValue::from_string(stored.resource).map_err(unwritable)?;
+        let resource = RawValue::from_string(stored.resource).map_err(damaged)?;
         Ok(Entry { full_url, resource, search: json!({ "mode": "match" }) })
     }
 
@@ -71,4 +73,9 @@ impl Entry {
 
 fn unwritable(error: serde_json::Error) -> Error {
     Error::fault("a Bundle could not be written").because(error)
+}
+
+/// What was stored was JSON: the store is damaged.
+fn damaged(error: serde_json::Error) -> Error {
+    Error::busy("a stored resource cannot be read", Duration::from_secs(30)).because(error)
 }

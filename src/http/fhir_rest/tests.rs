@@ -414,7 +414,8 @@ async fn head_is_answered_and_other_methods_are_told_what_is_allowed() {
         ("GET", "/fhir/Patient", 404),
         ("GET", "/fhir/DiagnosticReport?code=1", 400),
     ] {
-        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        let request = Request::builder().method(method).uri(path).header("host", "localhost");
+        let request = request.body(Body::empty()).unwrap();
         let response = router.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), status, "{method} {path}");
         assert_eq!(response.headers()["content-type"], "application/fhir+json");
@@ -425,6 +426,30 @@ async fn head_is_answered_and_other_methods_are_told_what_is_allowed() {
             _ => {
                 let body: Value = serde_json::from_slice(&body).unwrap();
                 assert_eq!(body["resourceType"] == "OperationOutcome", status >= 400, "{method} {path}");
+            }
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_list_of_tags_or_preferences_is_read(text in "[ -~]{0,60}|((W/)?\"[0-9*]{0,3}\"[ ,;]{0,3}){0,5}|(handling=[a-z]{0,8}[,; ]{0,2}){0,3}") {
+        let headers = headers(&[("if-none-match", &text), ("prefer", &text)]);
+        let tagged = text.split(',').any(|tag| ["*", "\"7\"", "W/\"7\""].contains(&tag.trim()));
+        proptest::prop_assert_eq!(known(&headers, 7), tagged);
+        proptest::prop_assert!(!lenient(&headers) || text.to_lowercase().contains("handling=lenient"));
+    }
+
+    #[test]
+    fn a_query_is_what_its_own_link_says(text in "\\PC{0,60}|((_id|patient|subject|status|date|target|_count|_page|_format|x)(:[a-z]{1,3})?=[a-zA-Z0-9,.|/:%+ -]{0,20}&?){0,5}") {
+        let base = Url::parse("https://curbside.example/fhir").unwrap();
+        let caller = caller("t", &[A]);
+        for served in SERVED {
+            for lenient in [false, true] {
+                let Ok(query) = Query::read(served, &caller, &base, &text, lenient) else { continue };
+                let link = Url::parse(&query.url(&base, query.search.after.as_ref())).unwrap();
+                let again = Query::read(served, &caller, &base, link.query().unwrap_or_default(), false).unwrap();
+                proptest::prop_assert_eq!(again.search, query.search);
             }
         }
     }

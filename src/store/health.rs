@@ -1,0 +1,62 @@
+//! Whether the database works, found out by writing, and by what happened to the statements before.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use sqlx::SqlitePool;
+
+use super::failure::{self, Cause};
+
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Bytes written to find out: as little as a report without a picture, and after a failure as much as one with several.
+const LITTLE: u32 = 64 << 10;
+const MUCH: u32 = 1 << 20;
+
+/// What went wrong before.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// The last write was refused.
+    refused: AtomicBool,
+    /// A statement met damage. It does not heal, and only a restored file ends it.
+    damaged: AtomicBool,
+}
+
+impl Seen {
+    pub fn failure(&self, error: &sqlx::Error) {
+        match failure::cause(error) {
+            Cause::CannotWrite | Cause::Full => self.refused.store(true, Ordering::Relaxed),
+            Cause::Damaged => self.damaged.store(true, Ordering::Relaxed),
+            _ => {}
+        }
+    }
+
+    pub fn success(&self) {
+        self.refused.store(false, Ordering::Relaxed);
+    }
+
+    /// Writes to the disk; the error is one clause that says what is wrong.
+    pub async fn check(&self, writer: &SqlitePool) -> Result<(), &'static str> {
+        // INVARIANT: a_full_disk_is_not_ready_until_there_is_room_again
+        // A few pages may still fit where a report no longer does.
+        let bytes = if self.refused.load(Ordering::Relaxed) { MUCH } else { LITTLE };
+        match tokio::time::timeout(PATIENCE, write(writer, bytes)).await {
+            Err(_) => Err(Cause::InUse.clause()),
+            Ok(Err(error)) => {
+                self.failure(&error);
+                Err(failure::cause(&error).clause())
+            }
+            Ok(Ok(())) => {
+                self.success();
+                if self.damaged.load(Ordering::Relaxed) { Err(Cause::Damaged.clause()) } else { Ok(()) }
+            }
+        }
+    }
+}
+
+/// Locks, rights and space are all needed for it.
+async fn write(writer: &SqlitePool, bytes: u32) -> sqlx::Result<()> {
+    let statement = "INSERT OR REPLACE INTO probe (id, filler) VALUES (1, zeroblob(?))";
+    sqlx::query(statement).bind(bytes).execute(writer).await.map(drop)
+}
