@@ -127,7 +127,7 @@ async fn complete(
         Rendered::Refuse(reason) => (grounding::not_asked(chart, reason), None),
         Rendered::Ask(prompt, view) => {
             let hash = prompt::hash(&prompt);
-            let completion = app.engine.generate(admission, prompt, deadline).await?;
+            let completion = app.engine.generate(admission, *prompt, deadline).await?;
             (grounding::contract1::ground(&completion, chart, &view)?, Some(hash))
         }
     };

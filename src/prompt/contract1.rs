@@ -34,7 +34,7 @@ const MAX_TEXT: usize = 80;
 
 /// What comes of a chart: a prompt and what of the chart stands in it, or why the model is not asked.
 pub enum Rendered {
-    Ask(Prompt, View),
+    Ask(Box<Prompt>, View),
     Refuse(String),
 }
 
@@ -77,7 +77,7 @@ pub fn render(
     let prompt = prompt(&lines, Some(schema(&shown)));
     let replacements = |part: &Part| if let Part::Text(text) = part { text.replacements() } else { 0 };
     let neutralised = prompt.parts.iter().map(replacements).sum();
-    Ok(Rendered::Ask(prompt, View { shown, not_shown, neutralised }))
+    Ok(Rendered::Ask(Box::new(prompt), View { shown, not_shown, neutralised }))
 }
 
 /// Whether a film lies within what the checkpoint says it can read; if not, in which respect.

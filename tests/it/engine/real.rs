@@ -200,13 +200,22 @@ async fn an_answer_cut_inside_a_character_is_cut_and_not_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_heard_after_the_end() {
     // The runtime forgets that an answer has ended if it ends at its first token, and goes on.
-    let first = tiny().await.first_step(&ask("Hello")).await.unwrap().token().unwrap();
+    let plain = tiny().await;
+    let (mut question, mut first) = (String::new(), 0);
+    // The runtime takes only a token for an end whose text is a word of the vocabulary, which no byte's is.
+    for letter in 'a'..='z' {
+        question = letter.to_string();
+        first = plain.first_step(&ask(&question)).await.unwrap().token().unwrap();
+        if (133..379).contains(&first) {
+            break;
+        }
+    }
     let engine = tiny_with(|dir| {
         let ends = json!({"bos_token_id": 2, "eos_token_id": [1, first]});
         fs::write(dir.join("generation_config.json"), ends.to_string()).unwrap();
     })
     .await;
-    let silent = generate(&engine, Prompt { max_new_tokens: 30, ..ask("Hello") }).await.unwrap();
+    let silent = generate(&engine, Prompt { max_new_tokens: 30, ..ask(&question) }).await.unwrap();
     assert_eq!((silent.text.as_str(), silent.finish, silent.completion_tokens), ("", Finish::Stop, 1));
     let cut = generate(&tiny().await, Prompt { max_new_tokens: 1, ..endless() }).await.unwrap();
     assert_eq!((cut.text.as_str(), cut.finish, cut.completion_tokens), ("\"", Finish::Length, 1));
