@@ -3,15 +3,15 @@
 use std::net::TcpListener;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use curbside::demo::Fault;
+use curbside::{demo::Fault, egress::Base};
 use image::{
     ExtendedColorType, GrayImage, ImageEncoder, Luma,
     codecs::{jpeg::JpegEncoder, png::PngEncoder},
 };
 use serde_json::{Value, json};
 
-use super::{abstains, engine, hospital, of_type, open, sign, sign_naming, with_media, words};
-use crate::harness::{Hospital, Plan, cases, patient};
+use super::{abstains, engine, hospital, of_type, open, request, sign, sign_naming, with_media, words};
+use crate::harness::{Hospital, Plan, cases, patient, record_of};
 
 fn bytes_of(media: &Value) -> Vec<u8> {
     BASE64_STANDARD.decode(media["content"]["data"].as_str().expect("data")).expect("base64")
@@ -96,6 +96,30 @@ async fn a_picture_at_an_address_of_the_ehr_is_read_as_it_is_or_as_a_binary() {
         let requests = hospital.ehr.requests.under("/fhir/Binary/bytes");
         assert_eq!((requests.len(), requests[0].accept.as_str()), (asked, "image/png"));
         assert!(requests.iter().all(|request| request.authorization), "the EHR's token opens it");
+        hospital.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_picture_is_asked_for_where_the_ehr_is_reached() {
+    const NAMED: &str = "https://ehr.example/fhir";
+    for address in [format!("{NAMED}/Binary/document-picture-binary"), "Binary/document-picture-binary".into()] {
+        let copy = record_of(&patient("document-picture"), |resources| {
+            of_type(resources, "DocumentReference")["content"][0]["attachment"]["url"] = json!(address);
+        });
+        let mut plan = Plan::new(vec![copy.path().to_owned()], engine(224));
+        plan.kept.push(copy);
+        plan.site = Some(Box::new(|ehr| {
+            let mut base = ehr.allowed_base();
+            base.fhir = Base::new(NAMED.parse().unwrap(), ehr.fhir_base.clone());
+            base
+        }));
+        let hospital = plan.open().await;
+        let mut request = request(&hospital);
+        request["fhirServer"] = json!(NAMED);
+        let card = hospital.sign(&request).await.only_card();
+        abstains(&hospital, &card, &["(modality: not stated)"]).await;
+        assert_eq!(hospital.ehr.requests.under("/fhir/Binary").len(), 1, "{address}");
         hospital.close().await;
     }
 }
