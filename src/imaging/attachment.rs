@@ -136,7 +136,7 @@ async fn fetched(
     declared: &str,
     limit: usize,
 ) -> Result<(Bytes, &'static str), String> {
-    let mut base = client.base().named().clone();
+    let mut base = client.base().reachable().clone();
     base.set_path(&format!("{}/", base.path().trim_end_matches('/')));
     let url = base.join(address).map_err(|_| "its address is not a URL")?;
     let answer = match client.content(&url, declared, limit).await {

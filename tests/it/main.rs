@@ -11,10 +11,13 @@ mod egress;
 #[cfg(feature = "mistralrs")]
 mod eighteen_cases;
 mod engine;
+#[path = "../../src/imaging/tests/encoded.rs"]
+mod film_encoded;
 #[path = "../../src/imaging/tests/file.rs"]
 mod film_file;
 mod first_light;
 mod harness;
+mod hostile;
 mod look_alikes;
 mod prefetch_states;
 mod readme;
