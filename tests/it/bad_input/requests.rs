@@ -23,7 +23,9 @@ pub fn order_sign(hospital: &Hospital) -> Value {
     let base = hospital.ehr.allowed_base();
     let text = std::fs::read_to_string(patient("demo").join("fhir.json")).expect("a fixture");
     let trimmed = |url: &url::Url| url.as_str().trim_end_matches('/').to_owned();
-    let text = text.replace("{{fhir}}", &trimmed(base.fhir.named())).replace("{{dicomweb}}", &trimmed(base.dicomweb[0].named()));
+    let text = text
+        .replace("{{fhir}}", &trimmed(base.fhir.named()))
+        .replace("{{dicomweb}}", &trimmed(base.dicomweb[0].named()));
     let bundle: Value = serde_json::from_str(&text).expect("JSON");
     let resources: Vec<&Value> = bundle["entry"].as_array().expect("entries").iter().map(|e| &e["resource"]).collect();
     let all = |wanted: &dyn Fn(&Value) -> bool| {
