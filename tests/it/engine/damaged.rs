@@ -134,8 +134,10 @@ fn each_file(make: fn() -> TempDir, flips: usize) {
     }
 }
 
+type Put = fn(&Path);
+
 /// What may stand in the place of a file, and must neither be waited for nor be read whole.
-const REPLACED: [(&str, fn(&Path)); 6] = [
+const REPLACED: [(&str, Put); 6] = [
     ("a folder", |path| fs::create_dir(path).unwrap()),
     ("a dangling link", |path| symlink(path.with_extension("nowhere"), path).unwrap()),
     ("a link to itself", |path| symlink(path, path).unwrap()),
