@@ -1,6 +1,6 @@
 //! Who asks, and which upstream bases may be contacted for them. Level 0: every module may know its caller.
 
-use url::Url;
+use crate::egress::Base;
 
 /// The party a request is answered for. Every handler and every query takes one.
 ///
@@ -16,10 +16,10 @@ pub struct Caller {
 /// One EHR: its FHIR base and the DICOMweb bases its `Endpoint.address` may point to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AllowedBase {
-    /// FHIR base URL, as the EHR names it in `fhirServer`; with and without trailing slash are the same.
-    pub fhir: Url,
-    /// DICOMweb base URLs. An `Endpoint.address` elsewhere is not contacted and the card says so.
-    pub dicomweb: Vec<Url>,
+    /// FHIR base, named as the EHR names itself in `fhirServer`; with and without trailing slash are the same.
+    pub fhir: Base,
+    /// DICOMweb bases. An `Endpoint.address` elsewhere is not contacted and the card says so.
+    pub dicomweb: Vec<Base>,
     /// `Patient.identifier.system` values under which a film's PatientID is looked up. Without any, no film can be
     /// tied to a patient and none is used.
     pub patient_id_systems: Vec<String>,

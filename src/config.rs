@@ -172,9 +172,12 @@ impl Config {
     fn check_ehrs(&self) -> Result<()> {
         for (i, ehr) in self.ehr.iter().enumerate() {
             let key = |name: &str| format!("{name} of [[ehr]] number {}", i + 1);
-            upstream(&ehr.fhir, &key("fhir"))?;
+            upstream(ehr.fhir.named(), &key("fhir"))?;
             for base in &ehr.dicomweb {
-                upstream(base, &key("dicomweb"))?;
+                upstream(base.named(), &key("dicomweb"))?;
+            }
+            for base in ehr.dicomweb.iter().chain([&ehr.fhir]) {
+                upstream(base.reachable(), &key("an address in reachable"))?;
             }
             let trimmed = |base: &AllowedBase| base.fhir.as_str().trim_end_matches('/').to_owned();
             if self.ehr[..i].iter().any(|other| trimmed(other) == trimmed(ehr)) {

@@ -1,24 +1,25 @@
-//! The only builder of HTTP clients, and the one pure function that says where a request and a token may go.
+//! The only builder of HTTP clients. [`destination`] is the one function that says where a request and its token go.
 //!
 //! URLs reach us inside data (`fhirServer`, `Bundle.link`, `Endpoint.address`, absolute references). None is contacted
 //! unless its parsed scheme, host, port and path segments lie under a base the caller is allowed.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
     header,
 };
 use tokio::time::Instant;
-use url::{Host, Url};
+use url::Url;
 
+use self::destination::link_local;
 use crate::error::{Error, Kind, Result};
+
+mod destination;
+
+pub use destination::{Base, destination, join, permitted, under};
 
 /// A bearer token of one request. No Debug, Display or Serialize: it cannot reach a log, an error or a store.
 #[derive(Clone)]
@@ -34,6 +35,7 @@ impl AccessToken {
 pub struct Reply {
     pub status: u16,
     pub content_type: String,
+    /// The pause the server asked for, whether it wrote seconds or a date.
     pub retry_after: Option<Duration>,
     pub body: Bytes,
 }
@@ -41,9 +43,10 @@ pub struct Reply {
 /// One GET.
 pub struct Get<'a> {
     pub url: &'a Url,
-    /// Bases of which one must contain `url`.
-    pub allowed: &'a [Url],
+    /// Bases of which one must contain `url`; the request goes where that one is reached.
+    pub allowed: &'a [Base],
     pub accept: &'a str,
+    /// Goes where the request goes and nowhere else.
     pub token: Option<&'a AccessToken>,
     pub max_bytes: usize,
     pub deadline: Instant,
@@ -75,20 +78,23 @@ impl Egress {
 
     /// Sends one request and reads the whole answer. Never follows a redirect: a 3xx is an answer like any other.
     pub async fn get(&self, get: Get<'_>) -> Result<Reply> {
-        Self::send(&get, self.client.get(get.url.clone())).await
+        self.send(&get, None).await
     }
 
     /// The same with a JSON body. Upstreams are only read; the demonstration calls its own hook with this.
     pub async fn post(&self, to: Get<'_>, json: String) -> Result<Reply> {
-        let request = self.client.post(to.url.clone()).header(header::CONTENT_TYPE, "application/json").body(json);
-        Self::send(&to, request).await
+        self.send(&to, Some(json)).await
     }
 
-    async fn send(get: &Get<'_>, request: reqwest::RequestBuilder) -> Result<Reply> {
-        if !permitted(get.url, get.allowed) {
+    async fn send(&self, get: &Get<'_>, json: Option<String>) -> Result<Reply> {
+        let Some(to) = destination(get.url, get.allowed) else {
             let refused = "the address lies outside the allowed bases and was not contacted";
             return Err(Error::new(Kind::Forbidden, refused));
-        }
+        };
+        let request = match json {
+            None => self.client.get(to),
+            Some(json) => self.client.post(to).header(header::CONTENT_TYPE, "application/json").body(json),
+        };
         let late = |_| Error::timeout("no answer before the deadline");
         tokio::time::timeout_at(get.deadline, Self::exchange(get, request)).await.map_err(late)?
     }
@@ -103,7 +109,8 @@ impl Egress {
         let header = |name| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
         let status = response.status().as_u16();
         let content_type = header(header::CONTENT_TYPE).unwrap_or_default();
-        let retry_after = header(header::RETRY_AFTER).and_then(|v| v.trim().parse().ok()).map(Duration::from_secs);
+        let date = header(header::DATE);
+        let retry_after = header(header::RETRY_AFTER).and_then(|pause| retry_after(&pause, date.as_deref()));
         if header(header::CONTENT_ENCODING).is_some_and(|coding| !coding.trim().eq_ignore_ascii_case("identity")) {
             return Err(Error::upstream("the answer is compressed though that was declined"));
         }
@@ -122,6 +129,23 @@ impl Egress {
     }
 }
 
+/// Seconds, or a date counted from the server's own clock where it tells the time, so that a wrong one does not matter.
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>
+fn retry_after(pause: &str, date: Option<&str>) -> Option<Duration> {
+    if let Ok(seconds) = pause.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let now = date.and_then(http_date).unwrap_or_else(Utc::now);
+    Some((http_date(pause)? - now).to_std().unwrap_or(Duration::ZERO))
+}
+
+/// The three ways of writing a date that HTTP knows, two of them of old.
+fn http_date(text: &str) -> Option<DateTime<Utc>> {
+    let of_old = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+    let of_old = of_old.iter().find_map(|form| NaiveDateTime::parse_from_str(text.trim(), form).ok());
+    DateTime::parse_from_rfc2822(text.trim()).ok().map(|date| date.to_utc()).or(of_old.map(|date| date.and_utc()))
+}
+
 fn failure(error: &reqwest::Error) -> &'static str {
     if error.is_builder() {
         "the request could not be written: the address or the access token holds characters that HTTP does not carry"
@@ -131,64 +155,6 @@ fn failure(error: &reqwest::Error) -> &'static str {
         "no answer in time"
     } else {
         "the connection broke before the answer was complete"
-    }
-}
-
-/// Whether a request may go to `url`: http or https, no userinfo, no fragment, never link-local, under an allowed base.
-///
-/// Whoever holds a token asks this same function, with the bases the token is meant for, before putting it in [`Get`].
-// INVARIANT: nothing_goes_outside_the_allowed_bases
-pub fn permitted(url: &Url, allowed: &[Url]) -> bool {
-    let plain = matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none();
-    plain && url.fragment().is_none() && !names_link_local(url) && allowed.iter().any(|base| under(url, base))
-}
-
-/// Whether `url` lies under `base`, by parsed origin and whole path segments.
-pub fn under(url: &Url, base: &Url) -> bool {
-    let same_host = url.host().is_some() && url.host() == base.host();
-    if url.scheme() != base.scheme() || !same_host || url.port_or_known_default() != base.port_or_known_default() {
-        return false;
-    }
-    let Some(rest) = url.path().strip_prefix(base.path().trim_end_matches('/')) else { return false };
-    // An encoded slash, dot or percent sign, or a path parameter such as `..;`, would let the server see other
-    // segments than we compare.
-    let hidden = ["%2f", "%2e", "%5c", "%25", ";", "%3b"].iter().any(|code| rest.to_ascii_lowercase().contains(code));
-    !hidden && (rest.is_empty() || rest.starts_with('/'))
-}
-
-/// `base` with `path` (and its query) appended, the same with and without a trailing slash on the base.
-///
-/// Refused where `..` in the path leaves the base.
-pub fn join(base: &Url, path: &str) -> Result<Url> {
-    let mut root = base.clone();
-    root.set_query(None);
-    root.set_fragment(None);
-    let text = format!("{}/{}", root.as_str().trim_end_matches('/'), path.trim_start_matches('/'));
-    let joined = Url::parse(&text).ok().filter(|url| under(url, base));
-    joined.ok_or_else(|| Error::invalid("not an address under the base"))
-}
-
-/// Address literals skip the resolver, so they are judged here.
-fn names_link_local(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => link_local(IpAddr::V4(ip)),
-        Some(Host::Ipv6(ip)) => link_local(IpAddr::V6(ip)),
-        _ => false,
-    }
-}
-
-/// Addresses at which clouds hand out credentials, in every way of writing them.
-fn link_local(ip: IpAddr) -> bool {
-    const CREDENTIALS: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-    match ip.to_canonical() {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => {
-            let embedded = match v6.segments() {
-                [0, 0, 0, 0, 0, 0, high, _] | [0x64, 0xff9b, 0, 0, 0, 0, high, _] | [0x2002, high, ..] => Some(high),
-                _ => None,
-            };
-            v6.is_unicast_link_local() || v6 == CREDENTIALS || embedded == Some(0xa9fe)
-        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     card,
     cds_hooks::{Card, HookRequest, Response},
     chart::{self, Asked, Chart, Sources},
-    engine::{Admission, EngineError, ModelInfo},
+    engine::{Admission, EngineError, ModelInfo, Priority},
     error::{Error, Result},
     grounding,
     prompt::{self, contract1::Rendered},
@@ -54,7 +54,7 @@ async fn draft(app: &App, call: &Call<'_>, asked: Asked, deadline: Instant) -> R
         return Ok(answer);
     }
     // Before anything is fetched: a full queue, or a model not there yet, is told at once.
-    let admission = app.engine.admit()?;
+    let admission = app.engine.admit(Priority::Clinician)?;
     let model = app.engine.info().ok_or(EngineError::Unavailable)?;
     let chart = prepare(app, call, Some(asked), model.image_size, deadline).await?;
     let (card, report) =

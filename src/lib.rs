@@ -11,7 +11,7 @@
 //! 2. [`chart::asked`] picks the imaging order. None: `{"cards": []}`, and nothing else happens.
 //! 3. [`engine::Engine::admit`] takes a place in the queue before anything is fetched; a full queue is told at once.
 //! 4. [`chart::gather`] takes what the EHR sent, fetches what it lacks through [`fhir::Client`], reads the films through
-//!    [`imaging::read_study`], and numbers every fact once. Every request out passes [`egress`].
+//!    [`imaging::read_study`], each decoded in a process of its own, and numbers every fact once. Every request out passes [`egress`].
 //! 5. [`prompt::contract1`] shows the model the part of the chart it was trained to read, or says why it is not asked.
 //! 6. [`engine::Engine::generate`] answers under a JSON schema whose `evidence` can only be an id that was shown.
 //! 7. [`grounding::contract1::ground`] keeps the statements that rest on evidence and counts the others.
@@ -22,7 +22,8 @@
 //! Each is followed by tests that prove it; a comment INVARIANT beside the code names one, too.
 //! - A draft is never `final`: `a_draft_is_never_final`. Every AI statement is labelled and cites evidence that exists:
 //!   `a_statement_about_a_picture_cites_the_picture`, `every_shown_piece_of_evidence_is_an_entity`.
-//! - Absence is stated only where it was looked for: `absence_is_stated_only_where_it_was_looked_for`. A failed fetch, a
+//! - Absence is stated only where it was looked for: `absence_is_stated_only_where_it_was_looked_for`,
+//!   `p4_every_key_in_every_state_for_every_client`, `a_search_that_goes_wrong_is_a_gap_and_never_none`. A failed fetch, a
 //!   skipped picture, a dropped statement is told: `each_fetch_that_fails_is_a_gap_and_never_silence`,
 //!   `a_missing_film_is_named`, `a_statement_without_its_picture_is_dropped_and_counted`.
 //! - Resources and pixels of another patient are dropped and named:
@@ -30,8 +31,13 @@
 //! - Text from a chart, a film or a model is data: never a control token, a link, an id or an action:
 //!   `neutral_text_holds_no_control_token`, `text_of_a_chart_is_never_a_code_a_link_or_an_id_and_is_escaped`,
 //!   `every_value_a_template_prints_is_escaped`.
+//! - A picture is decoded in a process of its own, inside limits, and nothing that process says is believed:
+//!   `what_a_decoder_says_is_not_believed`, `cancelled_decodes_leave_no_process_and_no_permit_behind`. What a decoder would
+//!   make up is no picture: `no_incomplete_picture_is_a_film`.
 //! - No URL found in data is contacted unless it lies under a base the caller is allowed:
-//!   `nothing_goes_outside_the_allowed_bases`, `another_host_gets_no_request`.
+//!   `nothing_goes_outside_the_allowed_bases`, `no_look_alike_has_a_destination`, `another_host_gets_no_request`.
+//! - Tokens and patients' data are in no log, error or temporary file, tokens in no database:
+//!   `planted_markers_are_in_no_error_log_or_temporary_file`, `tokens_are_in_no_table_and_no_page_of_the_database`.
 //! - Bad input is refused and harms nothing: `a_name_that_is_not_ours_is_not_answered`,
 //!   `no_query_is_answered_with_a_server_error`, `what_is_no_regular_file_is_never_opened`,
 //!   `a_changed_byte_of_a_bound_file_is_refused`, `a_full_disk_is_not_ready_until_there_is_room_again`.

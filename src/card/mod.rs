@@ -211,7 +211,7 @@ fn study(detail: &mut String, reading: &Reading, chart: &Chart, assessment: &Ass
     let (current, prior) = (shown(Role::Current), shown(Role::Prior));
     let done = if current.is_some() { "read" } else { "looked for" };
     let what = format!("{} {done}", capital(study.noun()));
-    let unnamed = if study.is_study() { "imaging study" } else { "picture" };
+    let unnamed = if study.is_study() { "imaging study" } else { "untitled" };
     let name = escape(study.description.as_deref().unwrap_or(unnamed));
     let _ = writeln!(
         detail,

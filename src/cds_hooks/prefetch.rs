@@ -7,12 +7,12 @@ use serde::{
     de::{Error as _, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
-use url::form_urlencoded::byte_serialize;
+use url::form_urlencoded::{byte_serialize, parse as parameters};
 
 use super::Context;
 use crate::{
     error::{Error, Result},
-    fhir::{Split, split},
+    fhir::{Split, lenient, split},
 };
 
 /// Keys one request may carry; every service asks for fewer.
@@ -50,6 +50,49 @@ impl Prefetch {
     pub fn get(&self, key: &str) -> Option<&State> {
         self.entries.iter().find(|(k, _)| k == key).map(|(_, state)| state)
     }
+
+    /// What answers `query` under a key of the client's own choosing: the resource a read names, or the Bundle whose `self`
+    /// link is that search. Keys that are `taken` have a meaning of their own.
+    pub fn alike(&self, query: &str, taken: impl Fn(&str) -> bool) -> Option<&State> {
+        let answers = |state: &State| match state {
+            State::Resource(raw) => lenient::read::<Named>(raw).is_ok_and(|it| it.path().as_deref() == Some(query)),
+            State::Bundle(split) => split.own.as_deref().is_some_and(|own| same_search(own, query)),
+            State::Null | State::Failed(_) => false,
+        };
+        self.entries.iter().find(|(key, state)| !taken(key) && answers(state)).map(|(_, state)| state)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Named {
+    resource_type: String,
+    id: Option<String>,
+}
+
+impl Named {
+    fn path(&self) -> Option<String> {
+        Some(format!("{}/{}", self.resource_type, self.id.as_ref()?))
+    }
+}
+
+/// Whether the link of a search asks for what `query` asks for, neither more narrowly nor for something else.
+fn same_search(link: &str, query: &str) -> bool {
+    // How many come at once, in which order and in which form does not change what is found.
+    const FORM: [&str; 6] = ["_count", "_sort", "_format", "_pretty", "_total", "_include"];
+    let split = |text: &str| -> Option<(String, Vec<(String, String)>)> {
+        let (path, parameters_of) = text.split_once('?')?;
+        let resource_type = path.trim_end_matches("/_search").rsplit('/').next()?.to_owned();
+        let named =
+            parameters(parameters_of.as_bytes()).into_owned().filter(|(name, _)| !FORM.contains(&name.as_str()));
+        // A code with its system or a reference with its type is the same value, said in full.
+        let bare = |value: &str| value.rsplit(['|', '/']).next().unwrap_or_default().to_owned();
+        let bare = |values: String| values.split(',').map(bare).collect::<Vec<_>>().join(",");
+        let mut named: Vec<_> = named.map(|(name, value)| (name, bare(value))).collect();
+        named.sort();
+        Some((resource_type, named))
+    };
+    split(link).is_some_and(|link| split(query) == Some(link))
 }
 
 struct Entries<'a>(Vec<(String, Option<&'a RawValue>)>);
@@ -253,6 +296,39 @@ mod tests {
             ),
             "bundle of 1"
         );
+    }
+
+    #[test]
+    fn p6_a_key_of_the_clients_own_is_matched_by_what_it_holds() {
+        let query = "Observation?patient=1&category=laboratory&_sort=-date&_count=100";
+        let bundle =
+            |link: &str| format!(r#"{{"resourceType":"Bundle","link":[{{"relation":"self","url":"{link}"}}]}}"#);
+        let found = |key: &str, value: &str, query: &str| {
+            parse(&format!(r#"{{"{key}":{value}}}"#)).unwrap().alike(query, |key| key == "labs").is_some()
+        };
+        for link in [
+            "https://inside.example/r4/Observation?category=laboratory&patient=1",
+            "Observation?patient=Patient/1&category=http://t.example/category|laboratory&_count=5&_format=json",
+            "https://inside.example/Observation/_search?patient=1&category=laboratory",
+        ] {
+            assert!(found("mine", &bundle(link), query), "{link}");
+            assert!(!found("labs", &bundle(link), query), "the key has a meaning of its own");
+        }
+        for link in [
+            "https://inside.example/Observation?patient=1",
+            "Observation?patient=2&category=laboratory",
+            "Observation?patient=1&category=vital-signs",
+            "Observation?patient=1&category=laboratory&date=ge2025",
+            "Observation?patient=1&category=http://t.example/category|exam,http://t.example/category|laboratory",
+            "Condition?patient=1&category=laboratory",
+            "Observation",
+            "",
+        ] {
+            assert!(!found("mine", &bundle(link), query), "{link}");
+        }
+        assert!(!found("mine", "null", query) && !found("mine", r#"{"resourceType":"Bundle"}"#, query));
+        let patient = r#"{"resourceType":"Patient","id":"1"}"#;
+        assert!(found("mine", patient, "Patient/1") && !found("mine", patient, "Patient/2"));
     }
 
     #[test]

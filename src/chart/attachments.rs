@@ -156,7 +156,7 @@ impl Films<'_> {
         let keys = self.service.prefetch.iter().filter(|template| template.on_demand);
         let mut pictures = Pictures::default();
         let Collected { resources, mut examined, gaps } =
-            match collect(keys, self.request, &self.access.base.fhir, client.as_ref()).await {
+            match collect(self.service, keys, self.request, &self.access.base.fhir, client.as_ref()).await {
                 Ok(collected) => collected,
                 Err(error) => {
                     read.gaps.push(Gap { what: "pictures".into(), why: error.message });
@@ -166,7 +166,6 @@ impl Films<'_> {
         read.gaps.extend(gaps);
         for resource in resources {
             let reference = resource.reference(&self.access.base.fhir);
-            let counts: &mut Examined = &mut examined[resource.asked];
             let used = match resource.head.resource_type.as_str() {
                 "Media" => lenient::read(&resource.raw)
                     .and_then(|record| media(&record, reference, resource.origin))
@@ -177,13 +176,15 @@ impl Films<'_> {
                     .map(|picture| picture.map(|picture| pictures.documents.push(picture)).is_some()),
                 _ => Ok(false),
             };
-            match used {
-                Ok(true) => {}
-                Ok(false) => counts.left_out += 1,
-                Err(why) => {
-                    counts.unusable += 1;
-                    read.gaps.push(Gap { what: format!("{}/{}", resource.head.resource_type, resource.id), why });
-                }
+            if let Ok(true) = used {
+                continue;
+            }
+            for at in resource.asked {
+                let counts: &mut Examined = &mut examined[at];
+                *if used.is_ok() { &mut counts.left_out } else { &mut counts.unusable } += 1;
+            }
+            if let Err(why) = used {
+                read.gaps.push(Gap { what: format!("{}/{}", resource.head.resource_type, resource.id), why });
             }
         }
         read.examined.extend(examined);

@@ -5,17 +5,17 @@ use std::collections::HashMap;
 use futures::future::join_all;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
-use url::Url;
 
 use super::{Examined, Gap, Origin};
 use crate::{
     cds_hooks::{HookRequest, State, resolve},
+    egress::Base,
     error::{Error, Kind, Result},
-    fhir::{Client, Reference, is_id, lenient},
-    service::PrefetchTemplate,
+    fhir::{Client, Reference, Split, is_id, lenient},
+    service::{PrefetchTemplate, Service},
 };
 
-/// Keys whose absence is dangerous to assume: an empty answer from the EHR is checked against its server.
+/// Types whose absence is dangerous to assume: an empty answer from the EHR is checked against its server.
 const SAFETY_TYPES: [&str; 3] = ["AllergyIntolerance", "Condition", "MedicationRequest"];
 
 /// One resource of this patient, read as far as its head.
@@ -24,13 +24,13 @@ pub struct Resource {
     pub id: String,
     pub raw: Box<RawValue>,
     pub origin: Origin,
-    /// Index of the key it came under among [`Collected::examined`].
-    pub asked: usize,
+    /// Indices of the keys it came under among [`Collected::examined`].
+    pub asked: Vec<usize>,
 }
 
 impl Resource {
     /// Absolute reference under the EHR's base.
-    pub fn reference(&self, base: &Url) -> String {
+    pub fn reference(&self, base: &Base) -> String {
         Reference { base: "", resource_type: &self.head.resource_type, id: &self.id }.absolute(base)
     }
 }
@@ -48,23 +48,29 @@ struct Answer {
     origin: Origin,
     complete: bool,
     problems: Vec<String>,
+    /// The EHR answered the key, and its answer was that it has nothing to send.
+    nothing: bool,
 }
 
 impl Answer {
     fn sent(resources: Vec<Box<RawValue>>, problems: Vec<String>) -> Answer {
-        Answer { resources, origin: Origin::Prefetch, complete: false, problems }
+        Answer { resources, origin: Origin::Prefetch, complete: false, problems, nothing: false }
     }
 }
 
-/// Collects these keys in parallel. A required key that cannot be had is `MissingData` naming the key.
+/// Collects these keys of the service in parallel.
+///
+/// A required key that can be had neither from the request nor from the EHR is `MissingData` naming the key. One that the
+/// EHR answered with nothing (`null`, an empty Bundle) is answered: a gap (cds-hooks P8).
 pub async fn collect<'a>(
+    service: &Service,
     templates: impl Iterator<Item = &'a PrefetchTemplate>,
     request: &HookRequest,
-    base: &Url,
+    base: &Base,
     client: Option<&Client>,
 ) -> Result<Collected> {
     let templates: Vec<_> = templates.collect();
-    let answers = join_all(templates.iter().map(|template| answer(template, request, client))).await;
+    let answers = join_all(templates.iter().map(|template| answer(service, template, request, client))).await;
     let mut collected = Collected::default();
     let mut seen = HashMap::new();
     for (template, answer) in templates.into_iter().zip(answers) {
@@ -80,20 +86,32 @@ pub async fn collect<'a>(
             }
         };
         collected.gaps.extend(answer.problems.into_iter().map(|why| Gap { what: template.key.clone(), why }));
+        let answered = answer.nothing;
+        let kind = template.query.split(['?', '/']).next().unwrap_or_default();
         let (mut count, mut foreign, mut unusable, mut stray) = (0, 0, 0, 0);
         let asked = collected.examined.len();
         for raw in answer.resources {
             match admit(raw, &request.context.patient_id, base) {
                 Ok((head, id, raw)) => {
+                    // INVARIANT: resources_of_another_kind_prove_nothing
+                    let counted = if head.resource_type == kind { &mut count } else { &mut stray };
                     let named = format!("{}/{id}", head.resource_type);
                     let content = Sha256::digest(raw.get());
                     match seen.get(&named) {
                         None => {
-                            seen.insert(named, content);
-                            count += 1;
+                            seen.insert(named, (content, collected.resources.len()));
+                            *counted += 1;
+                            let asked = vec![asked];
                             collected.resources.push(Resource { head, id, raw, origin: answer.origin, asked });
                         }
-                        Some(known) if *known == content => count += 1,
+                        Some((known, at)) if *known == content => {
+                            *counted += 1;
+                            // INVARIANT: what_cannot_be_used_counts_under_every_key_it_came_under
+                            let under = &mut collected.resources[*at].asked;
+                            if !under.contains(&asked) {
+                                under.push(asked);
+                            }
+                        }
                         Some(_) => {
                             unusable += 1;
                             let why = "it came twice with different contents; the first was used".into();
@@ -109,12 +127,17 @@ pub async fn collect<'a>(
                 }
             }
         }
+        if count == 0 && stray > 0 {
+            let why = "it was answered with resources of another kind".into();
+            collected.gaps.push(Gap { what: template.key.clone(), why });
+        }
         if foreign > 0 {
             // INVARIANT: another_patients_resources_are_dropped_and_told
             let why = format!("{foreign} resource(s) of another patient were received and not used");
             collected.gaps.push(Gap { what: template.key.clone(), why });
         }
-        if template.required && count == 0 {
+        // INVARIANT: null_for_a_required_key_is_an_answer_and_no_412
+        if template.required && count == 0 && !answered {
             let message = format!("{}: required data could not be had: nothing usable was received", template.key);
             return Err(Error::missing_data(message).at(format!("prefetch.{}", template.key)));
         }
@@ -124,7 +147,6 @@ pub async fn collect<'a>(
             unusable: unusable + foreign,
             left_out: 0,
             origin: answer.origin,
-            // Data of a kind that was not asked for: the search was answered by something else.
             complete: answer.complete && (count > 0 || stray == 0),
         });
     }
@@ -132,39 +154,61 @@ pub async fn collect<'a>(
 }
 
 /// The five prefetch states (cds-hooks P4): what was sent is used, what is lacking is fetched, a failure is not repeated.
-async fn answer(template: &PrefetchTemplate, request: &HookRequest, client: Option<&Client>) -> Result<Answer> {
-    let query = || {
-        resolve(&template.query, &request.context)
-            .ok_or_else(|| Error::new(Kind::MissingData, "the request does not carry what is needed to ask for it"))
-    };
+async fn answer(
+    service: &Service,
+    template: &PrefetchTemplate,
+    request: &HookRequest,
+    client: Option<&Client>,
+) -> Result<Answer> {
+    let query = resolve(&template.query, &request.context)
+        .ok_or_else(|| Error::new(Kind::MissingData, "the request does not carry what is needed to ask for it"));
     let is_read = !template.query.contains('?');
+    let none = Split::default();
+    let sent = match sent(service, template, query.as_deref().ok(), request) {
+        Some(State::Resource(resource)) => return Ok(Answer::sent(vec![resource.clone()], vec![])),
+        Some(State::Failed(why)) => {
+            return Err(Error::upstream(format!("the EHR reported that it could not read it ({why})")));
+        }
+        Some(State::Bundle(split)) => split,
+        Some(State::Null) => &none,
+        None => {
+            let nowhere = "it was not sent, and no FHIR server was named to fetch it from";
+            let client = client.ok_or_else(|| Error::new(Kind::MissingData, nowhere))?;
+            return fetch(client, &query?, is_read).await;
+        }
+    };
+    // An answer, and never proof of absence: what is cut short, or dangerous to miss, is asked for once more.
+    let (partial, nothing) = (sent.next.is_some(), sent.resources.is_empty());
     let safety = SAFETY_TYPES.iter().any(|t| template.query.starts_with(t));
-    match request.prefetch.get(&template.key) {
-        Some(State::Resource(resource)) => Ok(Answer::sent(vec![resource.clone()], vec![])),
-        Some(State::Failed(why)) => Err(Error::upstream(format!("the EHR reported that it could not read it ({why})"))),
-        Some(State::Bundle(split)) if split.failed.is_some() => {
-            Err(Error::upstream("the EHR reported that it could not read it"))
-        }
-        Some(State::Bundle(split)) => {
-            let partial = split.next.is_some();
-            if let Some(client) = client.filter(|_| partial || (split.resources.is_empty() && safety)) {
-                return fetch(client, &query()?, is_read).await;
-            }
-            let mut answer = Answer::sent(split.resources.clone(), split.problems.clone());
-            if partial {
-                answer.problems.push("only the first page was received, the rest could not be fetched".into());
-            }
-            Ok(answer)
-        }
-        // An answer, and never proof of absence; what is dangerous to miss is looked for once more.
-        Some(State::Null) if !(is_read || safety && client.is_some()) => Ok(Answer::sent(vec![], vec![])),
-        Some(State::Null) | None => match client {
-            Some(client) => fetch(client, &query()?, is_read).await,
-            None => {
-                Err(Error::new(Kind::MissingData, "it was not sent, and no FHIR server was named to fetch it from"))
-            }
+    let again =
+        client.filter(|client| (nothing && is_read) || (client.has_token() && (partial || (nothing && safety))));
+    let mut answer = Answer { nothing, ..Answer::sent(sent.resources.clone(), sent.problems.clone()) };
+    let failed = match (again, query) {
+        (Some(client), Ok(query)) => match fetch(client, &query, is_read).await {
+            Ok(fetched) => return Ok(fetched),
+            Err(error) => Some(error),
         },
+        _ => None,
+    };
+    if partial {
+        answer.problems.push("only the first page was received, the rest could not be fetched".into());
+    } else if nothing && is_read {
+        answer.problems.push("the EHR sent nothing for it".into());
     }
+    // INVARIANT: what_was_sent_is_kept_where_asking_again_fails
+    answer.problems.extend(failed.map(|error| format!("it was asked for once more, and could not be had: {error}")));
+    Ok(answer)
+}
+
+/// What the EHR sent for a template: under its key, else under a key of the hospital's own (cds-hooks P6).
+fn sent<'a>(
+    service: &Service,
+    template: &PrefetchTemplate,
+    query: Option<&str>,
+    request: &'a HookRequest,
+) -> Option<&'a State> {
+    let ours = |key: &str| service.prefetch.iter().any(|template| template.key == key);
+    request.prefetch.get(&template.key).or_else(|| request.prefetch.alike(query?, ours))
 }
 
 async fn fetch(client: &Client, query: &str, is_read: bool) -> Result<Answer> {
@@ -175,11 +219,13 @@ async fn fetch(client: &Client, query: &str, is_read: bool) -> Result<Answer> {
             origin: Origin::Fetched,
             complete: found.complete,
             problems: found.problems,
+            nothing: false,
         });
     }
     let (resource_type, id) = query.split_once('/').ok_or_else(|| Error::fault("a read template names no id"))?;
     let resource = client.read(resource_type, id).await?;
-    Ok(Answer { resources: vec![resource], origin: Origin::Fetched, complete: true, problems: vec![] })
+    let resources = vec![resource];
+    Ok(Answer { resources, origin: Origin::Fetched, complete: true, problems: vec![], nothing: false })
 }
 
 /// Why a resource is not used.
@@ -193,7 +239,7 @@ pub enum Refusal {
 pub type Admitted = (lenient::Head, String, Box<RawValue>);
 
 /// The resource with its head and id, if it is this patient's and can be cited.
-pub fn admit(raw: Box<RawValue>, patient_id: &str, base: &Url) -> std::result::Result<Admitted, Refusal> {
+pub fn admit(raw: Box<RawValue>, patient_id: &str, base: &Base) -> std::result::Result<Admitted, Refusal> {
     let head: lenient::Head = lenient::read(&raw).map_err(|why| Refusal::Unusable("a resource".into(), why))?;
     let about = |about: &Option<lenient::Ref>| {
         let reference = about.as_ref()?.reference.as_deref().and_then(Reference::parse);

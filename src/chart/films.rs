@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use chrono::TimeDelta;
 use futures::future::join_all;
 use tokio::time::Instant;
-use url::Url;
 
 use super::{
     Choice, Examined, Fact, Gap, Order, Origin, Reading, Role, StudyName, StudyRead,
@@ -15,6 +14,7 @@ use super::{
 };
 use crate::{
     cds_hooks::HookRequest,
+    egress::Base,
     fhir::{Client, Date, Reference, lenient},
     imaging::{self, Dropped, Identity, Image, Source as Film},
     service::{Applies, Service},
@@ -30,7 +30,7 @@ pub struct Known {
 }
 
 impl Known {
-    pub fn report(&mut self, report: &lenient::DiagnosticReport, base: &Url) {
+    pub fn report(&mut self, report: &lenient::DiagnosticReport, base: &Base) {
         if matches!(report.status.as_deref(), Some("final" | "amended" | "corrected" | "appended")) {
             let media = report.media.iter().filter_map(|media| media.link.as_ref());
             let read = report.imaging_study.iter().chain(media).filter_map(|s| s.reference.as_deref());

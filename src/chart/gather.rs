@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use chrono::Datelike;
 use tokio::time::Instant;
-use url::Url;
 
 use super::{
     Asked, Chart, Evidence, EvidenceId, Examined, Fact, Gap, Reading, Role, Subject,
@@ -16,7 +15,7 @@ use super::{
 use crate::{
     caller::{AllowedBase, Caller},
     cds_hooks::HookRequest,
-    egress::Egress,
+    egress::{Base, Egress},
     error::{Error, Result},
     fhir::{self, Client, Date, Reference, lenient},
     imaging::{self, Identity},
@@ -64,12 +63,14 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
     };
     let at_once = service.prefetch.iter().filter(|template| !template.on_demand);
     let (client, films_client) = (until(sources.search_by), until(sources.fetch_by));
-    let Collected { mut resources, mut examined, mut gaps } = collect(at_once, request, base, client.as_ref()).await?;
+    let Collected { mut resources, mut examined, mut gaps } =
+        collect(service, at_once, request, base, client.as_ref()).await?;
     let patient = resources.iter().find(|r| r.head.resource_type == "Patient");
     let patient: lenient::Patient = match patient {
         Some(resource) => lenient::read(&resource.raw)
             .map_err(|why| Error::missing_data(format!("patient: {why}")).at("prefetch.patient"))?,
-        None => return Err(Error::missing_data("patient: required data could not be had").at("prefetch.patient")),
+        // The EHR answered that it has nothing to send: whose the rest is, is known all the same.
+        None => lenient::Patient::default(),
     };
     resources.retain(|r| r.head.resource_type != "Patient");
 
@@ -77,8 +78,7 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
     let mut stated: Vec<Stated> = Vec::new();
     let mut values = Vec::new();
     for resource in &resources {
-        let counts = &mut examined[resource.asked];
-        let told = match understand(resource, base, &mut known) {
+        let (usable, told) = match understand(resource, base, &mut known) {
             Ok(Found::Stated(fact)) => {
                 stated.push(*fact);
                 continue;
@@ -87,24 +87,16 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
                 values.push(*value);
                 continue;
             }
-            Ok(Found::Nothing) => {
-                counts.left_out += 1;
-                continue;
-            }
-            Ok(Found::LeftOut(why)) => {
-                counts.left_out += 1;
-                why.to_owned()
-            }
-            Ok(Found::Unusable(why)) => {
-                counts.unusable += 1;
-                why.to_owned()
-            }
-            Err(why) => {
-                counts.unusable += 1;
-                why
-            }
+            Ok(Found::Nothing) => (true, None),
+            Ok(Found::LeftOut(why)) => (true, Some(why.to_owned())),
+            Ok(Found::Unusable(why)) => (false, Some(why.to_owned())),
+            Err(why) => (false, Some(why)),
         };
-        gaps.push(gap(resource, &told));
+        for at in &resource.asked {
+            let counts = &mut examined[*at];
+            *if usable { &mut counts.left_out } else { &mut counts.unusable } += 1;
+        }
+        gaps.extend(told.map(|why| gap(resource, &why)));
     }
     stated.extend(facts::last_values(values));
 
@@ -192,15 +184,16 @@ fn complete(examined: &[Examined], key: &str) -> bool {
 /// Where none is named and none is configured, the request can only be answered from what it brings along, and the
 /// references in it are kept apart from every real EHR's.
 pub fn ehr<'a>(request: &HookRequest, caller: &'a Caller) -> Result<Cow<'a, AllowedBase>> {
-    let same = |a: &Url, b: &Url| a.as_str().trim_end_matches('/') == b.as_str().trim_end_matches('/');
     match (&request.fhir_server, caller.allowed_bases.as_slice()) {
-        (Some(named), bases) => bases.iter().find(|b| same(&b.fhir, named)).map(Cow::Borrowed).ok_or_else(|| {
-            Error::invalid("this FHIR server is not one the caller may name; it has to be configured under [[ehr]]")
-                .at("fhirServer")
-        }),
+        (Some(named), bases) => {
+            bases.iter().find(|b| bare(b.fhir.as_str()) == bare(named.as_str())).map(Cow::Borrowed).ok_or_else(|| {
+                Error::invalid("this FHIR server is not one the caller may name; it has to be configured under [[ehr]]")
+                    .at("fhirServer")
+            })
+        }
         (None, [only]) => Ok(Cow::Borrowed(only)),
         (None, []) => {
-            let fhir = Url::parse(UNNAMED).map_err(|e| Error::fault("no URL").because(e))?;
+            let fhir = UNNAMED.parse().map_err(|e| Error::fault("no URL").because(e))?;
             let (dicomweb, patient_id_systems) = (vec![], vec![]);
             Ok(Cow::Owned(AllowedBase { fhir, dicomweb, patient_id_systems, dicomweb_takes_token: false }))
         }
@@ -210,14 +203,18 @@ pub fn ehr<'a>(request: &HookRequest, caller: &'a Caller) -> Result<Cow<'a, Allo
     }
 }
 
+fn bare(base: &str) -> &str {
+    base.trim_end_matches('/')
+}
+
 /// Base of the EHR and absolute reference of the patient a request is about.
 pub fn subject(request: &HookRequest, caller: &Caller) -> Result<(String, String)> {
     let base = &ehr(request, caller)?.fhir;
     let patient = Reference { base: "", resource_type: "Patient", id: &request.context.patient_id };
-    Ok((base.as_str().trim_end_matches('/').to_owned(), patient.absolute(base)))
+    Ok((bare(base.as_str()).to_owned(), patient.absolute(base)))
 }
 
-fn understand(resource: &Resource, base: &Url, known: &mut Known) -> std::result::Result<Found, String> {
+fn understand(resource: &Resource, base: &Base, known: &mut Known) -> std::result::Result<Found, String> {
     let source = Source { reference: resource.reference(base), origin: resource.origin };
     Ok(match resource.head.resource_type.as_str() {
         "Condition" => {

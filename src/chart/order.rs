@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use url::Url;
 
 use super::Gap;
 use crate::{
     caller::Caller,
     cds_hooks::HookRequest,
+    egress::Base,
     error::{Error, Result},
     fhir::{Coding, Date, Reference, lenient},
     service::Applies,
@@ -86,7 +86,12 @@ pub fn asked(applies: &Applies, request: &HookRequest, caller: &Caller) -> Resul
     }
 }
 
-fn read(applies: &Applies, raw: &RawValue, base: &Url, patient_id: &str) -> std::result::Result<Option<Order>, String> {
+fn read(
+    applies: &Applies,
+    raw: &RawValue,
+    base: &Base,
+    patient_id: &str,
+) -> std::result::Result<Option<Order>, String> {
     // Orders of other kinds are none of our business, however they are written.
     let kind: lenient::Kind = lenient::read(raw)?;
     if kind.resource_type != "ServiceRequest" {
@@ -109,7 +114,7 @@ fn read(applies: &Applies, raw: &RawValue, base: &Url, patient_id: &str) -> std:
     Ok(Some(order))
 }
 
-fn imaging_order(applies: &Applies, request: &lenient::ServiceRequest, base: &Url) -> Option<Order> {
+fn imaging_order(applies: &Applies, request: &lenient::ServiceRequest, base: &Base) -> Option<Order> {
     let concept = request.code.as_ref();
     let known = applies.codes.iter().find(|c| concept.is_some_and(|concept| concept.has(&c.system, &c.code)));
     let by_category =
@@ -142,7 +147,7 @@ fn imaging_order(applies: &Applies, request: &lenient::ServiceRequest, base: &Ur
     })
 }
 
-fn study_name(info: &lenient::Ref, base: &Url) -> Option<StudyName> {
+fn study_name(info: &lenient::Ref, base: &Base) -> Option<StudyName> {
     if let Some(reference) = info.reference.as_deref().and_then(Reference::parse) {
         let id = reference.id.to_owned();
         return match reference.resource_type {
@@ -152,13 +157,17 @@ fn study_name(info: &lenient::Ref, base: &Url) -> Option<StudyName> {
             _ => None,
         };
     }
+    // INVARIANT: a_study_that_cannot_be_followed_is_not_replaced_by_another
+    if info.reference.as_deref().is_some_and(|text| text.split(['/', '\\']).any(|part| part == "ImagingStudy")) {
+        return Some(StudyName::Elsewhere);
+    }
     let identifier = info.identifier.as_ref().filter(|i| i.system.as_deref() == Some("urn:dicom:uid"))?;
     let uid = identifier.value.as_deref()?;
     Some(StudyName::Uid(uid.strip_prefix("urn:oid:").unwrap_or(uid).to_owned()))
 }
 
 /// A document of the same server. Those of other servers are not looked at, and most are letters.
-fn document(info: &lenient::Ref, base: &Url) -> Option<String> {
+fn document(info: &lenient::Ref, base: &Base) -> Option<String> {
     let reference = info.reference.as_deref().and_then(Reference::parse)?;
     reference.is(base, "DocumentReference", reference.id).then(|| reference.id.to_owned())
 }

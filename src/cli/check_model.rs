@@ -1,17 +1,28 @@
 //! `curbside check-model DIR`: whether a model directory can be served, and if not, why not.
 
-use std::{path::Path, process::ExitCode, time::Instant};
+use std::{fs, path::Path, process::ExitCode, time::Instant};
 
 use crate::{
     engine::{
-        Config, Engine, Health,
+        Config, Engine, Health, KNOWN, Known,
         stage::{self, Staged},
     },
     error::Result,
 };
 
-/// Prints the findings. Success means servable; `no_load` leaves out loading the model and asking it the canary.
-pub fn run(dir: &Path, no_load: bool) -> Result<ExitCode> {
+/// How far the check goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// The files only.
+    Files,
+    /// The model is loaded and asked its canary's questions.
+    Load,
+    /// Its answers are recorded beside it, whatever was recorded before.
+    Record,
+}
+
+/// Prints the findings. Success means servable.
+pub fn run(dir: &Path, depth: Depth) -> Result<ExitCode> {
     let staged = match stage::stage(dir, None) {
         Ok(staged) => staged,
         Err(problems) => {
@@ -22,9 +33,11 @@ pub fn run(dir: &Path, no_load: bool) -> Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    if !no_load && cfg!(feature = "mistralrs") {
+    if depth != Depth::Files && cfg!(feature = "mistralrs") {
         let began = Instant::now();
-        if let Err(reason) = load(dir) {
+        let checked =
+            load(dir, depth).and_then(|known| if depth == Depth::Record { record(dir, known) } else { Ok(()) });
+        if let Err(reason) = checked {
             println!("{} cannot be served:\n- {reason}", dir.display());
             return Ok(ExitCode::FAILURE);
         }
@@ -36,16 +49,26 @@ pub fn run(dir: &Path, no_load: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn load(dir: &Path) -> std::result::Result<(), String> {
+fn load(dir: &Path, depth: Depth) -> std::result::Result<Known, String> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|e| format!("The threads to load it with could not be started: {e}."))?;
-    let engine = Engine::load(Config { model: Some(dir.to_path_buf()), ..Config::default() });
+    let engine =
+        Engine::load(Config { model: Some(dir.to_path_buf()), record: depth == Depth::Record, ..Config::default() });
     let ready = runtime.block_on(engine.wait_ready());
-    match (ready, engine.health()) {
-        (Ok(()), _) => Ok(()),
-        (Err(_), Health::Dead { reason }) => Err(reason),
-        (Err(_), _) => Err("The model did not become ready.".into()),
+    match (ready.ok().and_then(|()| engine.known()), engine.health()) {
+        (Some(known), _) => Ok(known),
+        (None, Health::Dead { reason }) => Err(reason),
+        (None, _) => Err("The model did not become ready.".into()),
     }
+}
+
+/// Keeps what is recorded of other weights and devices.
+fn record(dir: &Path, known: Known) -> std::result::Result<(), String> {
+    let mut all = stage::read_known(dir)?;
+    all.retain(|other| !other.is_of(&known));
+    all.push(known);
+    let text = serde_json::to_string_pretty(&all).map_err(|e| format!("{KNOWN} cannot be written: {e}."))?;
+    fs::write(dir.join(KNOWN), text + "\n").map_err(|e| format!("{KNOWN} cannot be written: {}.", e.kind()))
 }
 
 fn describe(staged: &Staged) -> String {

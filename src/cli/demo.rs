@@ -19,7 +19,7 @@ use super::{serve::Server, show};
 use crate::{
     config::{Config, IntendedUse},
     demo::{self, Demo},
-    egress::{Egress, Get, Reply, join, under},
+    egress::{Base, Egress, Get, Reply, join, under},
     engine::{self, Health},
     error::{Error, Result},
     http, store,
@@ -207,6 +207,7 @@ async fn load(config: &Config) -> Result<(Server, Duration)> {
         match server.health() {
             Health::Ready => break,
             Health::Loading { phase } => progress.show(&phase),
+            Health::Degraded { reason } => progress.show(&reason),
             Health::Dead { reason } => return Err(Error::fault(reason)),
             Health::Absent => return Err(Error::invalid("no model is configured; name its folder with --model DIR")),
         }
@@ -244,7 +245,7 @@ impl Drop for Progress {
 
 /// Posts the order to our own server as the EHR would, and prints what comes of it. Whether a report did.
 async fn show_answer(server: &Server, peers: &Demo, patient: &str) -> Result<bool> {
-    let own = Own { egress: Egress::new()?, base: [server.base.clone()] };
+    let own = Own { egress: Egress::new()?, base: [server.base.clone().into()] };
     let request = peers
         .authorized_request(patient)
         .ok_or_else(|| Error::invalid("the patient's request.json names no patient"))?;
@@ -286,7 +287,7 @@ async fn show_answer(server: &Server, peers: &Demo, patient: &str) -> Result<boo
 /// A client of our own server, which contacts nothing else.
 struct Own {
     egress: Egress,
-    base: [Url; 1],
+    base: [Base; 1],
 }
 
 impl Own {
@@ -296,7 +297,7 @@ impl Own {
     }
 
     async fn json(&self, path: &str) -> Result<Value> {
-        let url = join(&self.base[0], path)?;
+        let url = join(self.base[0].reachable(), path)?;
         let accept = if path.starts_with("fhir/") { "application/fhir+json" } else { "application/json" };
         body(&self.egress.get(self.ask(&url, accept)).await?, path)
     }

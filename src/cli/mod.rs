@@ -1,4 +1,5 @@
-//! The command line: one file a command. Exit codes: 0 done, 1 it failed while running, 2 usage or configuration.
+//! The command line: one file a command. Exit codes: 0 done, 1 it failed while running, 2 usage or
+//! configuration, 70 the model was given up while serving: start the server again.
 
 pub mod check_model;
 mod demo;
@@ -19,6 +20,7 @@ use std::{
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::check_model::Depth;
 use crate::{
     config, engine,
     error::{Error, Kind, Result},
@@ -51,6 +53,10 @@ struct CheckModel {
     /// Read the files only, without loading the weights and asking the model one known question.
     #[arg(long)]
     no_load: bool,
+    /// Record what the model answers to the known questions beside it, in canary.json: from then on it is served only while
+    /// it answers the same.
+    #[arg(long, conflicts_with = "no_load")]
+    record: bool,
 }
 
 /// Runs the command the process was started with. Every failure is one sentence on stderr.
@@ -73,7 +79,14 @@ pub fn run() -> ExitCode {
     let done = match command {
         Command::Serve(options) => serve::run(&options),
         Command::Demo(options) => demo::run(&options),
-        Command::CheckModel(CheckModel { dir, no_load }) => check_model::run(&dir, no_load),
+        Command::CheckModel(CheckModel { dir, no_load, record }) => {
+            let depth = match (no_load, record) {
+                (true, _) => Depth::Files,
+                (_, true) => Depth::Record,
+                _ => Depth::Load,
+            };
+            check_model::run(&dir, depth)
+        }
     };
     done.unwrap_or_else(|e| {
         eprintln!("curbside: {e}");

@@ -64,11 +64,14 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         if config.intended_use.is_none() {
             tracing::warn!("intended_use is not set: services that read pictures are not offered");
         }
-        server.until(super::stop_asked()).await?;
+        let code = server.until_stopped(super::stop_asked()).await?;
         tracing::info!("stopped");
-        Ok(ExitCode::SUCCESS)
+        Ok(code)
     })
 }
+
+/// For the supervisor: a new process may serve again, this one does not.
+const MODEL_GIVEN_UP: u8 = 70;
 
 /// The running server. The model may still be loading: see [`Server::health`].
 pub struct Server {
@@ -82,9 +85,17 @@ pub struct Server {
 impl Server {
     /// The one place where the application is built and served; `advice` says what to do where the port is taken.
     pub async fn start(config: &Config, advice: &str) -> Result<Server> {
+        let bound = Server::bind(config, advice)?;
+        Server::serve(config, bound, App::build(config.settings()?).await?)
+    }
+
+    fn bind(config: &Config, advice: &str) -> Result<http::server::Server> {
         let bound = http::server::bind(config.listen, &config.http);
-        let bound = bound.map_err(|e| super::unbound(e, &config.listen.to_string(), advice))?;
-        let app = Arc::new(App::build(config.settings()?).await?);
+        bound.map_err(|e| super::unbound(e, &config.listen.to_string(), advice))
+    }
+
+    fn serve(config: &Config, bound: http::server::Server, app: App) -> Result<Server> {
+        let app = Arc::new(app);
         let stop = CancellationToken::new();
         let serving =
             tokio::spawn(bound.serve(http::router(app.clone(), &config.http), stop.clone().cancelled_owned()));
@@ -93,6 +104,20 @@ impl Server {
 
     pub fn health(&self) -> Health {
         self.app.engine.health()
+    }
+
+    /// Serves until `asked` resolves or the model is given up, then stops cleanly. The exit code tells which it was.
+    async fn until_stopped(self, asked: impl Future<Output = Result<()>>) -> Result<ExitCode> {
+        let (engine, mut code) = (self.app.engine.clone(), ExitCode::SUCCESS);
+        let ended = async {
+            tokio::select! {
+                asked = asked => asked?,
+                () = engine.given_up() => code = ExitCode::from(MODEL_GIVEN_UP),
+            }
+            Ok(())
+        };
+        self.until(ended).await?;
+        Ok(code)
     }
 
     /// Serves until `asked` resolves, then stops cleanly. Fails at once where serving fails.
@@ -113,6 +138,7 @@ impl Server {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::{Engine, EngineError, Priority, Prompt, Step};
 
     #[tokio::test]
     async fn stopping_closes_the_store() {
@@ -124,5 +150,37 @@ mod tests {
         assert!(app.store.check().await.is_ok() && folder.path().join("curbside.db-wal").exists());
         server.until(std::future::ready(Ok(()))).await.unwrap();
         assert!(app.store.check().await.is_err() && !folder.path().join("curbside.db-wal").exists());
+    }
+
+    #[tokio::test]
+    async fn a_model_that_is_given_up_ends_the_server_for_its_supervisor() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
+        config.store.path = folder.path().join("curbside.db");
+        let engine = Engine::scripted(
+            crate::engine::ModelInfo {
+                name: "scripted".into(),
+                revision: "0".into(),
+                weights_sha256: "0".into(),
+                runtime: "scripted".into(),
+                dtype: "F32".into(),
+                context: 64,
+                image_size: 8,
+                tokens_per_image: 4,
+                max_images: 2,
+                scope: None,
+            },
+            vec![Step::OutOfMemory],
+        );
+        let app = App::with(config.settings().unwrap(), engine.clone(), Arc::new(chrono::Utc::now)).await.unwrap();
+        let server = Server::serve(&config, Server::bind(&config, "").unwrap(), app).unwrap();
+        let asked = async {
+            let prompt = Prompt { max_new_tokens: 1, ..Prompt::default() };
+            let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+            let answer = engine.generate(engine.admit(Priority::Clinician).unwrap(), prompt, deadline).await;
+            assert!(matches!(answer, Err(EngineError::ModelFault(_))));
+            std::future::pending().await
+        };
+        assert_eq!(server.until_stopped(asked).await.unwrap(), ExitCode::from(70));
     }
 }

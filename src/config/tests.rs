@@ -39,6 +39,15 @@ fn errors_name_the_file_the_key_and_what_to_do() {
         ("[[ehr]]\nfhir = \"https://me:pw@ehr.example/fhir\"", vec!["fhir of [[ehr]] number 1", "without user"]),
         ("[[ehr]]\nfhir = \"https://a/\"\ndicomweb = [\"http://pacs.example/\"]", vec!["dicomweb of [[ehr]]", "https"]),
         ("[[ehr]]\nfhir = \"https://a/fhir\"\n[[ehr]]\nfhir = \"https://a/fhir/\"", vec!["number 2", "earlier"]),
+        (
+            "[[ehr]]\nfhir = \"https://a/\"\nreachable = { \"https://a\" = \"http://10.0.0.5/\" }",
+            vec!["reachable of [[ehr]] number 1", "https"],
+        ),
+        (
+            "[[ehr]]\nfhir = \"https://a/\"\nreachable = { \"https://b\" = \"https://c\" }",
+            vec!["reachable may name", "fhir and dicomweb"],
+        ),
+        ("[[ehr]]\nfhir = \"https://a/\"\nreachable = { \"https://a\" = \"c\" }", vec!["reachable", "absolute URL"]),
         ("[[ehr]]\nurl = \"https://a/fhir\"", vec!["url", "fhir"]),
     ] {
         let message = refused(text);
@@ -66,6 +75,19 @@ fn serves_loopback_only() {
     assert!(load("listen = \"[::1]:8080\"", &[], &[]).is_ok());
     assert!(load("", &[("CURBSIDE_LISTEN", "0.0.0.0:1")], &[]).is_err());
     assert!(load("", &[], &[flag("--listen", "listen", "0.0.0.0:1")]).is_err());
+}
+
+#[test]
+fn bases_are_reached_where_the_file_says() {
+    let text = "[[ehr]]\nfhir = \"https://ehr.example/fhir/\"\ndicomweb = [\"https://pacs.example/a\", \"https://pacs.example/b\"]\n\
+                reachable = { \"https://ehr.example/fhir\" = \"http://127.0.0.1:8080/r4\", \"https://pacs.example/b/\" = \"https://10.0.0.6/b\" }";
+    let config = load(text, &[], &[]).unwrap();
+    let [ehr] = &config.ehr[..] else { panic!("one EHR") };
+    let both = |base: &crate::egress::Base| (base.named().to_string(), base.reachable().to_string());
+    let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    assert_eq!(both(&ehr.fhir), pair("https://ehr.example/fhir/", "http://127.0.0.1:8080/r4"));
+    assert_eq!(both(&ehr.dicomweb[0]), pair("https://pacs.example/a", "https://pacs.example/a"));
+    assert_eq!(both(&ehr.dicomweb[1]), pair("https://pacs.example/b", "https://10.0.0.6/b"));
 }
 
 #[test]

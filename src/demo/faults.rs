@@ -2,18 +2,23 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::{Body, Bytes, to_bytes},
     extract::{Request, State},
     http::{HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
-use futures::stream;
+use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 /// Requests remembered; a demonstration runs for long.
@@ -38,11 +43,20 @@ pub enum Fault {
     Body(String),
     /// 302 to this address.
     Redirect(String),
+    /// Just this: status, headers and body.
+    Answer(u16, Vec<(&'static str, String)>, Vec<u8>),
+    /// The right head, and a body of blanks that never ends.
+    Endless,
+    /// The right answer, one byte a second.
+    Drip,
 }
 
 /// Faults by prefix of path and query, such as `/fhir/Observation`; the one set last wins.
 #[derive(Clone, Default)]
-pub struct Faults(Arc<Mutex<Vec<Set>>>);
+pub struct Faults {
+    sets: Arc<Mutex<Vec<Set>>>,
+    endless: Arc<AtomicU64>,
+}
 
 struct Set {
     prefix: String,
@@ -52,17 +66,25 @@ struct Set {
 
 impl Faults {
     pub fn set(&self, prefix: &str, fault: Fault) {
-        lock(&self.0).push(Set { prefix: prefix.into(), fault, once: false });
+        lock(&self.sets).push(Set { prefix: prefix.into(), fault, once: false });
     }
+
     /// For the next request that fits, then no more.
     pub fn once(&self, prefix: &str, fault: Fault) {
-        lock(&self.0).push(Set { prefix: prefix.into(), fault, once: true });
+        lock(&self.sets).push(Set { prefix: prefix.into(), fault, once: true });
     }
+
     pub fn clear(&self) {
-        lock(&self.0).clear();
+        lock(&self.sets).clear();
     }
+
+    /// Bytes of endless bodies that were taken so far.
+    pub fn endless_bytes(&self) -> u64 {
+        self.endless.load(Ordering::Relaxed)
+    }
+
     fn take(&self, path: &str) -> Option<Fault> {
-        let mut sets = lock(&self.0);
+        let mut sets = lock(&self.sets);
         let at = sets.iter().rposition(|set| path.starts_with(&set.prefix))?;
         if sets[at].once { Some(sets.remove(at).fault) } else { Some(sets[at].fault.clone()) }
     }
@@ -137,14 +159,48 @@ async fn answer(
             }
             response
         }
-        Some(Fault::Body(text)) => {
-            let mut response = next.run(request).await;
-            response.headers_mut().remove(header::CONTENT_LENGTH);
-            *response.body_mut() = Body::from(text);
+        Some(Fault::Body(text)) => with_body(next.run(request).await, Body::from(text)),
+        Some(Fault::Truncate) => truncated(next.run(request).await).await,
+        Some(Fault::Answer(status, headers, body)) => {
+            let mut response = Response::new(Body::from(body));
+            *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            for (name, value) in headers {
+                if let Ok(value) = HeaderValue::from_str(&value) {
+                    response.headers_mut().append(name, value);
+                }
+            }
             response
         }
-        Some(Fault::Truncate) => truncated(next.run(request).await).await,
+        Some(Fault::Endless) => {
+            let (taken, blanks) = (faults.endless.clone(), Bytes::from(vec![b' '; 64 << 10]));
+            let body = stream::repeat_with(move || {
+                taken.fetch_add(blanks.len() as u64, Ordering::Relaxed);
+                Ok::<_, io::Error>(blanks.clone())
+            });
+            with_body(next.run(request).await, Body::from_stream(body))
+        }
+        Some(Fault::Drip) => {
+            let (head, body) = next.run(request).await.into_parts();
+            let Ok(whole) = to_bytes(body, LARGEST).await else {
+                return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+            };
+            let bytes = stream::iter(0..whole.len()).then(move |at| {
+                let byte = whole.slice(at..=at);
+                async move {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    Ok::<_, io::Error>(byte)
+                }
+            });
+            with_body(Response::from_parts(head, Body::empty()), Body::from_stream(bytes))
+        }
     }
+}
+
+/// The same head over another body.
+fn with_body(mut response: Response, body: Body) -> Response {
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    *response.body_mut() = body;
+    response
 }
 
 async fn truncated(response: Response) -> Response {
@@ -153,7 +209,7 @@ async fn truncated(response: Response) -> Response {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len()));
-    let cut = Err(std::io::Error::other("cut as asked"));
+    let cut = Err(io::Error::other("cut as asked"));
     let half = stream::iter([Ok(whole.slice(..whole.len() / 2)), cut]);
     Response::from_parts(head, Body::from_stream(half))
 }

@@ -105,8 +105,8 @@ impl Demo {
     /// The configuration block under which this EHR and PACS may be asked.
     pub fn allowed_base(&self) -> AllowedBase {
         AllowedBase {
-            fhir: self.fhir_base.clone(),
-            dicomweb: vec![self.dicomweb_base.clone()],
+            fhir: self.fhir_base.clone().into(),
+            dicomweb: vec![self.dicomweb_base.clone().into()],
             patient_id_systems: self.ehr.patient_id_systems(),
             dicomweb_takes_token: false,
         }

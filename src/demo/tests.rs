@@ -82,7 +82,7 @@ async fn running() -> Running {
 
 impl Running {
     async fn ask(&self, url: &Url, accept: &str, token: Option<&str>) -> Result<Reply> {
-        let allowed = [self.demo.fhir_base.clone(), self.demo.dicomweb_base.clone()];
+        let allowed = [self.demo.fhir_base.clone().into(), self.demo.dicomweb_base.clone().into()];
         let token = token.map(|t| AccessToken::new(t.into()));
         let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
         let get = Get { url, allowed: &allowed, accept, token: token.as_ref(), max_bytes: 1 << 20, deadline };
@@ -263,7 +263,7 @@ async fn shutdown_ends_even_what_hangs() {
     let it = running().await;
     it.demo.faults.set("/fhir/Patient", Fault::Hang);
     let (url, requests) = (join(&it.demo.fhir_base, "Patient/one").unwrap(), it.demo.requests.clone());
-    let (egress, base) = (it.egress.clone(), [it.demo.fhir_base.clone()]);
+    let (egress, base) = (it.egress.clone(), [it.demo.fhir_base.clone().into()]);
     let hanging = tokio::spawn(async move {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         egress.get(Get { url: &url, allowed: &base, accept: "*/*", token: None, max_bytes: 1024, deadline }).await
@@ -299,7 +299,7 @@ async fn the_allowed_base_names_what_is_served() {
     let base = it.demo.allowed_base();
     assert_eq!(
         (&base.fhir, base.dicomweb.as_slice()),
-        (&it.demo.fhir_base, [it.demo.dicomweb_base.clone()].as_slice())
+        (&it.demo.fhir_base.clone().into(), [it.demo.dicomweb_base.clone().into()].as_slice())
     );
     assert_eq!(base.patient_id_systems, ["urn:test:mrn"]);
     assert_eq!(it.demo.names().collect::<Vec<_>>(), ["one", "two"]);

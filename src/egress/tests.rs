@@ -9,12 +9,16 @@ fn url(text: &str) -> Url {
     Url::parse(text).unwrap()
 }
 
+fn base(text: &str) -> Base {
+    url(text).into()
+}
+
 #[test]
 fn nothing_goes_outside_the_allowed_bases() {
     let allowed = [
-        url("https://ehr.example/fhir"),
-        url("http://10.0.0.5:8042/dicom-web/"),
-        url("https://spital.münchen.example/r4"),
+        base("https://ehr.example/fhir"),
+        base("http://10.0.0.5:8042/dicom-web/"),
+        base("https://spital.münchen.example/r4"),
     ];
     for inside in [
         "https://ehr.example/fhir",
@@ -70,6 +74,69 @@ fn nothing_goes_outside_the_allowed_bases() {
 }
 
 #[test]
+fn a_base_is_reached_where_the_site_says() {
+    for (name, address) in [
+        ("https://ehr.example/fhir", "http://10.0.0.5:8080/r4/fhir"),
+        ("https://ehr.example/fhir/", "http://10.0.0.5:8080/r4/fhir/"),
+    ] {
+        let allowed = [base("https://other.example/"), Base::new(url(name), url(address))];
+        let reached = |text: &str| destination(&url(text), &allowed).map(String::from);
+        for (text, at) in [
+            ("https://ehr.example/fhir", "http://10.0.0.5:8080/r4/fhir"),
+            ("https://EHR.example:443/fhir/Patient/1?a=b%2Fc", "http://10.0.0.5:8080/r4/fhir/Patient/1?a=b%2Fc"),
+            ("https://ehr.example/fhir?page=2", "http://10.0.0.5:8080/r4/fhir?page=2"),
+            ("http://10.0.0.5:8080/r4/fhir/Patient/1", "http://10.0.0.5:8080/r4/fhir/Patient/1"),
+            ("https://other.example/x", "https://other.example/x"),
+        ] {
+            assert_eq!(reached(text).as_deref(), Some(at), "{text}");
+        }
+        for text in [
+            "https://ehr.example/r4/fhir/Patient/1",
+            "https://ehr.example:8080/fhir/Patient/1",
+            "http://10.0.0.5:8080/fhir/Patient/1",
+            "https://10.0.0.5:8080/r4/fhir",
+            "http://ehr.example/fhir",
+            "https://ehr.example/fhir/..%2fadmin",
+        ] {
+            assert_eq!(reached(text), None, "{text}");
+        }
+    }
+    // One below the other, either way round: what is reached is reached once.
+    for (name, address) in [("https://a/fhir", "https://a/fhir/r4"), ("https://a/fhir/r4", "https://a/fhir")] {
+        let allowed = [Base::new(url(name), url(address))];
+        let reached = destination(&url(&format!("{name}/Patient/1")), &allowed).unwrap();
+        assert_eq!(reached.as_str(), format!("{address}/Patient/1"));
+        assert_eq!(destination(&reached, &allowed).unwrap(), reached);
+    }
+    let metadata = [Base::new(url("https://ehr.example/fhir"), url("http://169.254.169.254/fhir"))];
+    assert_eq!(destination(&url("https://ehr.example/fhir/Patient/1"), &metadata), None);
+}
+
+#[test]
+fn a_pause_is_told_in_seconds_or_as_a_date() {
+    let now = Some("Sun, 06 Nov 1994 08:49:37 GMT");
+    for (pause, seconds) in [
+        ("7", Some(7)),
+        (" 7 ", Some(7)),
+        ("Sun, 06 Nov 1994 08:49:40 GMT", Some(3)),
+        ("Sunday, 06-Nov-94 08:49:40 GMT", Some(3)),
+        ("Sun Nov  6 08:49:40 1994", Some(3)),
+        ("Sun, 06 Nov 1994 08:49:30 GMT", Some(0)),
+        ("Wed, 21 Oct 2099 07:28:00 GMT", Some(3_312_139_103)),
+        ("-7", None),
+        ("7.5", None),
+        ("soon", None),
+        ("", None),
+        ("99999999999999999999999", None),
+        ("Sun, 99 Nov 1994 08:49:37 GMT", None),
+    ] {
+        assert_eq!(retry_after(pause, now), seconds.map(Duration::from_secs), "{pause}");
+    }
+    assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT", None), Some(Duration::ZERO));
+    assert!(retry_after("Wed, 21 Oct 2099 07:28:00 GMT", Some("no date")) > Some(Duration::from_secs(86_400)));
+}
+
+#[test]
 fn link_local_is_refused_even_when_allowed() {
     for text in [
         "http://169.254.169.254/latest",
@@ -83,12 +150,12 @@ fn link_local_is_refused_even_when_allowed() {
         "http://[febf::1]/latest",
         "http://[fd00:ec2::254]/latest",
     ] {
-        assert!(!permitted(&url(text), &[url(text)]), "{text}");
+        assert!(!permitted(&url(text), &[base(text)]), "{text}");
     }
     for text in
         ["http://127.0.0.1:80/fhir", "http://[::1]/fhir", "http://192.168.1.4/fhir", "http://[fd00:ec2::253]/fhir"]
     {
-        assert!(permitted(&url(text), &[url(text)]), "{text}");
+        assert!(permitted(&url(text), &[base(text)]), "{text}");
     }
 }
 
@@ -133,7 +200,7 @@ async fn answer(reply: &'static str) -> (Url, tokio::task::JoinHandle<String>) {
 
 async fn get(base: &Url, max_bytes: usize, token: Option<&AccessToken>) -> Result<Reply> {
     let deadline = Instant::now() + Duration::from_secs(60);
-    let allowed = std::slice::from_ref(base);
+    let allowed = &[base.clone().into()];
     Egress::new()?.get(Get { url: base, allowed, accept: "application/fhir+json", token, max_bytes, deadline }).await
 }
 
@@ -181,8 +248,14 @@ async fn an_address_outside_is_refused_before_any_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let outside = url(&format!("http://{}/fhirevil", listener.local_addr().unwrap()));
     let inside = url(&format!("http://{}/fhir", listener.local_addr().unwrap()));
-    let get =
-        Get { url: &outside, allowed: &[inside], accept: "*/*", token: None, max_bytes: 1, deadline: Instant::now() };
+    let get = Get {
+        url: &outside,
+        allowed: &[inside.into()],
+        accept: "*/*",
+        token: None,
+        max_bytes: 1,
+        deadline: Instant::now(),
+    };
     assert_eq!(Egress::new().unwrap().get(get).await.err().unwrap().kind, Kind::Forbidden);
 }
 
@@ -190,7 +263,7 @@ async fn an_address_outside_is_refused_before_any_connection() {
 async fn a_deadline_in_the_past_is_a_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = url(&format!("http://{}/fhir", listener.local_addr().unwrap()));
-    let allowed = std::slice::from_ref(&base);
+    let allowed = &[base.clone().into()];
     let get = Get { url: &base, allowed, accept: "*/*", token: None, max_bytes: 1, deadline: Instant::now() };
     assert_eq!(Egress::new().unwrap().get(get).await.err().unwrap().kind, Kind::Timeout);
 }

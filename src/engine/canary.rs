@@ -1,46 +1,85 @@
-//! Questions with known properties, asked before a model may answer anyone and again whenever its engine was restarted.
+//! Questions with known properties, asked before a model may answer anyone, again whenever its engine was restarted, and
+//! every few minutes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use image::{Rgb, RgbImage};
 
 use super::{
-    ModelInfo, Neutral, Part, Prompt,
+    FirstStep, ModelInfo, Neutral, Part, Prompt,
     backend::{Backend, Failure},
+    health::Pulse,
 };
 
-// INVARIANT: no_answer_without_a_passed_canary
-/// Passes when the numbers are finite and two different pictures give different ones: an engine that answers without
-/// seeing the picture fails. Otherwise one sentence.
-pub(super) async fn check(backend: &Backend, info: &ModelInfo) -> Result<(), String> {
-    logits(backend, vec![text("Say what you see.")]).await?;
-    if info.max_images == 0 {
-        return Ok(());
-    }
-    let first = logits(backend, vec![text("Say what you see."), Part::Image(picture(info.image_size, true))]).await?;
-    let second = logits(backend, vec![text("Say what you see."), Part::Image(picture(info.image_size, false))]).await?;
-    if first == second {
-        return Err("The model gives the same answer to two different pictures, so it does not see them: check the weights of its vision tower.".into());
-    }
-    Ok(())
+/// File beside a model that holds what it once said: a list of [`Known`].
+pub const KNOWN: &str = "canary.json";
+
+/// The first tokens of a model's answers to the canary's questions, where it computes in this way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Known {
+    pub weights_sha256: String,
+    pub dtype: String,
+    pub device: String,
+    /// In the order of the questions; empty where nothing is known yet.
+    pub first_tokens: Vec<u32>,
 }
 
-async fn logits(backend: &Backend, parts: Vec<Part>) -> Result<Vec<f32>, String> {
+impl Known {
+    /// Whether both are about the same weights, computed in the same way.
+    pub fn is_of(&self, other: &Known) -> bool {
+        (&self.weights_sha256, &self.dtype, &self.device) == (&other.weights_sha256, &other.dtype, &other.device)
+    }
+}
+
+// INVARIANT: no_answer_without_a_passed_canary
+/// Passes when the numbers are finite, two different pictures give different ones (an engine that answers without seeing the
+/// picture fails), and the first tokens are those that are known, if any are. Gives them; otherwise one sentence.
+pub(super) async fn check(
+    backend: &Backend,
+    info: &ModelInfo,
+    known: &Known,
+    pulse: &Pulse,
+) -> Result<Vec<u32>, String> {
+    let mut steps = vec![ask(backend, None, pulse).await?];
+    if info.max_images > 0 {
+        for disc in [true, false] {
+            steps.push(ask(backend, Some(picture(info.image_size, disc)), pulse).await?);
+        }
+        if steps[1].logits == steps[2].logits {
+            return Err("The model gives the same answer to two different pictures, so it does not see them: check the weights of its vision tower.".into());
+        }
+    }
+    let tokens: Vec<u32> = steps.iter().filter_map(FirstStep::token).collect();
+    // INVARIANT: a_model_that_answers_otherwise_than_recorded_is_not_ready
+    if !known.first_tokens.is_empty() && known.first_tokens != tokens {
+        return Err(format!(
+            "The model answers the questions it is checked with otherwise than before (tokens {tokens:?}, known {:?}): its files, this machine or this version of curbside compute something else. If the change is wanted, run `curbside check-model --record`.",
+            known.first_tokens
+        ));
+    }
+    backend.approve();
+    Ok(tokens)
+}
+
+async fn ask(backend: &Backend, picture: Option<Arc<RgbImage>>, pulse: &Pulse) -> Result<FirstStep, String> {
     const NOT_FINITE: &str =
         "The model's numbers are not finite: its weights are damaged, or overflow in this precision.";
-    let prompt = Prompt { parts, schema: None, max_new_tokens: 1 };
-    match backend.first_logits(&prompt).await {
-        Ok(logits) if !logits.is_empty() && logits.iter().all(|logit| logit.is_finite()) => Ok(logits),
-        Ok(_) | Err(Failure::Fault(super::backend::NOT_FINITE)) => Err(NOT_FINITE.into()),
-        Err(failure) => Err(format!(
-            "The model's engine fails on the first question it is asked ({}): try another checkpoint or device.",
-            failure.class()
-        )),
-    }
-}
-
-fn text(sentence: &str) -> Part {
-    Part::Text(Neutral::new(sentence))
+    let parts = [Part::Text(Neutral::new("Say what you see."))].into_iter().chain(picture.map(Part::Image)).collect();
+    let prompt = Prompt { parts, max_new_tokens: 1, ..Prompt::default() };
+    let began = Instant::now();
+    let step = match backend.first_step(&prompt).await {
+        Ok(step) if !step.logits.is_empty() && step.logits.iter().all(|logit| logit.is_finite()) => step,
+        Ok(_) | Err(Failure::Fault(super::backend::NOT_FINITE)) => return Err(NOT_FINITE.into()),
+        Err(failure) => {
+            return Err(format!(
+                "The model's engine fails on the first question it is asked ({}): try another checkpoint or device.",
+                failure.class()
+            ));
+        }
+    };
+    pulse.calibrate(step.prompt.len(), began.elapsed());
+    Ok(step)
 }
 
 /// A bright disc on a dark ground, or stripes: nothing a vision tower could take for the same.

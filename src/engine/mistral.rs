@@ -4,8 +4,7 @@
 //! saying so; [`Mistral::ask`] is written around exactly that.
 
 use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -18,83 +17,40 @@ use mistralrs::{
 };
 use serde_json::json;
 use tokenizers::Tokenizer;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{
+    mpsc::{self, Sender},
+    oneshot,
+};
 
 use super::{
-    Completion, Config, Finish, Part, Prompt,
-    backend::{Backend, Failure, NOT_FINITE},
-    canary,
-    queue::{Loaded, Shared, State},
-    stage::{self, Staged},
+    Finish, FirstStep, Part, Prompt,
+    answer::{Meter, Writer},
+    backend::{Ended, Failure, NOT_FINITE, how_it_ended, softmax},
+    health::Pulse,
+    stage::Staged,
 };
 
 const OPEN_IMAGE: &str = "<start_of_image>";
 /// Longest wait for the runtime to let go of a call after its last word; it needs one decode step.
 const LET_GO: Duration = Duration::from_secs(60);
+/// Longest wait for the thread of an engine that died to end: only then does the runtime start another.
+const BURIAL: Duration = Duration::from_secs(2);
 
 pub(super) struct Mistral {
     model: Model,
     tokenizer: Tokenizer,
     /// What the runtime makes of `<start_of_image>` when it expands a picture.
     image_text: String,
+    /// The way to the engine that passed its canary; the runtime starts another without a word.
+    approved: Mutex<Option<Sender<Request>>>,
+    kill_at: Mutex<usize>,
+    pause: Mutex<Duration>,
     /// Holds the private directory: the weights stay mapped from it.
     _staged: Staged,
 }
 
-/// Loads on a thread of its own: the runtime's loader blocks, and its quantisation flag belongs to the thread.
-pub(super) fn load_in_background(shared: Arc<Shared>, config: Config, model: PathBuf) {
-    let for_thread = shared.clone();
-    let thread = std::thread::Builder::new().name("model-loader".into()).spawn(move || {
-        let load = std::panic::AssertUnwindSafe(|| load(&for_thread, &config, &model));
-        let state = match std::panic::catch_unwind(load) {
-            Ok(Ok(loaded)) => State::Ready(Arc::new(loaded)),
-            Ok(Err(reason)) => State::Dead(reason),
-            Err(_) => State::Dead(
-                "The model runtime panicked while it loaded the model: run `curbside check-model` on the directory."
-                    .into(),
-            ),
-        };
-        if let State::Dead(reason) = &state {
-            tracing::error!(%reason, "no model");
-        }
-        for_thread.set(state);
-    });
-    if thread.is_err() {
-        shared.set(State::Dead("The system refused a thread to load the model on.".into()));
-    }
-}
-
-fn load(shared: &Shared, config: &Config, model: &Path) -> Result<Loaded, String> {
-    let cuda = config.device == "cuda";
-    shared.set(State::Loading("checking the model directory"));
-    let staged = stage::stage(model, config.context).map_err(|problems| match problems.as_slice() {
-        [only] => only.to_string(),
-        [first, rest @ ..] => format!("{first} And {} more: run `curbside check-model` on the directory.", rest.len()),
-        [] => "The model directory cannot be served.".into(),
-    })?;
-    let mut info = staged.info.clone();
-    if cuda {
-        info.dtype = "BF16".into();
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|_| "The system refused the threads the model is loaded with.")?;
-    shared.set(State::Loading("loading the weights"));
-    let began = Instant::now();
-    let backend = Backend::Mistral(Box::new(runtime.block_on(Mistral::load(staged, cuda))?));
-    let loaded_in = began.elapsed();
-    shared.set(State::Loading("asking the canary"));
-    runtime.block_on(canary::check(&backend, &info))?;
-    tracing::info!(
-        model = %info.name,
-        load_ms = loaded_in.as_millis() as u64,
-        canary_ms = (began.elapsed() - loaded_in).as_millis() as u64,
-        "the model is ready"
-    );
-    Ok(Loaded { info, backend })
-}
-
 impl Mistral {
-    async fn load(staged: Staged, cuda: bool) -> Result<Mistral, String> {
+    pub(super) async fn load(staged: Staged, cuda: bool) -> Result<Mistral, String> {
         let tokenizer = Tokenizer::from_file(staged.tokenizer())
             .map_err(|_| "tokenizer.json: the tokenizer cannot be built; copy the file again.")?;
         let ids = tokenizer.encode_fast("x", true).map_err(|_| "tokenizer.json: the tokenizer cannot encode.")?;
@@ -121,21 +77,74 @@ impl Mistral {
         })?;
         let soft_tokens = "<image_soft_token>".repeat(staged.info.tokens_per_image);
         let image_text = format!("\n\n{OPEN_IMAGE}{soft_tokens}<end_of_image>\n\n");
-        Ok(Mistral { model, tokenizer, image_text, _staged: staged })
+        Ok(Mistral {
+            model,
+            tokenizer,
+            image_text,
+            approved: Mutex::default(),
+            kill_at: Mutex::default(),
+            pause: Mutex::default(),
+            _staged: staged,
+        })
     }
 
     pub(super) async fn generate(
         &self,
         prompt: &Prompt,
+        writer: &mut Writer,
         cancelled: impl Future<Output = ()>,
-    ) -> Result<Completion, Failure> {
-        self.ask(prompt, Arc::default(), cancelled).await
+    ) -> Result<Ended, Failure> {
+        let steps = Steps {
+            labels: self.label_tokens(&prompt.labels)?,
+            kill_at: std::mem::take(&mut lock(&self.kill_at)),
+            pause: *lock(&self.pause),
+            meter: Some(writer.meter.clone()),
+            ..Steps::default()
+        };
+        let engine = self.engine()?;
+        // An engine that died after its last call was let go of is replaced without a word: it has no canary yet.
+        if !lock(&self.approved).as_ref().is_some_and(|approved| approved.same_channel(&engine)) {
+            return Err(Failure::Replaced);
+        }
+        self.ask(engine, prompt, Arc::new(steps), writer, cancelled).await
     }
 
-    pub(super) async fn first_logits(&self, prompt: &Prompt) -> Result<Vec<f32>, Failure> {
+    pub(super) async fn first_step(&self, prompt: &Prompt) -> Result<FirstStep, Failure> {
         let steps = Arc::new(Steps { keep_first: true, ..Steps::default() });
-        self.ask(prompt, steps.clone(), std::future::pending()).await?;
-        Ok(std::mem::take(&mut steps.seen().first_logits))
+        let (mut writer, _answer) = super::answer::answer(prompt, tokio::time::Instant::now(), Arc::new(Pulse::new()));
+        self.ask(self.engine()?, prompt, steps.clone(), &mut writer, std::future::pending()).await?;
+        let mut seen = steps.seen();
+        Ok(FirstStep { prompt: std::mem::take(&mut seen.prompt), logits: std::mem::take(&mut seen.first_logits) })
+    }
+
+    /// The way to the engine. Starts another where it died.
+    fn engine(&self) -> Result<Sender<Request>, Failure> {
+        self.model.inner().get_sender(None).map_err(|_| Failure::Lost)
+    }
+
+    pub(super) fn approve(&self) {
+        *lock(&self.approved) = self.engine().ok();
+    }
+
+    pub(super) fn kill_at(&self, token: usize) {
+        *lock(&self.kill_at) = token;
+    }
+
+    pub(super) fn pace(&self, pause: Duration) {
+        *lock(&self.pause) = pause;
+    }
+
+    /// Each label is one token of its own, or no constraint the runtime can work with.
+    fn label_tokens(&self, labels: &[String]) -> Result<Vec<u32>, Failure> {
+        let mut tokens = Vec::with_capacity(labels.len());
+        for label in labels {
+            let encoding = self.tokenizer.encode_fast(label.as_str(), false).map_err(|_| Failure::BadConstraint)?;
+            match encoding.get_ids() {
+                [token] if !tokens.contains(token) => tokens.push(*token),
+                _ => return Err(Failure::BadConstraint),
+            }
+        }
+        Ok(tokens)
     }
 
     /// Encodes as the runtime will: once as rendered, then, with pictures, decoded, expanded and encoded again.
@@ -160,44 +169,56 @@ impl Mistral {
 
     async fn ask(
         &self,
+        engine: Sender<Request>,
         prompt: &Prompt,
         steps: Arc<Steps>,
+        writer: &mut Writer,
         cancelled: impl Future<Output = ()>,
-    ) -> Result<Completion, Failure> {
+    ) -> Result<Ended, Failure> {
         let began = Instant::now();
         let (let_go, gone) = oneshot::channel();
         // Room for every chunk there can be: the runtime waits on each send, and a slow reader would stall everybody.
         let (sender, mut responses) = mpsc::channel(prompt.max_new_tokens + 16);
         let request = self.request(prompt, sender, Probe { steps: steps.clone(), _let_go: let_go });
-        // Also restarts an engine that died.
-        let engine = self.model.inner().get_sender(None).map_err(|_| Failure::Lost { emitted: false })?;
-        engine.send(request).await.map_err(|_| Failure::Lost { emitted: false })?;
+        if engine.send(request).await.is_err() {
+            self.bury(&engine).await;
+            return Err(Failure::Lost);
+        }
 
         tokio::pin!(cancelled);
-        let (mut text, mut started) = (String::new(), false);
+        let mut started = false;
         let mut end = None;
         let outcome = loop {
             let response = tokio::select! {
-                response = responses.recv() => response,
+                biased;
                 // INVARIANT: the_receiver_is_kept_until_the_first_chunk
                 // An error before it is sent with an unwrap: without a receiver the runtime's thread would panic.
                 () = &mut cancelled, if started => break Err(Failure::Cancelled),
+                response = responses.recv() => response,
             };
             match response {
+                // INVARIANT: nothing_is_heard_after_the_end
+                // After an end at the first token the runtime goes on; whatever it says then is no part of the answer.
+                _ if end.is_some() => break Ok(()),
                 Some(Response::Chunk(chunk)) => {
                     started = true;
                     let Some(choice) = chunk.choices.first() else { continue };
-                    text.push_str(choice.delta.content.as_deref().unwrap_or_default());
+                    let stopped = writer.say(choice.delta.content.as_deref().unwrap_or_default()).is_break();
+                    let tokens = chunk.usage.as_ref().map(|usage| usage.completion_tokens);
                     if let Some(reason) = &choice.finish_reason {
-                        end = Some((
-                            reason.clone(),
-                            chunk.usage.map(|usage| (usage.prompt_tokens, usage.completion_tokens)),
-                        ));
+                        end = Some((finish(reason), tokens));
+                    }
+                    if stopped {
+                        end = Some((Ok(Finish::Stop), tokens));
+                        break Ok(());
                     }
                 }
                 Some(Response::ValidationError(_)) if prompt.schema.is_some() => break Err(Failure::BadConstraint),
                 Some(Response::ValidationError(_)) => break Err(Failure::Fault("request refused")),
                 // The texts of these hold backtraces, and may hold the prompt: only the class is kept.
+                Some(Response::ModelError(text, _)) if is_out_of_memory(&text) => {
+                    break Err(Failure::Broken("out of memory"));
+                }
                 Some(Response::ModelError(..)) => break Err(Failure::Fault("model error")),
                 Some(_) => break Err(Failure::Fault("internal error")),
                 None => break Ok(()),
@@ -206,27 +227,39 @@ impl Mistral {
         drop(responses);
         // INVARIANT: the_permit_is_held_until_the_engine_lets_go
         // The runtime drops the probe together with its sequence.
-        let _ = tokio::time::timeout(LET_GO, gone).await;
-        let seen = steps.seen();
-        if seen.not_finite {
+        if tokio::time::timeout(LET_GO, gone).await.is_err() {
+            return Err(Failure::Broken("engine does not let go"));
+        }
+        if steps.seen().not_finite {
             return Err(Failure::Fault(NOT_FINITE));
         }
         outcome?;
-        let (finish, usage) = match end {
-            Some((reason, usage)) if reason == "stop" => (Finish::Stop, usage),
-            Some((reason, usage)) if reason == "length" => (Finish::Length, usage),
-            Some(_) => return Err(Failure::Fault("unknown end")),
-            // Nothing is sent for a token that ends inside a character, so a cut answer may end without its last word.
-            None if seen.count >= prompt.max_new_tokens => (Finish::Length, None),
-            None => return Err(Failure::Lost { emitted: !text.is_empty() }),
-        };
-        let (prompt_tokens, completion_tokens) = match usage {
-            Some(usage) => usage,
-            None => (self.count_tokens(prompt)?, seen.count),
-        };
+        if end.is_none() && self.bury(&engine).await {
+            return Err(Failure::Lost);
+        }
+        let (said, tokens) = end.map_or((None, None), |(finish, tokens)| (Some(finish), tokens));
+        let seen = steps.seen();
+        // The runtime's clock counts milliseconds, in which a short answer takes none.
         let total = began.elapsed();
-        let time_to_first_token = seen.first_at.map_or(total, |at| at.duration_since(began));
-        Ok(Completion { text, finish, prompt_tokens, completion_tokens, time_to_first_token, total })
+        Ok(Ended {
+            finish: how_it_ended(said.transpose()?, seen.count, prompt.max_new_tokens)?,
+            prompt_tokens: seen.prompt_tokens,
+            completion_tokens: tokens.unwrap_or(seen.count.min(prompt.max_new_tokens)),
+            time_to_first_token: seen.first_at.map_or(total, |at| at.duration_since(began)),
+            total,
+            label_probabilities: (!seen.labels.is_empty()).then(|| softmax(&seen.labels)),
+        })
+    }
+
+    /// After a stream that closed without an end: whether its engine has died, and another been started.
+    async fn bury(&self, engine: &Sender<Request>) -> bool {
+        let began = Instant::now();
+        // The stream closes first and the thread ends last. One that has not closed its door by then is alive.
+        let dead = tokio::time::timeout(BURIAL / 10, engine.closed()).await.is_ok();
+        while dead && began.elapsed() < BURIAL && self.engine().is_ok_and(|now| now.same_channel(engine)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        dead
     }
 
     fn request(&self, prompt: &Prompt, response: mpsc::Sender<Response>, probe: Probe) -> Request {
@@ -273,15 +306,38 @@ impl Mistral {
     }
 }
 
+/// How the runtime says that a call has ended.
+fn finish(reason: &str) -> Result<Finish, Failure> {
+    match reason {
+        "stop" => Ok(Finish::Stop),
+        "length" => Ok(Finish::Length),
+        _ => Err(Failure::Fault("unknown end")),
+    }
+}
+
+/// What a device's driver says then: `CUDA_ERROR_OUT_OF_MEMORY`, `out of memory`.
+fn is_out_of_memory(text: &str) -> bool {
+    text.to_ascii_lowercase().replace('_', " ").contains("out of memory")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Stands in the runtime's sampler: counts the tokens of an answer, looks at their logits, and is dropped with the sequence.
 struct Probe {
     steps: Arc<Steps>,
     _let_go: oneshot::Sender<()>,
 }
 
+/// What the probe looks for, and what it has seen.
 #[derive(Default)]
 struct Steps {
     keep_first: bool,
+    labels: Vec<u32>,
+    kill_at: usize,
+    pause: Duration,
+    meter: Option<Meter>,
     seen: Mutex<Seen>,
 }
 
@@ -291,13 +347,34 @@ struct Seen {
     /// Length of the context the last token was sampled for.
     context: usize,
     first_at: Option<Instant>,
+    prompt_tokens: usize,
+    prompt: Vec<u32>,
     first_logits: Vec<f32>,
+    /// Logits of the labels at the first token.
+    labels: Vec<f32>,
     not_finite: bool,
 }
 
 impl Steps {
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        lock(&self.seen)
+    }
+
+    /// The first look at a token's logits; under a constraint that is before anything was forbidden.
+    fn look(&self, seen: &mut Seen, values: Vec<f32>, context: &[u32]) -> mistralrs::Result<()> {
+        if values.iter().any(|value| !value.is_finite()) {
+            seen.not_finite = true;
+            return Err(std::io::Error::other(NOT_FINITE).into());
+        }
+        if seen.count == 1 {
+            seen.prompt_tokens = context.len();
+            seen.labels = self.labels.iter().filter_map(|token| values.get(*token as usize).copied()).collect();
+            if self.keep_first {
+                seen.prompt = context.to_vec();
+                seen.first_logits = values;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -309,14 +386,15 @@ impl CustomLogitsProcessor for Probe {
             seen.context = context.len();
             seen.count += 1;
             seen.first_at.get_or_insert_with(Instant::now);
-            let values = logits.to_vec1::<f32>()?;
-            if values.iter().any(|value| !value.is_finite()) {
-                seen.not_finite = true;
-                return Err(std::io::Error::other(NOT_FINITE).into());
+            if let Some(meter) = &self.steps.meter {
+                meter.token();
             }
-            if self.steps.keep_first && seen.count == 1 {
-                seen.first_logits = values;
+            if seen.count == self.steps.kill_at {
+                drop(seen);
+                std::panic::resume_unwind(Box::new("killed by a test"));
             }
+            std::thread::sleep(self.steps.pause);
+            self.steps.look(&mut seen, logits.to_vec1::<f32>()?, context)?;
         }
         Ok(logits.clone())
     }

@@ -1,17 +1,28 @@
 //! The engine: takes a [`Prompt`], gives a [`Completion`] or an [`EngineError`], and never an answer it is not sure to have.
 //!
 //! Invariants: one file names the model runtime; one request is in flight; every request has a deadline, a token limit and
-//! neutralised text; no answer without a passed canary.
+//! neutralised text; no answer without a passed canary. A prompt goes from [`Engine::stream`] (`queue`) through the `gate` to
+//! a `call`, which has a `backend` answer it and writes what it hears into the caller's `answer`; `health` says what may
+//! happen, and the `keeper` watches over all of it.
 
+mod answer;
 mod backend;
+mod call;
 mod canary;
 mod config;
 mod cpu;
+mod gate;
+mod health;
+mod keeper;
+#[cfg(feature = "mistralrs")]
+mod load;
 #[cfg(feature = "mistralrs")]
 mod mistral;
 pub mod neutral;
+mod poison;
 mod queue;
 mod scripted;
+mod splitter;
 pub mod stage;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -19,13 +30,18 @@ use std::{fmt, sync::Arc, time::Duration};
 use image::RgbImage;
 use serde_json::Value;
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 
 pub use self::{
+    answer::Answer,
+    backend::FirstStep,
+    canary::{KNOWN, Known},
     config::Config,
     cpu::check_cpu,
+    gate::Priority,
+    health::Health,
     neutral::Neutral,
-    queue::{Admission, Engine},
+    queue::{Admission, Counts, Engine},
     scripted::Step,
 };
 
@@ -34,12 +50,20 @@ pub const RUNTIME_LOG_TARGETS: [&str; 6] =
     ["mistralrs", "mistralrs_core", "mistralrs_quant", "mistralrs_vision", "mistralrs_mcp", "llguidance"];
 
 /// What the model is asked: text and pictures in order, and the form its answer must have.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Prompt {
     pub parts: Vec<Part>,
     /// JSON Schema the answer is generated under.
     pub schema: Option<Value>,
+    /// Of each call: an answer that is thought about first is two.
     pub max_new_tokens: usize,
+    /// Texts of one token each, whose probabilities as the answer's first token are wanted.
+    pub labels: Vec<String>,
+    /// Under a schema nothing can be thought. With this a free call comes first, and its reasoning goes to the end of the
+    /// second one's prompt, behind these words.
+    pub thinking: Option<String>,
+    /// Texts the answer ends before.
+    pub stop: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -49,8 +73,30 @@ pub enum Part {
     Image(Arc<RgbImage>),
 }
 
-/// The model's whole answer. Text that was cut is never a `Completion` the product uses: see [`Finish`].
+/// What a stream tells, in order. The last is `Done`, or an error in its place.
 #[derive(Clone, PartialEq)]
+pub enum Event {
+    /// What the model thought before it answered. It is no part of the answer.
+    Reasoning(String),
+    /// The next piece of the answer.
+    Text(String),
+    /// The whole answer: its text is all the pieces together.
+    Done(Completion),
+}
+
+/// Leaves the texts out: a log line must never hold them.
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Reasoning(text) => write!(f, "Reasoning({} bytes)", text.len()),
+            Event::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Event::Done(completion) => f.debug_tuple("Done").field(completion).finish(),
+        }
+    }
+}
+
+/// The model's whole answer, without its reasoning. Text that was cut is no answer: see [`Finish`].
+#[derive(Clone, Default, PartialEq)]
 pub struct Completion {
     pub text: String,
     pub finish: Finish,
@@ -58,6 +104,8 @@ pub struct Completion {
     pub completion_tokens: usize,
     pub time_to_first_token: Duration,
     pub total: Duration,
+    /// In the order of [`Prompt::labels`], together 1; absent without labels, or from a runtime that cannot tell.
+    pub label_probabilities: Option<Vec<f64>>,
 }
 
 /// Leaves the text out: a log line must never hold it.
@@ -73,10 +121,11 @@ impl fmt::Debug for Completion {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Finish {
     Stop,
     /// The token limit was reached: the text is cut and no answer.
+    #[default]
     Length,
 }
 
@@ -86,13 +135,17 @@ pub enum EngineError {
     Busy {
         retry_after: Duration,
     },
-    /// No model will come: none is configured, or loading failed.
+    /// No model will come: none is configured, loading failed, or it was given up.
     Unavailable,
+    /// Of the prompt, pictures included, and what there is room for beside the answer.
     TooLong {
         tokens: usize,
         max: usize,
     },
+    /// The schema is none, the runtime cannot work under it, or a label is not one token.
     BadConstraint,
+    /// This very prompt killed the engine twice within the hour and is not tried again.
+    Quarantined,
     Cancelled,
     Deadline,
     /// The runtime failed; the id is in the log, the prompt is not.
@@ -133,20 +186,6 @@ pub struct ModelInfo {
     pub scope: Option<Scope>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub enum Health {
-    Loading {
-        phase: String,
-    },
-    Ready,
-    /// Loading failed or the canary did not pass; the sentence says why and what to do.
-    Dead {
-        reason: String,
-    },
-    /// No model is configured; services that need none still answer.
-    Absent,
-}
-
 impl From<EngineError> for Error {
     fn from(error: EngineError) -> Error {
         match error {
@@ -157,6 +196,10 @@ impl From<EngineError> for Error {
                 Error::fault(format!("a prompt of {tokens} tokens was made for a model that takes {max}"))
             }
             EngineError::BadConstraint => Error::fault("the model's runtime refused the answer's schema"),
+            EngineError::Quarantined => Error::new(
+                Kind::Unprocessable,
+                "this question has broken the model's engine before; it is not asked again for an hour",
+            ),
             EngineError::Cancelled => Error::fault("the call was cancelled"),
             EngineError::ModelFault(id) => Error::fault(format!("model fault {id}")),
         }

@@ -8,30 +8,35 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use serde_json::Value;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch},
-    time::{Instant, timeout_at},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::Instant,
 };
-use uuid::Uuid;
 
 use super::{
-    Completion, Config, EngineError, Finish, Health, ModelInfo, Prompt,
-    backend::{Backend, Failure},
+    Answer, Completion, Config, EngineError, FirstStep, Health, Known, ModelInfo, Priority, Prompt,
+    answer::answer,
+    backend::{Backend, report},
+    call::{Call, form},
     canary,
+    gate::Gate,
+    health::{Loaded, Progress, Pulse, State},
+    keeper,
+    poison::Poison,
     scripted::{Scripted, Step},
 };
 
 /// So many restarts within [`RESTART_WINDOW`] and the model is given up.
 const MOST_RESTARTS: usize = 3;
 const RESTART_WINDOW: Duration = Duration::from_secs(600);
-/// Said to callers while a model is loading.
+/// Said to callers while a model is loading or being restarted.
 const LOADING_RETRY: Duration = Duration::from_secs(5);
+const RESTARTING: &str = "the model's engine is being restarted";
 
 /// Hands prompts to the loaded model. Cheap to clone; all clones share one queue.
 #[derive(Clone)]
@@ -41,31 +46,38 @@ pub struct Engine {
 
 /// A place in the queue. Dropping it gives the place back.
 pub struct Admission {
-    place: OwnedSemaphorePermit,
+    pub(super) priority: Priority,
+    _place: OwnedSemaphorePermit,
 }
 
-pub(super) enum State {
-    Absent,
-    Loading(&'static str),
-    Ready(Arc<Loaded>),
-    Dead(String),
-}
-
-pub(super) struct Loaded {
-    pub(super) info: ModelInfo,
-    pub(super) backend: Backend,
+/// What has happened since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    /// Calls made to the runtime; canaries are not among them.
+    pub calls: u64,
+    /// Calls that were made a second time because the engine was lost under the first.
+    pub retries: u64,
+    /// Times the engine was lost.
+    pub restarts: u64,
+    /// Canaries asked after the one at the start.
+    pub canaries: u64,
+    /// Tokens computed for callers who had left.
+    pub abandoned_tokens: u64,
 }
 
 pub(super) struct Shared {
-    state: watch::Sender<State>,
+    pub(super) state: watch::Sender<State>,
+    /// Whether the model has ever been ready.
+    served: AtomicBool,
     /// One that runs and those that may wait.
     places: Arc<Semaphore>,
     size: usize,
     // INVARIANT: one_call_is_in_the_engine
-    /// First come, first served. Two prompts with pictures in one batch would both fail.
-    flight: Arc<Semaphore>,
-    calls: AtomicU64,
-    retries: AtomicU64,
+    /// Two prompts with pictures in one batch would both fail.
+    pub(super) gate: Arc<Gate>,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) poison: Poison,
+    counts: Mutex<Counts>,
     /// Running mean of a call's time, in milliseconds.
     mean: AtomicU64,
     restarts: Mutex<VecDeque<Instant>>,
@@ -92,7 +104,12 @@ impl Engine {
     /// A model that follows `steps`, for tests of everything around it. The queue has the default size.
     pub fn scripted(info: ModelInfo, steps: Vec<Step>) -> Engine {
         let backend = Backend::Scripted(Box::new(Scripted::new(info.clone(), steps)));
-        Engine::new(Config::default().queue, State::Ready(Arc::new(Loaded { info, backend })))
+        let engine = Engine::loading();
+        engine.shared.set(State::Ready(Arc::new(Loaded { info, backend, known: Known::default() })));
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(keeper::watch(Arc::downgrade(&engine.shared)));
+        }
+        engine
     }
 
     /// A model that never finishes loading, for the same tests.
@@ -105,33 +122,44 @@ impl Engine {
         Engine {
             shared: Arc::new(Shared {
                 state: watch::Sender::new(state),
+                served: AtomicBool::new(false),
                 places: Arc::new(Semaphore::new(size)),
                 size,
-                flight: Arc::new(Semaphore::new(1)),
-                calls: AtomicU64::new(0),
-                retries: AtomicU64::new(0),
+                gate: Arc::default(),
+                pulse: Arc::new(Pulse::new()),
+                poison: Poison::default(),
+                counts: Mutex::default(),
                 mean: AtomicU64::new(1000),
-                restarts: Mutex::new(VecDeque::new()),
+                restarts: Mutex::default(),
             }),
         }
     }
 
     pub fn health(&self) -> Health {
-        match &*self.shared.state.borrow() {
-            State::Absent => Health::Absent,
-            State::Loading(phase) => Health::Loading { phase: (*phase).into() },
-            State::Ready(_) => Health::Ready,
-            State::Dead(reason) => Health::Dead { reason: reason.clone() },
+        match self.shared.state.borrow().health() {
+            Health::Ready if self.shared.pulse.progress() != Progress::Fine => {
+                Health::Degraded { reason: "the call that runs gets nowhere".into() }
+            }
+            health => health,
         }
     }
 
     /// Returns when the model may be asked, or with `Unavailable` when none will come.
     pub async fn wait_ready(&self) -> Result<(), EngineError> {
         let mut state = self.shared.state.subscribe();
-        let settled = state.wait_for(|state| !matches!(state, State::Loading(_))).await;
+        let settled = state.wait_for(|state| !matches!(state, State::Loading(_) | State::Degraded(..))).await;
         match settled.as_deref() {
             Ok(State::Ready(_)) => Ok(()),
             _ => Err(EngineError::Unavailable),
+        }
+    }
+
+    /// Returns when a model that was once ready is given up; never for one that could not be loaded.
+    pub async fn given_up(&self) {
+        let mut state = self.shared.state.subscribe();
+        let dead = state.wait_for(|state| matches!(state, State::Dead(_))).await.is_ok();
+        if !dead || !self.shared.served.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
         }
     }
 
@@ -140,14 +168,25 @@ impl Engine {
         self.shared.loaded().map(|loaded| loaded.info.clone())
     }
 
-    /// Model calls begun, canaries not counted.
-    pub fn calls(&self) -> u64 {
-        self.shared.calls.load(Ordering::Relaxed)
+    /// What the loaded model said to its canary.
+    pub fn known(&self) -> Option<Known> {
+        self.shared.loaded().map(|loaded| loaded.known.clone())
     }
 
-    /// Calls that were made a second time because the engine was lost under the first.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        self.shared.count(|all| counts = *all);
+        Counts { abandoned_tokens: self.shared.pulse.abandoned_tokens(), ..counts }
+    }
+
+    /// [`Counts::calls`].
+    pub fn calls(&self) -> u64 {
+        self.counts().calls
+    }
+
+    /// [`Counts::retries`].
     pub fn retries(&self) -> u64 {
-        self.shared.retries.load(Ordering::Relaxed)
+        self.counts().retries
     }
 
     /// Tokens of the prompt with its pictures, as the runtime will count them.
@@ -157,14 +196,18 @@ impl Engine {
     }
 
     /// Takes a place in the queue without waiting. Ask for it before any work is done for a request.
-    pub fn admit(&self) -> Result<Admission, EngineError> {
+    pub fn admit(&self, priority: Priority) -> Result<Admission, EngineError> {
         match &*self.shared.state.borrow() {
             State::Ready(_) => {}
-            State::Loading(_) => return Err(EngineError::Busy { retry_after: LOADING_RETRY }),
+            State::Loading(_) | State::Degraded(..) => return Err(EngineError::Busy { retry_after: LOADING_RETRY }),
             State::Absent | State::Dead(_) => return Err(EngineError::Unavailable),
         }
-        let place = self.shared.places.clone().try_acquire_owned();
-        place.map(|place| Admission { place }).map_err(|_| EngineError::Busy { retry_after: self.shared.retry_after() })
+        // Background work needs two free places where there are two, and takes one of them.
+        let needed = if priority == Priority::Background { self.shared.size.min(2) } else { 1 };
+        let places = self.shared.places.clone().try_acquire_many_owned(u32::try_from(needed).unwrap_or(1));
+        let mut places = places.map_err(|_| EngineError::Busy { retry_after: self.shared.retry_after() })?;
+        let place = places.split(1).unwrap_or(places);
+        Ok(Admission { priority, _place: place })
     }
 
     /// Waits for the model, asks it, and gives its whole answer; `Deadline` at `deadline`, wherever the call is then.
@@ -176,109 +219,104 @@ impl Engine {
         prompt: Prompt,
         deadline: Instant,
     ) -> Result<Completion, EngineError> {
-        let loaded = self.shared.loaded().ok_or(EngineError::Unavailable)?;
+        self.stream(admission, prompt, deadline).complete().await
+    }
+
+    /// The same as it is written: exactly one `Done` at the end, or one error. Dropping the stream cancels the call.
+    pub fn stream(&self, admission: Admission, prompt: Prompt, deadline: Instant) -> Answer {
+        let shared = self.shared.clone();
         let prompt = prompt.joined();
-        loaded.check(&prompt)?;
-        let permit = match timeout_at(deadline, self.shared.flight.clone().acquire_owned()).await {
-            Err(_) => return Err(EngineError::Deadline),
-            Ok(permit) => permit.map_err(|_| EngineError::Unavailable)?,
+        let checked = shared.loaded().ok_or(EngineError::Unavailable).and_then(|loaded| {
+            let tokens = loaded.fits(&prompt)?;
+            Ok((tokens, prompt.schema.as_ref().map(form).transpose()?, loaded))
+        });
+        let (tokens, form, loaded) = match checked {
+            Ok(checked) => checked,
+            Err(error) => return Answer::refused(error, deadline),
         };
-        let schema = prompt.schema.clone();
-        let (answer, reply) = oneshot::channel();
-        let call = Call { shared: self.shared.clone(), loaded, prompt, answer, _held: (permit, admission.place) };
-        tokio::spawn(call.run());
-        let completion = match timeout_at(deadline, reply).await {
-            Err(_) => return Err(EngineError::Deadline),
-            Ok(answer) => answer.unwrap_or_else(|_| Err(report(Failure::Fault("call task ended"))))?,
-        };
-        // A grammar is no proof of validity.
-        match schema {
-            Some(schema) if completion.finish == Finish::Stop && !is_of(&schema, &completion.text) => {
-                Err(report(Failure::Fault("answer not of the schema's form")))
-            }
-            _ => Ok(completion),
-        }
-    }
-}
-
-fn is_of(schema: &Value, text: &str) -> bool {
-    let answer = serde_json::from_str::<Value>(text.trim());
-    answer.is_ok_and(|answer| jsonschema::validator_for(schema).is_ok_and(|form| form.is_valid(&answer)))
-}
-
-impl Loaded {
-    /// Refuses what the runtime must never see: pictures of another size share its cache, too many tokens crash it.
-    fn check(&self, prompt: &Prompt) -> Result<(), EngineError> {
-        let side = self.info.image_size;
-        if prompt.images().any(|image| image.dimensions() != (side, side)) {
-            return Err(report(Failure::Fault("picture not of the model's input size")));
-        }
-        if prompt.images().count() > self.info.max_images {
-            return Err(report(Failure::Fault("more pictures than the model takes")));
-        }
-        if prompt.max_new_tokens == 0 {
-            return Err(report(Failure::Fault("no tokens to answer with")));
-        }
-        let tokens = self.backend.count_tokens(prompt).map_err(report)?;
-        let max = self.info.context.saturating_sub(prompt.max_new_tokens);
-        if tokens > max { Err(EngineError::TooLong { tokens, max }) } else { Ok(()) }
-    }
-}
-
-/// One call on its way: owns everything that must not be given back before the runtime has let go.
-struct Call {
-    shared: Arc<Shared>,
-    loaded: Arc<Loaded>,
-    prompt: Prompt,
-    answer: oneshot::Sender<Result<Completion, EngineError>>,
-    _held: (OwnedSemaphorePermit, OwnedSemaphorePermit),
-}
-
-impl Call {
-    async fn run(mut self) {
-        // The engine may have died while this call waited: no answer without a passed canary.
-        if self.shared.loaded().is_none() {
-            let _ = self.answer.send(Err(EngineError::Unavailable));
-            return;
-        }
-        let began = Instant::now();
-        let mut result = self.attempt().await;
-        if result == Err(Failure::Lost { emitted: false })
-            && self.shared.restore(&self.loaded).await
-            && !self.answer.is_closed()
-        {
-            self.shared.retries.fetch_add(1, Ordering::Relaxed);
-            result = self.attempt().await;
-            if matches!(result, Err(Failure::Lost { .. })) {
-                self.shared.restore(&self.loaded).await;
-            }
-        } else if result == Err(Failure::Lost { emitted: true }) {
-            self.shared.restore(&self.loaded).await;
-        }
-        self.shared.observe(began.elapsed());
-        let _ = self.answer.send(result.map_err(report));
+        let (writer, answer) = answer(&prompt, deadline, shared.pulse.clone());
+        tokio::spawn(Call { shared, loaded, prompt, form, tokens, writer, deadline, admission }.run());
+        answer
     }
 
-    async fn attempt(&mut self) -> Result<Completion, Failure> {
-        self.shared.calls.fetch_add(1, Ordering::Relaxed);
-        self.loaded.backend.generate(&self.prompt, self.answer.closed()).await
+    /// What the runtime makes of a prompt, and the numbers for the answer's first token: for checks, not for answers.
+    pub async fn first_step(&self, prompt: &Prompt) -> Result<FirstStep, EngineError> {
+        let loaded = self.shared.loaded().ok_or(EngineError::Unavailable)?;
+        let prompt = Prompt { max_new_tokens: 1, ..prompt.clone() }.joined();
+        loaded.fits(&prompt)?;
+        let _pass = self.shared.gate.enter(Priority::Background).await;
+        loaded.backend.first_step(&prompt).await.map_err(report)
+    }
+
+    /// Returns when no call is in the engine.
+    pub async fn wait_idle(&self) {
+        drop(self.shared.gate.enter(Priority::Clinician).await);
+    }
+
+    /// Asks the canary now, after whoever is before it, and says what came of it.
+    pub async fn ask_canary(&self) -> Health {
+        self.shared.ask_canary().await;
+        self.health()
+    }
+
+    /// Makes each token take at least so long, as it does in a model of any size.
+    #[doc(hidden)]
+    pub fn pace(&self, pause: Duration) {
+        if let Some(loaded) = self.shared.loaded() {
+            loaded.backend.pace(pause);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Makes the engine die at the next call's `token`-th token, counted from 1: what no test can wait for.
+    #[doc(hidden)]
+    pub fn kill_at(&self, token: usize) {
+        if let Some(loaded) = self.shared.loaded() {
+            loaded.backend.kill_at(token);
+        }
     }
 }
 
 impl Shared {
-    pub(super) fn set(&self, state: State) {
-        self.state.send_replace(state);
+    /// Moves to a state that may follow the present one. Any other is not taken.
+    pub(super) fn set(&self, next: State) {
+        self.state.send_if_modified(|state| {
+            let allowed = state.may_become(&next);
+            if allowed {
+                self.served.fetch_or(matches!(next, State::Ready(_)), Ordering::Relaxed);
+                *state = next;
+            }
+            allowed
+        });
     }
 
-    fn loaded(&self) -> Option<Arc<Loaded>> {
-        match &*self.state.borrow() {
-            State::Ready(loaded) => Some(loaded.clone()),
-            _ => None,
-        }
+    pub(super) fn loaded(&self) -> Option<Arc<Loaded>> {
+        self.state.borrow().loaded().cloned()
     }
 
-    /// After a lost call: whether the engine, restarted, passes its canary. If not, or if it died too often, it is given up.
-    async fn restore(&self, loaded: &Loaded) -> bool {
+    pub(super) fn count(&self, change: impl FnOnce(&mut Counts)) {
+        change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(super) fn give_up(&self, class: &str) {
+        self.die(format!("The model's engine cannot be trusted any more ({class}): restart curbside."));
+    }
+
+    fn die(&self, reason: String) {
+        tracing::error!(%reason, "the model is given up");
+        self.set(State::Dead(reason));
+    }
+
+    // INVARIANT: no_answer_without_a_passed_canary
+    /// After a lost call, while nobody else is in the engine: whether it passes its canary now that it is restarted. If not,
+    /// or if it died too often, it is given up.
+    pub(super) async fn restore(&self, loaded: &Arc<Loaded>) -> bool {
+        self.set(State::Degraded(loaded.clone(), RESTARTING));
+        self.count(|counts| counts.restarts += 1);
         let often = {
             let mut restarts = self.restarts.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
@@ -286,22 +324,43 @@ impl Shared {
             restarts.push_back(now);
             restarts.len() >= MOST_RESTARTS
         };
-        let outcome = if often {
-            Err("The model's engine died three times within ten minutes: restart curbside, and look at its log.".into())
-        } else {
-            canary::check(&loaded.backend, &loaded.info).await
+        if often {
+            self.die(
+                "The model's engine died three times within ten minutes: restart curbside, and look at its log.".into(),
+            );
+            return false;
+        }
+        self.canary(loaded).await
+    }
+
+    pub(super) async fn ask_canary(&self) {
+        let _pass = self.gate.enter(Priority::Background).await;
+        let ready = match &*self.state.borrow() {
+            State::Ready(loaded) => loaded.clone(),
+            _ => return,
         };
+        self.canary(&ready).await;
+    }
+
+    async fn canary(&self, loaded: &Arc<Loaded>) -> bool {
+        self.count(|counts| counts.canaries += 1);
+        // Three short questions, two of them with a picture.
+        self.pulse.begin(3 * (loaded.info.tokens_per_image + 32));
+        let outcome = canary::check(&loaded.backend, &loaded.info, &loaded.known, &self.pulse).await;
+        self.pulse.end();
         match outcome {
-            Ok(()) => true,
+            Ok(_) => {
+                self.set(State::Ready(loaded.clone()));
+                true
+            }
             Err(reason) => {
-                tracing::error!(%reason, "the model is given up");
-                self.set(State::Dead(reason));
+                self.die(reason);
                 false
             }
         }
     }
 
-    fn observe(&self, took: Duration) {
+    pub(super) fn observe(&self, took: Duration) {
         let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX / 8);
         let mean = self.mean.load(Ordering::Relaxed);
         self.mean.store((mean.saturating_mul(7).saturating_add(took)) / 8, Ordering::Relaxed);
@@ -314,22 +373,9 @@ impl Shared {
     }
 }
 
-/// Turns a failure into what the caller is told; a fault is logged with an id and a fixed word, never with text.
-fn report(failure: Failure) -> EngineError {
-    match failure {
-        Failure::Cancelled => EngineError::Cancelled,
-        Failure::BadConstraint => EngineError::BadConstraint,
-        Failure::Lost { .. } | Failure::Fault(_) => {
-            let id = Uuid::new_v4();
-            tracing::error!(fault = %id, class = failure.class(), "model fault");
-            EngineError::ModelFault(id)
-        }
-    }
-}
-
 #[cfg(feature = "mistralrs")]
 fn start(shared: Arc<Shared>, config: Config, model: std::path::PathBuf) {
-    super::mistral::load_in_background(shared, config, model);
+    super::load::in_background(shared, config, model);
 }
 
 #[cfg(not(feature = "mistralrs"))]

@@ -22,6 +22,8 @@ pub struct Split {
     pub problems: Vec<String>,
     /// `link[relation=next].url`, as it came: it may be relative and may point anywhere.
     pub next: Option<String>,
+    /// `link[relation=self].url`, as it came: the query that the server says it answered.
+    pub own: Option<String>,
     /// How many matches the server says there are.
     pub total: Option<u64>,
     /// Something in it shows that it may not be all there is, though nothing of it was left out.
@@ -170,6 +172,7 @@ fn entries(entry: Option<&RawValue>, link: Option<&RawValue>) -> Split {
                 Some(url) if split.next.is_none() => split.next = Some(url),
                 _ => split.doubtful = true,
             },
+            Ok(Link { relation: Some(relation), url }) if relation.eq_ignore_ascii_case("self") => split.own = url,
             Ok(_) => {}
             Err(_) => split.doubtful = true,
         }

@@ -22,7 +22,7 @@ use url::{Url, form_urlencoded};
 
 use super::{Split, bundle::MAX_RESOURCES, is_id, lenient, split};
 use crate::{
-    egress::{self, AccessToken, Egress, Get, Reply},
+    egress::{self, AccessToken, Base, Egress, Get, Reply},
     error::{Error, Kind, Result},
 };
 
@@ -81,7 +81,7 @@ pub struct Found {
 #[derive(Clone)]
 pub struct Client {
     egress: Egress,
-    base: Url,
+    base: Base,
     token: Option<AccessToken>,
     limits: Limits,
     deadline: Instant,
@@ -92,13 +92,17 @@ pub struct Client {
 
 impl Client {
     /// `base` must be one of the caller's allowed bases: the token goes there and nowhere else.
-    pub fn new(egress: Egress, base: Url, token: Option<AccessToken>, limits: Limits, deadline: Instant) -> Client {
+    pub fn new(egress: Egress, base: Base, token: Option<AccessToken>, limits: Limits, deadline: Instant) -> Client {
         let permits = Arc::new(Semaphore::new(limits.parallel.clamp(1, Semaphore::MAX_PERMITS)));
         let (calls, bytes) = Default::default();
         Client { egress, base, token, limits, deadline, permits, calls, bytes }
     }
 
-    pub fn base(&self) -> &Url {
+    pub fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    pub fn base(&self) -> &Base {
         &self.base
     }
 
@@ -107,7 +111,7 @@ impl Client {
         if !is_type(resource_type) || !is_id(id) {
             return Err(Error::invalid("not a resource type and id"));
         }
-        let url = egress::join(&self.base, &format!("{resource_type}/{id}"))?;
+        let url = egress::join(self.base.reachable(), &format!("{resource_type}/{id}"))?;
         let (head, raw) = self.fetch(&url, &FHIR, resource).await?;
         if head.resource_type == "OperationOutcome" {
             return Err(Error::upstream("the EHR answered with an OperationOutcome in place of the resource"));
@@ -138,7 +142,7 @@ impl Client {
     ///
     /// An error only where the first page fails; whatever is missing later is named in the result.
     pub async fn search(&self, query: &str) -> Result<Found> {
-        let mut at = egress::join(&self.base, query)?;
+        let mut at = egress::join(self.base.reachable(), query)?;
         let mut page = self.page(&at).await?;
         let mut seen = HashSet::from([at.clone()]);
         let mut found = Found { resources: Vec::new(), complete: true, problems: Vec::new() };
@@ -157,9 +161,10 @@ impl Client {
                 found.complete &= total.is_none_or(|total| total <= found.resources.len() as u64);
                 return Ok(found);
             };
-            let more = match at.join(&next) {
-                // INVARIANT: a_next_link_leaves_neither_the_base_nor_the_limits
-                Ok(next) if egress::permitted(&next, slice::from_ref(&self.base)) => {
+            // INVARIANT: a_next_link_leaves_neither_the_base_nor_the_limits
+            let next = at.join(&next).ok().and_then(|next| egress::destination(&next, slice::from_ref(&self.base)));
+            let more = match next {
+                Some(next) => {
                     at = next;
                     if !seen.insert(at.clone()) {
                         Err("the pages of a search repeat".to_owned())
@@ -169,7 +174,7 @@ impl Client {
                         self.page(&at).await.map_err(|e| format!("a further page of a search could not be had: {e}"))
                     }
                 }
-                _ => Err("the next page of a search lies outside the EHR's base and was not fetched".to_owned()),
+                None => Err("the next page of a search lies outside the EHR's base and was not fetched".to_owned()),
             };
             match more {
                 Ok(more) => page = more,

@@ -1,6 +1,6 @@
 //! References between resources. <https://hl7.org/fhir/R4/references.html>
 
-use url::Url;
+use crate::egress::Base;
 
 /// Longer than FHIR's 64 characters: such ids are seen in the field.
 const MAX_ID: usize = 128;
@@ -35,15 +35,17 @@ impl<'a> Reference<'a> {
     }
 
     /// Whether this names that resource of the server at `base`.
-    pub fn is(&self, base: &Url, resource_type: &str, id: &str) -> bool {
-        self.resource_type == resource_type
-            && self.id == id
-            && (self.base.is_empty() || self.base.trim_end_matches('/') == base.as_str().trim_end_matches('/'))
+    pub fn is(&self, base: &Base, resource_type: &str, id: &str) -> bool {
+        self.resource_type == resource_type && self.id == id && self.is_of(base)
     }
 
-    /// The absolute form: `Patient/123` exists at every hospital, so ours always carry the base.
-    pub fn absolute(&self, base: &Url) -> String {
-        let base = if self.base.is_empty() { base.as_str() } else { self.base };
+    fn is_of(&self, base: &Base) -> bool {
+        self.base.is_empty() || base.is(self.base)
+    }
+
+    /// The absolute form: `Patient/123` exists at every hospital, so ours always carry the base, as the server is named.
+    pub fn absolute(&self, base: &Base) -> String {
+        let base = if self.is_of(base) { base.as_str() } else { self.base };
         format!("{}/{}/{}", base.trim_end_matches('/'), self.resource_type, self.id)
     }
 }
@@ -56,12 +58,37 @@ mod tests {
 
     #[test]
     fn absolute_and_relative_forms_meet() {
-        let base = Url::parse("https://ehr.example/fhir").unwrap();
+        let base: Base = "https://ehr.example/fhir".parse().unwrap();
         let relative = Reference::parse("Patient/12").unwrap();
         assert_eq!(relative.absolute(&base), "https://ehr.example/fhir/Patient/12");
         let absolute = Reference::parse("https://ehr.example/fhir/Patient/12/_history/3").unwrap();
         assert!(absolute.is(&base, "Patient", "12") && relative.is(&base, "Patient", "12"));
         assert!(!Reference::parse("https://other.example/fhir/Patient/12").unwrap().is(&base, "Patient", "12"));
+    }
+
+    #[test]
+    fn a_server_is_named_by_its_name_whatever_it_calls_itself() {
+        let [name, address] = ["https://ehr.example/fhir", "http://10.0.0.5:8080/r4/"].map(|b| b.parse().unwrap());
+        let base = Base::new(name, address);
+        for text in [
+            "Patient/12",
+            "https://ehr.example/fhir/Patient/12",
+            "https://EHR.example:443/fhir//Patient/12",
+            "http://10.0.0.5:8080/r4/Patient/12",
+        ] {
+            let reference = Reference::parse(text).unwrap();
+            assert!(reference.is(&base, "Patient", "12"), "{text}");
+            assert_eq!(reference.absolute(&base), "https://ehr.example/fhir/Patient/12", "{text}");
+        }
+        for text in [
+            "http://10.0.0.5/r4/Patient/12",
+            "https://a@ehr.example/fhir/Patient/12",
+            "https://ehr.example/r4/Patient/12",
+        ] {
+            let reference = Reference::parse(text).unwrap();
+            assert!(!reference.is(&base, "Patient", "12"), "{text}");
+            assert_eq!(reference.absolute(&base), text);
+        }
     }
 
     #[test]
@@ -88,7 +115,7 @@ mod tests {
         fn any_text_is_a_reference_or_none_and_a_reference_is_its_text(
             text in "\\PC{0,40}|(https?://[a-z./:@%]{0,20}/)?[A-Z][A-Za-z]{0,12}/[A-Za-z0-9._-]{0,140}(/_history/[0-9a-z/]{0,5})?"
         ) {
-            let base = Url::parse("https://ehr.example/fhir/").unwrap();
+            let base: Base = "https://ehr.example/fhir/".parse().unwrap();
             if let Some(reference) = Reference::parse(&text) {
                 prop_assert!(is_id(reference.id) && !reference.id.contains('/'));
                 let absolute = reference.absolute(&base);

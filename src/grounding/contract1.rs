@@ -280,6 +280,7 @@ mod tests {
             completion_tokens: 1,
             time_to_first_token: Duration::ZERO,
             total: Duration::ZERO,
+            label_probabilities: None,
         };
         ground(&completion, &chart(), &view)
     }
@@ -353,6 +354,7 @@ mod tests {
             completion_tokens: 1,
             time_to_first_token: Duration::ZERO,
             total: Duration::ZERO,
+            label_probabilities: None,
         };
         assert!(ground(&completion, &chart(), &view).is_err());
     }

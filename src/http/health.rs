@@ -18,7 +18,10 @@ pub async fn livez() -> Response {
 
 /// `GET /readyz`: 200, or 503 with the reason.
 pub async fn readyz(State(app): State<Arc<App>>) -> Response {
-    let (status, body) = readiness(app.store.check().await, app.engine.health());
+    let (status, mut body) = readiness(app.store.check().await, app.engine.health());
+    if app.engine.info().is_some() {
+        body["engine"] = json!(app.engine.counts());
+    }
     answer(status, body)
 }
 
@@ -29,6 +32,9 @@ fn readiness(store: Result<(), &'static str>, health: Health) -> (StatusCode, Va
     }
     match health {
         Health::Loading { phase } => (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "loading", "phase": phase })),
+        Health::Degraded { reason } => {
+            (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "degraded", "reason": reason }))
+        }
         Health::Dead { reason } => {
             (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "unavailable", "reason": reason }))
         }
@@ -54,6 +60,8 @@ mod tests {
         );
         let (status, body) = readiness(Ok(()), Health::Dead { reason: "the canary failed".into() });
         assert_eq!((status.as_u16(), body["reason"].as_str()), (503, Some("the canary failed")));
+        let (status, body) = readiness(Ok(()), Health::Degraded { reason: "restarting".into() });
+        assert_eq!((status.as_u16(), body["status"].as_str()), (503, Some("degraded")));
         for health in [Health::Ready, Health::Absent] {
             assert_eq!(readiness(Ok(()), health.clone()).0, StatusCode::OK);
             let (status, body) = readiness(Err("the disk is full"), health);

@@ -20,6 +20,7 @@ use super::{
     picture::{inspect, media_type},
 };
 use crate::{
+    egress::Base,
     error::Kind,
     fhir::{Client, Reference, lenient},
 };
@@ -135,7 +136,7 @@ async fn fetched(
     declared: &str,
     limit: usize,
 ) -> Result<(Bytes, &'static str), String> {
-    let mut base = client.base().clone();
+    let mut base = client.base().named().clone();
     base.set_path(&format!("{}/", base.path().trim_end_matches('/')));
     let url = base.join(address).map_err(|_| "its address is not a URL")?;
     let answer = match client.content(&url, declared, limit).await {
@@ -153,7 +154,7 @@ async fn fetched(
 
 /// The content of a Binary resource, if it is the one asked for and nothing speaks against its being the patient's.
 fn binary(
-    base: &Url,
+    base: &Base,
     url: &Url,
     body: &[u8],
     patient_id: &str,

@@ -5,7 +5,7 @@
 use dicom_object::{InMemDicomObject, Tag};
 
 use super::{
-    Failure, codestream,
+    Failure, codestream, entropy,
     header::{Encoding, Header, PIXEL_DATA},
     run_length,
 };
@@ -27,10 +27,10 @@ pub(super) fn check(object: &InMemDicomObject, header: &Header) -> Result<(), Fa
         let pixels = header.facts.rows as usize * header.facts.columns as usize;
         return if run_length::is_frame(frame, bytes, pixels) { Ok(()) } else { Err(Failure::Disagree) };
     }
-    let frame = fragments.concat();
+    let stream = fragments.concat();
     let frame = match header.encoding {
-        Encoding::Jpeg2000 => codestream::jpeg2000(&frame),
-        _ => codestream::jpeg(&frame),
+        Encoding::Jpeg2000 => codestream::jpeg2000(&stream),
+        _ => codestream::jpeg(&stream),
     };
     let frame = frame.ok_or(Failure::Undecodable)?;
     if header.encoding == Encoding::Jpeg2000 && frame.signed != header.grey.signed {
@@ -40,7 +40,15 @@ pub(super) fn check(object: &InMemDicomObject, header: &Header) -> Result<(), Fa
     let size = (frame.width, frame.height, frame.components) == (header.facts.columns, header.facts.rows, 1);
     // A JPEG decoder writes one or two bytes by the stream's precision, not by the header's.
     let bytes = header.encoding != Encoding::Jpeg || (frame.precision > 8) == (header.bits_allocated == 16);
-    if size && bytes && frame.precision <= precision { Ok(()) } else { Err(Failure::Disagree) }
+    if !size || !bytes || frame.precision > precision {
+        return Err(Failure::Disagree);
+    }
+    // INVARIANT: no_incomplete_picture_is_a_film
+    let whole = match header.encoding {
+        Encoding::Jpeg2000 => codestream::is_whole_jpeg2000(&stream),
+        _ => entropy::is_whole(&stream),
+    };
+    if whole { Ok(()) } else { Err(Failure::Incomplete) }
 }
 
 /// Whether an extended offset table, where there is one, is that of one frame in one fragment.

@@ -12,6 +12,7 @@ pub enum Failure {
     Disagree,
     DisagreeOnSign,
     Offsets,
+    Incomplete,
     TooSlow,
     TooMuchMemory,
     BrokeOff,
@@ -63,6 +64,7 @@ impl Failure {
             Failure::Disagree => "the compressed picture and the header disagree",
             Failure::DisagreeOnSign => "the compressed picture and the header disagree on signed values",
             Failure::Offsets => "the file's table of frames is not that of one picture",
+            Failure::Incomplete => "the compressed picture is incomplete",
             Failure::TooSlow => "the file took too long to decode",
             Failure::TooMuchMemory => "the file needed too much memory to decode",
             Failure::BrokeOff => "the file is damaged in a way that broke its decoder",
@@ -116,6 +118,7 @@ impl Failure {
                 | Failure::Disagree
                 | Failure::DisagreeOnSign
                 | Failure::Offsets
+                | Failure::Incomplete
         )
     }
 }

@@ -5,6 +5,7 @@ mod codestream;
 mod decode;
 mod encapsulated;
 mod endpoint;
+mod entropy;
 mod failure;
 mod film;
 mod geometry;

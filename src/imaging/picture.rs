@@ -7,7 +7,7 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
-use super::{Failure, geometry};
+use super::{Failure, codestream, entropy, geometry};
 
 /// Sides no picture of a patient has; the same as a film's.
 const MAX_SIDE: u32 = 8192;
@@ -22,6 +22,11 @@ const MAX_SCANS: usize = 100;
 /// thumbnails and whatever follows the picture's end are not looked at, and are not in what comes out.
 pub(super) fn decode(bytes: &[u8], declared: &str, side: u32) -> Result<RgbImage, Failure> {
     inspect(bytes, declared)?;
+    // A JPEG may end before its data do. Of progressive ones, which only get finer, nobody counts them.
+    // INVARIANT: hostile_files_end_in_a_reason_in_time_and_within_memory
+    if codestream::jpeg(bytes).is_some() && !entropy::is_whole(bytes) {
+        return Err(Failure::CutOff);
+    }
     let mut limits = Limits::no_limits();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);

@@ -45,6 +45,8 @@ const STORED: &str = r#"multipart/related; type="application/dicom"; transfer-sy
 /// Why a step gave no film, and which step may.
 struct Missed {
     reason: String,
+    /// Something went wrong, rather than that the archive does not know this way of asking.
+    telling: bool,
     then: Option<Step>,
 }
 
@@ -73,16 +75,18 @@ impl<'a> Archive<'a> {
     /// Retrieves and decodes one film, stepping down where a way of asking does not work. The error is a clause for a person.
     pub async fn film(&mut self, mut wanted: Wanted) -> Result<Film, String> {
         let mut step = self.step;
+        // INVARIANT: the_first_telling_reason_is_told
+        let mut first_telling = None;
         loop {
             if let Some(reason) = &self.refused {
-                return Err(reason.clone());
+                return Err(first_telling.unwrap_or_else(|| reason.clone()));
             }
             wanted.retrieved = step.name();
             let missed = match self.fetch(step, &wanted).await {
                 Ok(file) => match self.decoded(file, &wanted).await {
                     // What is stored is the same file in the whole study.
                     Err(failure) if failure.is_of_the_encoding() && step == Step::Transcoded => {
-                        Missed { reason: failure.reason().into(), then: step.next() }
+                        Missed { reason: failure.reason().into(), telling: true, then: step.next() }
                     }
                     outcome => {
                         self.step = step;
@@ -91,7 +95,10 @@ impl<'a> Archive<'a> {
                 },
                 Err(missed) => missed,
             };
-            step = missed.then.ok_or(missed.reason)?;
+            if missed.telling {
+                first_telling.get_or_insert_with(|| missed.reason.clone());
+            }
+            step = missed.then.ok_or_else(|| first_telling.clone().unwrap_or(missed.reason))?;
         }
     }
 
@@ -108,7 +115,8 @@ impl<'a> Archive<'a> {
             let files = self.files(url, accept, self.access.limits.max_instance_bytes, step).await?;
             // A file without that name is still looked at, so that its owner or study can be the reason.
             let file = files.iter().find(named).or(files.first()).cloned();
-            return file.ok_or(Missed { reason: "the archive sent nothing".into(), then: step.next() });
+            let nothing = Missed { reason: "the archive sent nothing".into(), telling: true, then: step.next() };
+            return file.ok_or(nothing);
         }
         if self.whole.is_none() {
             let files = self.files(Some(self.study.clone()), STORED, self.access.limits.max_study_bytes, step).await;
@@ -119,7 +127,7 @@ impl<'a> Archive<'a> {
             Some(Err(reason)) => Err(reason.clone()),
             None => Err("the archive sent nothing".to_owned()),
         };
-        file.map_err(|reason| Missed { reason, then: None })
+        file.map_err(|reason| Missed { reason, telling: false, then: None })
     }
 
     async fn files(
@@ -129,12 +137,13 @@ impl<'a> Archive<'a> {
         max_bytes: usize,
         step: Step,
     ) -> Result<Vec<Bytes>, Missed> {
-        let stop = |reason: &str| Missed { reason: reason.to_owned(), then: None };
+        let stop = |reason: &str| Missed { reason: reason.to_owned(), telling: true, then: None };
         let url = url.ok_or_else(|| stop("the archive's address is not usable"))?;
         let reply = self.get(&url, accept, max_bytes).await.map_err(|reason| stop(&reason))?;
         let then = match reply.status {
             200 => {
-                let broken = || Missed { reason: "the archive's answer is broken".into(), then: step.next() };
+                let reason = "the archive's answer is broken".to_owned();
+                let broken = || Missed { reason, telling: true, then: step.next() };
                 return multipart::parts(&reply.content_type, &reply.body).ok_or_else(broken);
             }
             400 | 406 | 415 | 501 => step.next(),
@@ -146,7 +155,7 @@ impl<'a> Archive<'a> {
         if matches!(reply.status, 401 | 403 | 410) {
             self.refused = Some(reason.clone());
         }
-        Err(Missed { reason, then })
+        Err(Missed { reason, telling: then.is_none(), then })
     }
 
     /// One request, repeated once where the archive names the time it needs and there is that much.
@@ -170,7 +179,7 @@ impl<'a> Archive<'a> {
             Kind::Timeout => "the archive did not answer in time".into(),
             Kind::TooLarge => "it is larger than the limit".into(),
             Kind::Forbidden => "the archive's address is not one this server may contact".into(),
-            _ => "the archive could not be reached".into(),
+            _ => format!("the archive could not be read: {}", error.message),
         })
     }
 }
@@ -181,7 +190,7 @@ fn refusal(status: u16) -> String {
         404 => "the archive did not find it",
         410 => "the archive no longer has it",
         400 | 406 | 415 | 501 => "the archive does not offer it in a form that is read here",
-        503 => "the archive is busy",
+        429 | 503 => "the archive is busy",
         300..=399 => "the archive answered with a redirect, which is not followed",
         _ => "the archive failed",
     };

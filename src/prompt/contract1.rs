@@ -134,7 +134,7 @@ fn prompt(lines: &[Line], schema: Option<Value>) -> Prompt {
     if !text.is_empty() {
         parts.push(Part::Text(Neutral::new(&text)));
     }
-    Prompt { parts, schema, max_new_tokens: MAX_NEW_TOKENS }
+    Prompt { parts, schema, max_new_tokens: MAX_NEW_TOKENS, ..Prompt::default() }
 }
 
 /// One line of the prompt, or why contract 1 cannot show the fact.

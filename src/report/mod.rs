@@ -19,11 +19,11 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use url::Url;
 use uuid::Uuid;
 
 use crate::{
     chart::{Chart, Evidence, EvidenceId, Fact, Role, StudyRead},
+    egress::Base,
     engine::ModelInfo,
     error::{Error, Result},
     fhir::{Date, Reference},
@@ -177,7 +177,7 @@ impl Made<'_> {
 
     /// An EHR's resource by its absolute address; `None` where the text names none.
     fn absolute(&self, reference: &str) -> Option<String> {
-        let base = Url::parse(&self.chart.source_base).ok()?;
+        let base: Base = self.chart.source_base.parse().ok()?;
         Some(Reference::parse(reference)?.absolute(&base))
     }
 

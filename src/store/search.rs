@@ -305,6 +305,6 @@ fn patient(caller: &Caller, value: &str) -> Result<Patient> {
 
 fn target(own_base: &Url, value: &str) -> Option<String> {
     let reference = Reference::parse(value)?;
-    let local = reference.is(own_base, reference.resource_type, reference.id);
+    let local = reference.is(&own_base.clone().into(), reference.resource_type, reference.id);
     Some(if local { format!("{}/{}", reference.resource_type, reference.id) } else { value.to_owned() })
 }

@@ -5,7 +5,6 @@ use std::{fs, path::Path, sync::Arc};
 use chrono::DateTime;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use url::Url;
 
 use super::*;
 use crate::{caller::AllowedBase, error::Kind};
@@ -14,7 +13,7 @@ const EHR: &str = "https://ehr.example/fhir";
 const PATIENT: &str = "https://ehr.example/fhir/Patient/1";
 
 fn caller(tenant: &str) -> Caller {
-    let fhir = Url::parse(EHR).unwrap();
+    let fhir = EHR.parse().unwrap();
     let base = AllowedBase { fhir, dicomweb: Vec::new(), patient_id_systems: Vec::new(), dicomweb_takes_token: false };
     Caller { tenant: tenant.into(), client: "local".into(), allowed_bases: vec![base] }
 }

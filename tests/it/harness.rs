@@ -13,7 +13,7 @@ use curbside::{
     caller::{AllowedBase, Caller},
     demo::{self, Demo},
     engine::{Engine, ModelInfo, Scope},
-    http, imaging, store,
+    fhir, http, imaging, store,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -59,6 +59,8 @@ pub fn scripted_model() -> ModelInfo {
     }
 }
 
+pub type Site = Box<dyn FnOnce(&Demo) -> AllowedBase>;
+
 /// What may differ between one hospital and the next.
 pub struct Plan {
     pub folders: Vec<PathBuf>,
@@ -68,9 +70,13 @@ pub struct Plan {
     pub services: Option<PathBuf>,
     /// Database folder; absent: a new one that ends with the hospital.
     pub data: Option<PathBuf>,
+    /// Limits on what is asked of the EHR and of its archive.
+    pub upstream: fhir::Limits,
+    pub imaging: imaging::Limits,
+    /// How the embedded EHR and archive are named and reached, where that is not at their own addresses.
+    pub site: Option<Site>,
     /// EHRs the caller may name beside the embedded one.
     pub more_bases: Vec<AllowedBase>,
-    pub imaging: imaging::Limits,
     pub clock: Clock,
     /// Temporary folders that must last as long as the hospital.
     pub kept: Vec<TempDir>,
@@ -85,8 +91,10 @@ impl Plan {
             intended_use: Some("research"),
             services: None,
             data: None,
-            more_bases: vec![],
+            upstream: Default::default(),
             imaging: Default::default(),
+            site: None,
+            more_bases: vec![],
             clock,
             kept: vec![],
         }
@@ -115,7 +123,8 @@ impl Plan {
         let limits = http::Config::default();
         let server = http::server::bind(TOKEN_FREE, &limits).expect("a free port");
         let url = Url::parse(&format!("http://{}", server.address())).expect("a URL");
-        let mut allowed_bases = vec![ehr.allowed_base()];
+        let site = self.site.unwrap_or_else(|| Box::new(Demo::allowed_base));
+        let mut allowed_bases = vec![site(&ehr)];
         allowed_bases.extend(self.more_bases);
         let settings = Settings {
             caller: Caller { tenant: "local".into(), client: "local".into(), allowed_bases },
@@ -124,7 +133,7 @@ impl Plan {
             services: self.services,
             engine: Default::default(),
             store: store::Config { path: data.join("curbside.db") },
-            upstream: Default::default(),
+            upstream: self.upstream,
             imaging: self.imaging,
             program: env!("CARGO_BIN_EXE_curbside").into(),
             report: Default::default(),

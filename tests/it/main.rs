@@ -8,15 +8,25 @@ mod command_line;
 #[cfg(feature = "mistralrs")]
 mod command_line_real;
 mod decoding;
+mod egress;
 #[cfg(feature = "mistralrs")]
 mod eighteen_cases;
 mod engine;
+#[path = "../../src/imaging/tests/encoded.rs"]
+mod film_encoded;
 #[path = "../../src/imaging/tests/file.rs"]
 mod film_file;
 mod first_light;
 mod harness;
+mod hostile;
+mod look_alikes;
+mod prefetch_states;
 mod readme;
+mod relay;
+mod secrets;
 mod study_choice;
 mod tiny_checkpoint;
 #[cfg(feature = "mistralrs")]
 mod two_patients;
+mod upstream;
+mod wrong_answers;

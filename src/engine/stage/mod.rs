@@ -4,21 +4,21 @@
 //! a third. Whatever is wrong with a directory is said here, as sentences that name the file, the field or the tensor.
 
 mod companions;
+mod folder;
 mod geometry;
 mod weights;
 
 use std::{
     collections::BTreeMap,
-    fmt, fs, io,
+    fmt, fs,
     path::{Path, PathBuf},
 };
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use tempfile::TempDir;
 
 use self::{companions::Tokenizer, geometry::Geometry, weights::Weights};
-use super::{ModelInfo, Scope};
+use super::{KNOWN, Known, ModelInfo, Scope};
 use crate::file;
 
 /// Our own template: the checkpoint's is never used.
@@ -62,7 +62,9 @@ pub struct Staged {
     pub stored_dtype: String,
     /// Weights and the cache of a full context, in bytes, as loaded.
     pub memory: u64,
-    dir: TempDir,
+    /// What such models were recorded to answer; no part of the revision.
+    pub known: Vec<Known>,
+    dir: folder::Folder,
 }
 
 impl Staged {
@@ -101,7 +103,8 @@ fn inspect(dir: &Path, context: Option<usize>, problems: &mut Vec<Problem>) -> O
     // Read for its syntax alone, so that a damaged download is noticed whichever file it hit.
     optional("tokenizer_config.json");
     let stated = if has("curbside.json") { read_scope(dir, problems) } else { None };
-    let (geometry, weights, tokenizer) = (geometry?, weights?, tokenizer?);
+    let known = read_known(dir).map_err(|sentence| problems.push(Problem(sentence))).ok();
+    let (geometry, weights, tokenizer, known) = (geometry?, weights?, tokenizer?, known?);
 
     tokenizer.check(&geometry, problems);
     let generation = tokenizer.generation(generation.as_ref(), geometry.text.vocabulary, problems);
@@ -130,7 +133,7 @@ fn inspect(dir: &Path, context: Option<usize>, problems: &mut Vec<Problem>) -> O
         ("processor_config.json", processor.to_string().into_bytes()),
         ("chat_template.jinja", CHAT_TEMPLATE.as_bytes().to_vec()),
     ];
-    let dir_of_ours = match write(&files, &weights) {
+    let dir_of_ours = match folder::write(&files, &weights.files) {
         Ok(dir) => dir,
         Err(error) => {
             problems.push(problem!(
@@ -160,6 +163,7 @@ fn inspect(dir: &Path, context: Option<usize>, problems: &mut Vec<Problem>) -> O
         parameters: weights.parameters,
         stored_dtype: weights.stored_dtype.clone(),
         memory: weights.parameters.saturating_mul(4).saturating_add(cache),
+        known,
         dir: dir_of_ours,
     })
 }
@@ -229,6 +233,20 @@ fn read_scope(dir: &Path, problems: &mut Vec<Problem>) -> Option<Stated> {
             None
         }
     }
+}
+
+/// The recorded answers beside a model; none where there is no such file. Otherwise one sentence.
+pub fn read_known(dir: &Path) -> Result<Vec<Known>, String> {
+    // A link that leads nowhere is there, and is told.
+    if fs::symlink_metadata(dir.join(KNOWN)).is_err() {
+        return Ok(Vec::new());
+    }
+    let mut problems = Vec::new();
+    let bytes = read(dir, KNOWN, LONGEST_JSON, &mut problems);
+    let bytes = bytes.ok_or_else(|| problems.first().map(Problem::to_string).unwrap_or_default())?;
+    serde_json::from_slice(&bytes).map_err(|_| {
+        format!("{KNOWN} is no list of recorded answers: the file is cut or damaged; copy it again, or delete it and run `curbside check-model --record`.")
+    })
 }
 
 fn served_context(geometry: &Geometry, wanted: Option<usize>, problems: &mut Vec<Problem>) -> Option<usize> {
@@ -307,15 +325,4 @@ fn hash(dir: &Path, names: &[String], weights: &Weights, problems: &mut Vec<Prob
     let weights = if let [(_, single)] = of_weights { single.clone() } else { over(of_weights) };
     let files = read.iter().map(|(name, hash)| (name.to_string(), hash.clone())).collect();
     Some(Hashes { weights, revision: over(&read), files })
-}
-
-fn write(files: &[(&str, Vec<u8>)], weights: &Weights) -> io::Result<TempDir> {
-    let dir = tempfile::Builder::new().prefix("curbside-model-").tempdir()?;
-    for (name, bytes) in files {
-        fs::write(dir.path().join(name), bytes)?;
-    }
-    for (name, path) in &weights.files {
-        std::os::unix::fs::symlink(path, dir.path().join(name))?;
-    }
-    Ok(dir)
 }

@@ -50,7 +50,7 @@ impl Ehr {
 
     fn client(&self, limits: Limits) -> Client {
         let deadline = Instant::now() + Duration::from_secs(60);
-        Client::new(Egress::new().unwrap(), self.base.clone(), None, limits, deadline)
+        Client::new(Egress::new().unwrap(), self.base.clone().into(), None, limits, deadline)
     }
 
     fn asked(&self) -> usize {
@@ -210,6 +210,36 @@ async fn a_next_link_leaves_neither_the_base_nor_the_limits() {
 }
 
 #[tokio::test]
+async fn a_server_is_asked_where_it_is_reached_and_its_links_are_followed_under_either_name() {
+    let next = |n: usize, base: &str| match n {
+        0 => "https://ehr.example/fhir/Observation?page=1".to_owned(),
+        1 => format!("{base}/Observation?page=2"),
+        2 => "/fhir?page=3".to_owned(),
+        3 => "https://ehr.example/fhir/?page=4".to_owned(),
+        _ => "https://ehr.example/fhirevil?page=5".to_owned(),
+    };
+    for named in ["https://ehr.example/fhir", "https://ehr.example/fhir/"] {
+        let own = Arc::new(Mutex::new(String::new()));
+        let known = own.clone();
+        let ehr = Ehr::start(move |n, _| bundle(n, &next(n, &known.lock().unwrap()))).await;
+        *own.lock().unwrap() = ehr.base.to_string();
+        let base = Base::new(named.parse().unwrap(), ehr.base.clone());
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let client = Client::new(Egress::new().unwrap(), base, None, Limits::default(), deadline);
+        let found = client.search("Observation?patient=1").await.unwrap();
+        assert_eq!((found.resources.len(), found.complete, found.problems.len()), (5, false, 1));
+        let asked = [
+            "/fhir/Observation?patient=1",
+            "/fhir/Observation?page=1",
+            "/fhir/Observation?page=2",
+            "/fhir?page=3",
+            "/fhir/?page=4",
+        ];
+        assert_eq!(*ehr.asked.lock().unwrap(), asked);
+    }
+}
+
+#[tokio::test]
 async fn a_loop_of_pages_is_noticed() {
     let ehr =
         Ehr::start(|n, _| bundle(n, if n % 2 == 0 { "Observation?page=2" } else { "Observation?patient=1" })).await;
@@ -263,7 +293,8 @@ async fn requests_at_once_are_limited() {
     });
     tokio::spawn(async move { axum::serve(listener, app).await });
     let limits = Limits { parallel: 2, ..Limits::default() };
-    let client = Client::new(Egress::new().unwrap(), base, None, limits, Instant::now() + Duration::from_secs(60));
+    let client =
+        Client::new(Egress::new().unwrap(), base.into(), None, limits, Instant::now() + Duration::from_secs(60));
     let all = futures::future::join_all((0..12).map(|_| client.read("Patient", "12"))).await;
     assert!(all.iter().all(Result::is_ok));
     assert!(MOST.load(SeqCst) <= 2);

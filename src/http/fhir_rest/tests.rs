@@ -16,7 +16,7 @@ const B: &str = "https://b.example/fhir";
 
 fn caller(tenant: &str, bases: &[&str]) -> Caller {
     let base = |fhir: &&str| AllowedBase {
-        fhir: Url::parse(fhir).unwrap(),
+        fhir: fhir.parse().unwrap(),
         dicomweb: Vec::new(),
         patient_id_systems: Vec::new(),
         dicomweb_takes_token: false,

@@ -41,11 +41,13 @@ pub(super) fn serve(
     limit(&job)?;
     let mut file = vec![0; job.bytes];
     input.read_exact(&mut file)?;
-    thread::scope(|scope| {
-        let work = move || answer(job.task, file, output);
-        let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work)?;
-        thread.join().unwrap_or_else(|_| Err(io::Error::other("a decoder panicked")))
-    })
+    let done = thread::scope(|scope| {
+        let work = || answer(job.task, file, output);
+        let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work).ok()?;
+        Some(thread.join().unwrap_or_else(|_| Err(io::Error::other("a decoder panicked"))))
+    });
+    // Not even the stack: a limit too low for this program, whatever the file is.
+    done.unwrap_or_else(|| say(output, &Message::Failed(Failure::NoDecoder)))
 }
 
 fn answer(task: Task, mut file: Vec<u8>, output: &mut impl Write) -> io::Result<()> {

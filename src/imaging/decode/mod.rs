@@ -43,18 +43,13 @@ pub fn this_program() -> io::Result<PathBuf> {
 /// Turns files into pictures, at most two at a time, each in a process that is ended with its limits or its caller.
 #[derive(Clone)]
 pub struct Decoder {
-    program: Program,
+    program: Arc<PathBuf>,
     permits: Arc<Semaphore>,
     time: Duration,
     memory: u64,
-}
-
-#[derive(Clone)]
-enum Program {
-    File(Arc<PathBuf>),
     /// Unit tests have no program to run: the same work on a thread, in the same words.
     #[cfg(test)]
-    Thread,
+    on_a_thread: bool,
 }
 
 /// Which film a file has to be, and what it becomes.
@@ -83,16 +78,18 @@ impl Decoder {
     /// `program` is run with the one argument [`DECODE`]; see [`this_program`].
     pub fn new(program: PathBuf, limits: &Limits) -> Decoder {
         Decoder {
-            program: Program::File(Arc::new(program)),
+            program: Arc::new(program),
             permits: Arc::new(Semaphore::new(AT_ONCE)),
             time: Duration::from_secs(limits.max_decode_seconds),
             memory: limits.max_decode_bytes,
+            #[cfg(test)]
+            on_a_thread: false,
         }
     }
 
     #[cfg(test)]
     pub fn on_a_thread() -> Decoder {
-        Decoder { program: Program::Thread, ..Decoder::new(PathBuf::new(), &Limits::default()) }
+        Decoder { on_a_thread: true, ..Decoder::new(PathBuf::new(), &Limits::default()) }
     }
 
     /// Decodes that could start at once.
@@ -154,12 +151,11 @@ impl Decoder {
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        let program = match &self.program {
-            Program::File(program) => program,
-            #[cfg(test)]
-            Program::Thread => return hear(on_a_thread(job, file).await?).await,
-        };
-        let mut child = start(program).map_err(|_| Failure::NoDecoder)?;
+        #[cfg(test)]
+        if self.on_a_thread {
+            return hear(on_a_thread(job, file).await?).await;
+        }
+        let mut child = start(&self.program).map_err(|_| Failure::NoDecoder)?;
         let outcome = tokio::select! {
             outcome = self.exchange(&mut child, job, file, hear) => outcome,
             () = left => Err(Failure::Late),

@@ -3,6 +3,8 @@ use image::{
     codecs::{jpeg::JpegEncoder, png::PngEncoder},
 };
 
+use proptest::{collection, prelude::*};
+
 use super::*;
 
 /// Different in every corner, so that no turn of it is like another.
@@ -227,4 +229,24 @@ fn what_would_take_long_or_is_several_pictures_is_refused() {
     let frame = jpeg.windows(2).position(|bytes| bytes == [0xFF, 0xC0]).unwrap();
     let twice = [&jpeg[..frame], &jpeg[frame..frame + 13], &jpeg[frame..]].concat();
     assert_eq!(reason(decode(&twice, "image/jpeg", 8)), Failure::CutOff.reason());
+}
+
+proptest! {
+    /// Behind the right first bytes anything may come.
+    #[test]
+    fn any_bytes_are_a_picture_or_a_reason(tail in collection::vec(any::<u8>(), 0..600), chunks in any::<bool>()) {
+        let png: &[u8] = b"\x89PNG\r\n\x1a\n";
+        let header: &[u8] = if chunks { b"\0\0\0\x0dIHDR\0\0\0\x02\0\0\0\x02\x08\0\0\0\0\x57\xdd\x52\xf8" } else { b"" };
+        let frame: &[u8] = if chunks { b"\xff\xc0\0\x0b\x08\0\x02\0\x02\x01\x01\x11\0\xff\xda\0\x08\x01\x01\0\0\x3f\0" } else { b"" };
+        for (file, declared) in [
+            ([png, header, &tail].concat(), "image/png"),
+            ([b"\xff\xd8", frame, &tail].concat(), "image/jpeg"),
+            ([b"\xff\xd8", frame, &tail, b"\xff\xd9"].concat(), "image/jpeg"),
+            (tail.clone(), "image/png"),
+        ] {
+            if let Ok(picture) = decode(&file, declared, 4) {
+                prop_assert_eq!(picture.dimensions(), (4, 4));
+            }
+        }
+    }
 }

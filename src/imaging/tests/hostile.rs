@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{encoded::*, *};
 
 fn read(bytes: Vec<u8>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -74,6 +74,32 @@ fn a_compressed_picture_of_another_size_is_not_decoded() {
     siz[42] |= 0x80;
     file.encapsulate("1.2.840.10008.1.2.4.90", &siz);
     assert_eq!(read(file.bytes()), Err(Failure::DisagreeOnSign));
+}
+
+#[test]
+fn no_incomplete_picture_is_a_film() {
+    let values: Vec<u16> = (0..64).flat_map(|y| (0..64).map(move |x| u16::from(slope(x, y)) * 16)).collect();
+    let grey: Vec<u8> = values.iter().map(|value| (value / 16) as u8).collect();
+    let mut baseline = Vec::new();
+    let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut baseline, 100);
+    image::ImageEncoder::write_image(encoder, &grey, 64, 64, image::ExtendedColorType::L8).unwrap();
+    for (syntax, whole, end) in [
+        ("1.2.840.10008.1.2.5", run_length(&values, 2), &[][..]),
+        ("1.2.840.10008.1.2.4.70", lossless_jpeg(64, &values, 1), &[0xFF, 0xD9]),
+        ("1.2.840.10008.1.2.4.50", baseline, &[0xFF, 0xD9]),
+        ("1.2.840.10008.1.2.4.90", JPEG_2000.to_vec(), &[0xFF, 0xD9]),
+    ] {
+        let mut file = if syntax.ends_with("50") { film_of_8_bits(64, slope) } else { film(64, slope) };
+        file.encapsulate(syntax, &whole);
+        assert_eq!(read(file.bytes()), Ok(()), "{syntax}");
+        for left in (1..whole.len() - 3).filter(|n| n % 13 == 0) {
+            file.encapsulate(syntax, &whole[..left]);
+            assert!(read(file.bytes()).is_err(), "{syntax}: {left} of {} bytes", whole.len());
+            // The same with an end, as if it were all.
+            file.encapsulate(syntax, &[&whole[..left], end].concat());
+            assert!(read(file.bytes()).is_err(), "{syntax}: {left} of {} bytes and an end", whole.len());
+        }
+    }
 }
 
 proptest! {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     caller::AllowedBase,
-    egress::{AccessToken, Egress},
+    egress::{AccessToken, Base, Egress},
     fhir::lenient::{Endpoint, ImagingStudy},
     imaging::{Access, Decoder, Limits, Study, read_study},
 };
@@ -35,7 +35,7 @@ fn endpoint(address: &str) -> Value {
 fn base(dicomweb: &[&Server]) -> AllowedBase {
     AllowedBase {
         fhir: "https://ehr.example/fhir".parse().unwrap(),
-        dicomweb: dicomweb.iter().map(|server| server.base.clone()).collect(),
+        dicomweb: dicomweb.iter().map(|server| server.base.clone().into()).collect(),
         patient_id_systems: Vec::new(),
         dicomweb_takes_token: false,
     }
@@ -135,6 +135,51 @@ async fn retry_after_is_honoured_once() {
     assert_eq!(always.asked().len(), 2);
     let later = Server::start(|_, _| Answer::status(503).with("retry-after", "86400")).await;
     assert_eq!(reasons(&read(&later).await), ["the archive needs more time than there is (503)"]);
+}
+
+#[tokio::test]
+async fn a_date_after_which_to_retry_is_honoured() {
+    let busy = |at: &str| Answer::status(503).with("date", "Fri, 31 Dec 1999 23:59:59 GMT").with("retry-after", at);
+    for date in ["Fri, 31 Dec 1999 23:59:59 GMT", "Friday, 31-Dec-99 23:00:00 GMT", "Fri Dec 31 00:00:00 1999"] {
+        let server =
+            Server::start(move |_, before| if before == 0 { busy(date) } else { Answer::files(&[gradient().bytes()]) });
+        assert_eq!(read(&server.await).await.images.len(), 1, "{date}");
+    }
+    let later = Server::start(move |_, _| busy("Sat, 01 Jan 2000 23:59:59 GMT")).await;
+    assert_eq!(reasons(&read(&later).await), ["the archive needs more time than there is (503)"]);
+    assert_eq!(later.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn the_first_telling_reason_is_told() {
+    let cut = || Answer { body: b"--b\r\n\r\ncut of".to_vec(), ..Answer::files(&[]) };
+    for (last, calls) in [(406, 3), (404, 3)] {
+        let server = Server::start(move |asked: &Asked, before| match before {
+            0 => cut(),
+            _ if asked.whole_study() => Answer::status(404),
+            _ => Answer::status(last),
+        })
+        .await;
+        assert_eq!(reasons(&read(&server).await), ["the archive's answer is broken"], "{last}");
+        assert_eq!(server.asked().len(), calls);
+    }
+    let unknown = Server::start(|asked: &Asked, _| Answer::status(if asked.whole_study() { 404 } else { 406 })).await;
+    assert_eq!(reasons(&read(&unknown).await), ["the archive did not find it (404)"]);
+}
+
+#[tokio::test]
+async fn an_archive_is_asked_where_it_is_reached() {
+    let server = Server::start(|_, _| Answer::files(&[gradient().bytes()])).await;
+    let named = "https://pacs.example/dicomweb/".parse().unwrap();
+    let base = AllowedBase { dicomweb: vec![Base::new(named, server.base.clone())], ..base(&[]) };
+    for address in
+        ["https://pacs.example/dicomweb", server.base.as_str(), "https://pacs.example/dicomweb/studies/1.2.3"]
+    {
+        let study = study(address, &[INSTANCE]);
+        assert_eq!(read_with(&base, &Limits::default(), &study, &[]).await.images.len(), 1, "{address}");
+        let path = format!("/dicom-web/studies/{STUDY}/series/{SERIES}/instances/{INSTANCE}");
+        assert_eq!(server.asked().pop().unwrap().path, path, "{address}");
+    }
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use curbside::{
-    cli::check_model,
-    engine::{Completion, Config, Engine, EngineError, Finish, Health, Neutral, Part, Prompt},
+    cli::check_model::{self, Depth},
+    engine::{Completion, Config, Engine, EngineError, Finish, Health, Neutral, Part, Priority, Prompt},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -12,30 +12,30 @@ use tempfile::TempDir;
 use super::{ask, eventually, generate, picture, within};
 use crate::tiny_checkpoint;
 
-fn config(dir: &Path) -> Config {
+pub fn config(dir: &Path) -> Config {
     Config { model: Some(dir.to_path_buf()), queue: 15, ..Config::default() }
 }
 
-async fn load(dir: &Path) -> Engine {
+pub async fn load(dir: &Path) -> Engine {
     let engine = Engine::load(config(dir));
     engine.wait_ready().await.unwrap_or_else(|_| panic!("{:?}", engine.health()));
     engine
 }
 
 /// The tiny checkpoint after a change, loaded. The directory may go once the model is there.
-async fn tiny_with(change: impl FnOnce(&Path)) -> Engine {
+pub async fn tiny_with(change: impl FnOnce(&Path)) -> Engine {
     let dir = tempfile::tempdir().unwrap();
     tiny_checkpoint::write(dir.path());
     change(dir.path());
     load(dir.path()).await
 }
 
-async fn tiny() -> Engine {
+pub async fn tiny() -> Engine {
     tiny_with(|_| {}).await
 }
 
 /// A text, then each picture behind a text of its own.
-fn with_pictures(count: u8) -> Prompt {
+pub fn with_pictures(count: u8) -> Prompt {
     let mut prompt = ask("What is new?");
     for seed in 0..count {
         prompt.parts.extend([picture(32, 40 * seed + 1), Part::Text(Neutral::new("and then"))]);
@@ -111,13 +111,13 @@ async fn sixteen_equal_requests_with_a_picture_get_sixteen_equal_answers() {
     let engine = tiny().await;
     let calls: Vec<_> = (0..16)
         .map(|_| {
-            let (engine, place) = (engine.clone(), engine.admit().unwrap());
+            let (engine, place) = (engine.clone(), engine.admit(Priority::Clinician).unwrap());
             tokio::spawn(
                 async move { engine.generate(place, with_pictures(1), within(Duration::from_secs(120))).await },
             )
         })
         .collect();
-    assert!(matches!(engine.admit(), Err(EngineError::Busy { .. })));
+    assert!(matches!(engine.admit(Priority::Clinician), Err(EngineError::Busy { .. })));
     let mut answers = Vec::new();
     for call in calls {
         answers.push(call.await.unwrap().unwrap().text);
@@ -133,14 +133,15 @@ async fn sixteen_equal_requests_with_a_picture_get_sixteen_equal_answers() {
 async fn a_deadline_or_a_caller_that_leaves_frees_the_model() {
     let engine = tiny().await;
     let long = || Prompt { max_new_tokens: 1500, ..endless() };
-    let late = engine.generate(engine.admit().unwrap(), long(), within(Duration::from_millis(100))).await;
+    let late =
+        engine.generate(engine.admit(Priority::Clinician).unwrap(), long(), within(Duration::from_millis(100))).await;
     assert_eq!(late, Err(EngineError::Deadline));
     assert!(generate(&engine, ask("?")).await.is_ok());
 
     for _ in 0..20 {
         let begun = engine.calls();
         let call = tokio::spawn({
-            let (engine, place, prompt) = (engine.clone(), engine.admit().unwrap(), long());
+            let (engine, place, prompt) = (engine.clone(), engine.admit(Priority::Clinician).unwrap(), long());
             async move { engine.generate(place, prompt, within(Duration::from_secs(3600))).await }
         });
         eventually(|| engine.calls() > begun).await;
@@ -153,14 +154,15 @@ async fn a_deadline_or_a_caller_that_leaves_frees_the_model() {
 /// INVARIANT: the_receiver_is_kept_until_the_first_chunk
 #[tokio::test(flavor = "multi_thread")]
 async fn the_receiver_is_kept_until_the_first_chunk() {
-    // What the runtime says before the first chunk it sends with an unwrap; a refused schema makes it say something.
+    // What the runtime says before the first chunk it sends with an unwrap; a schema that is one, and that only the runtime
+    // refuses, makes it say something.
     let engine = tiny().await;
-    let refused = || Prompt { schema: Some(json!({"type": "no such type"})), ..with_pictures(1) };
+    let refused = || Prompt { schema: Some(json!({"type": "string", "pattern": "^(?=a)b"})), ..with_pictures(1) };
     for turn in 0..100 {
         let begun = engine.calls();
         let prompt = if turn % 2 == 0 { refused() } else { with_pictures(1) };
         let call = tokio::spawn({
-            let (engine, place) = (engine.clone(), engine.admit().unwrap());
+            let (engine, place) = (engine.clone(), engine.admit(Priority::Clinician).unwrap());
             async move { engine.generate(place, prompt, within(Duration::from_secs(3600))).await }
         });
         // Without a pause: the caller has to be gone before the answer begins.
@@ -176,7 +178,7 @@ async fn the_receiver_is_kept_until_the_first_chunk() {
 }
 
 /// A prompt whose answer under its schema cannot end before 1,500 characters.
-fn endless() -> Prompt {
+pub fn endless() -> Prompt {
     let schema = json!({"type": "string", "pattern": "^[a-z]{1600}$"});
     Prompt { schema: Some(schema), ..ask("Go on.") }
 }
@@ -194,13 +196,30 @@ async fn an_answer_cut_inside_a_character_is_cut_and_not_lost() {
     assert_eq!(engine.retries(), 0);
 }
 
+/// INVARIANT: nothing_is_heard_after_the_end
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_heard_after_the_end() {
+    // The runtime forgets that an answer has ended if it ends at its first token, and goes on.
+    let first = tiny().await.first_step(&ask("Hello")).await.unwrap().token().unwrap();
+    let engine = tiny_with(|dir| {
+        let ends = json!({"bos_token_id": 2, "eos_token_id": [1, first]});
+        fs::write(dir.join("generation_config.json"), ends.to_string()).unwrap();
+    })
+    .await;
+    let silent = generate(&engine, Prompt { max_new_tokens: 30, ..ask("Hello") }).await.unwrap();
+    assert_eq!((silent.text.as_str(), silent.finish, silent.completion_tokens), ("", Finish::Stop, 1));
+    let cut = generate(&tiny().await, Prompt { max_new_tokens: 1, ..endless() }).await.unwrap();
+    assert_eq!((cut.text.as_str(), cut.finish, cut.completion_tokens), ("\"", Finish::Length, 1));
+    assert_eq!(engine.counts().restarts, 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_with_nan_weights_never_becomes_ready() {
     let dir = nan_checkpoint();
     let engine = Engine::load(config(dir.path()));
     assert_eq!(engine.wait_ready().await, Err(EngineError::Unavailable));
     assert!(matches!(engine.health(), Health::Dead { reason } if reason.contains("not finite")));
-    assert_eq!(engine.admit().err(), Some(EngineError::Unavailable));
+    assert_eq!(engine.admit(Priority::Clinician).err(), Some(EngineError::Unavailable));
 }
 
 fn nan_checkpoint() -> TempDir {
@@ -251,8 +270,8 @@ async fn a_control_token_that_meets_across_parts_stays_text() {
     let engine = tiny().await;
     let halves = |first: &str, second: &str| Prompt {
         parts: vec![Part::Text(Neutral::new(first)), Part::Text(Neutral::new(second)), picture(32, 3)],
-        schema: None,
         max_new_tokens: 4,
+        ..Prompt::default()
     };
     // As control tokens these would be one token, or a picture that is not there.
     let (whole, split) = (halves("<start_of_image>", ""), halves("<start_of_", "image>"));
@@ -266,8 +285,8 @@ fn check_model_really_loads() {
     use std::process::ExitCode;
     let dir = tempfile::tempdir().unwrap();
     tiny_checkpoint::write(dir.path());
-    assert_eq!(check_model::run(dir.path(), false).unwrap(), ExitCode::SUCCESS);
-    assert_eq!(check_model::run(nan_checkpoint().path(), false).unwrap(), ExitCode::FAILURE);
+    assert_eq!(check_model::run(dir.path(), Depth::Load).unwrap(), ExitCode::SUCCESS);
+    assert_eq!(check_model::run(nan_checkpoint().path(), Depth::Load).unwrap(), ExitCode::FAILURE);
 }
 
 /// Run with `--nocapture` to read the times.
@@ -293,7 +312,8 @@ async fn the_bundled_model_loads_and_answers() {
         )),
         blank,
     ];
-    let answer: Completion = generate(&engine, Prompt { parts, schema: None, max_new_tokens: 320 }).await.unwrap();
+    let answer: Completion =
+        generate(&engine, Prompt { parts, max_new_tokens: 320, ..Prompt::default() }).await.unwrap();
     assert_eq!(answer.finish, Finish::Stop);
     assert!(answer.text.contains("insufficient_evidence"), "{}", answer.text);
     println!(

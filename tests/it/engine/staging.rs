@@ -3,7 +3,7 @@
 use std::{fs, path::Path, process::ExitCode};
 
 use curbside::{
-    cli::check_model,
+    cli::check_model::{self, Depth},
     engine::stage::{self, Staged},
 };
 use serde_json::{Value, json};
@@ -130,6 +130,18 @@ fn both_spellings_stage_to_the_same_bytes_without_a_fraction() {
     assert_eq!(serde_json::from_str::<Value>(&read(&old)).unwrap()["text_config"]["rope_scaling"]["factor"], json!(8));
 }
 
+/// engine.md row 21
+#[test]
+fn pan_and_scan_is_always_off() {
+    // The tiny checkpoint asks for it.
+    let dir = tiny();
+    let read = |path: &Path| -> Value {
+        serde_json::from_slice(&fs::read(path.join("preprocessor_config.json")).unwrap()).unwrap()
+    };
+    assert_eq!(read(dir.path())["do_pan_and_scan"], true);
+    assert_eq!(read(staged(dir.path()).path())["do_pan_and_scan"], false);
+}
+
 #[test]
 fn a_tensor_that_is_dropped_reshaped_or_renamed_is_named() {
     const NAME: &str = "vision_tower.vision_model.encoder.layers.0.mlp.fc1.weight";
@@ -238,7 +250,7 @@ fn every_control_token_can_be_broken() {
 #[test]
 fn check_model_says_yes_or_no() {
     let dir = tiny();
-    assert_eq!(check_model::run(dir.path(), true).unwrap(), ExitCode::SUCCESS);
+    assert_eq!(check_model::run(dir.path(), Depth::Files).unwrap(), ExitCode::SUCCESS);
     fs::remove_file(dir.path().join("tokenizer.json")).unwrap();
-    assert_eq!(check_model::run(dir.path(), true).unwrap(), ExitCode::FAILURE);
+    assert_eq!(check_model::run(dir.path(), Depth::Files).unwrap(), ExitCode::FAILURE);
 }

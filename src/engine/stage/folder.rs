@@ -1,0 +1,108 @@
+//! The private directory itself: locked while its process lives, and swept away by the next one if it was killed.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+const PREFIX: &str = "curbside-model-";
+const LOCK: &str = ".lock";
+/// A directory younger than this may be about to be locked.
+const SETTLED: Duration = Duration::from_secs(60);
+
+/// Removed when it is dropped.
+pub struct Folder {
+    dir: TempDir,
+    /// The system lets go of it when the process ends, however it ends.
+    _lock: File,
+}
+
+impl Folder {
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+/// Writes `files`, and links to the weights under their names.
+pub fn write(files: &[(&str, Vec<u8>)], weights: &[(String, PathBuf)]) -> io::Result<Folder> {
+    sweep(&std::env::temp_dir());
+    let dir = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
+    let lock = File::create(dir.path().join(LOCK))?;
+    lock.lock()?;
+    for (name, bytes) in files {
+        fs::write(dir.path().join(name), bytes)?;
+    }
+    for (name, path) in weights {
+        std::os::unix::fs::symlink(path, dir.path().join(name))?;
+    }
+    Ok(Folder { dir, _lock: lock })
+}
+
+// INVARIANT: only_folders_nobody_holds_are_swept_away
+/// Removes what killed processes left. Whatever cannot be judged or removed stays.
+fn sweep(temporary: &Path) {
+    for entry in fs::read_dir(temporary).into_iter().flatten().flatten() {
+        let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        // The entry's own type: a link is not followed.
+        if ours && entry.file_type().is_ok_and(|kind| kind.is_dir()) && is_left(&entry.path().join(LOCK)) {
+            let removed = fs::remove_dir_all(entry.path());
+            tracing::info!(removed = removed.is_ok(), "a model's private directory was left by a process that is gone");
+        }
+    }
+}
+
+fn is_left(lock: &Path) -> bool {
+    let settled = |lock: &File| lock.metadata()?.modified()?.elapsed().map_err(io::Error::other);
+    File::open(lock).is_ok_and(|lock| settled(&lock).is_ok_and(|age| age > SETTLED) && lock.try_lock().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    /// INVARIANT: only_folders_nobody_holds_are_swept_away
+    #[test]
+    fn only_folders_nobody_holds_are_swept_away() {
+        let temporary = tempfile::tempdir().unwrap();
+        let old = SystemTime::now() - 2 * SETTLED;
+        let folder = |name: &str| {
+            let path = temporary.path().join(name);
+            fs::create_dir(&path).unwrap();
+            let lock = File::create(path.join(LOCK)).unwrap();
+            lock.set_modified(old).unwrap();
+            lock
+        };
+        let held = folder("curbside-model-held");
+        held.lock().unwrap();
+        drop(folder("curbside-model-left"));
+        folder("curbside-model-young").set_modified(SystemTime::now()).unwrap();
+        drop(folder("somebody-else"));
+        fs::create_dir(temporary.path().join("curbside-model-unlocked")).unwrap();
+        std::os::unix::fs::symlink(
+            temporary.path().join("somebody-else"),
+            temporary.path().join("curbside-model-link"),
+        )
+        .unwrap();
+        sweep(temporary.path());
+        let mut stayed: Vec<String> =
+            fs::read_dir(temporary.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        stayed.sort();
+        let expected = ["held", "link", "unlocked", "young"].map(|name| format!("curbside-model-{name}"));
+        assert_eq!(stayed, [&expected[..], &["somebody-else".to_string()]].concat());
+    }
+
+    #[test]
+    fn a_folder_is_held_and_goes_with_its_value() {
+        let folder = write(&[("config.json", b"{}".to_vec())], &[]).unwrap();
+        let path = folder.path().to_owned();
+        assert!(path.join("config.json").is_file() && File::open(path.join(LOCK)).unwrap().try_lock().is_err());
+        drop(folder);
+        assert!(!path.exists());
+    }
+}
