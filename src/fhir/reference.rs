@@ -115,7 +115,7 @@ mod tests {
         fn any_text_is_a_reference_or_none_and_a_reference_is_its_text(
             text in "\\PC{0,40}|(https?://[a-z./:@%]{0,20}/)?[A-Z][A-Za-z]{0,12}/[A-Za-z0-9._-]{0,140}(/_history/[0-9a-z/]{0,5})?"
         ) {
-            let base = "https://ehr.example/fhir/".parse::<Base>().unwrap();
+            let base: Base = "https://ehr.example/fhir/".parse().unwrap();
             if let Some(reference) = Reference::parse(&text) {
                 prop_assert!(is_id(reference.id) && !reference.id.contains('/'));
                 let absolute = reference.absolute(&base);

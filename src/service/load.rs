@@ -247,7 +247,8 @@ mod tests {
 
     #[test]
     fn a_service_that_cannot_be_read_is_never_passed_over() {
-        let put: [(&str, fn(&Path)); 7] = [
+        type Put = fn(&Path);
+        let put: [(&str, Put); 7] = [
             ("is not a regular file", |path| fs::create_dir(path).unwrap()),
             ("is not a regular file", |path| {
                 assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());

@@ -237,7 +237,8 @@ fn read_scope(dir: &Path, problems: &mut Vec<Problem>) -> Option<Stated> {
 
 /// The recorded answers beside a model; none where there is no such file. Otherwise one sentence.
 pub fn read_known(dir: &Path) -> Result<Vec<Known>, String> {
-    if !dir.join(KNOWN).exists() {
+    // A link that leads nowhere is there, and is told.
+    if fs::symlink_metadata(dir.join(KNOWN)).is_err() {
         return Ok(Vec::new());
     }
     let mut problems = Vec::new();

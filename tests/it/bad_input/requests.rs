@@ -22,10 +22,10 @@ pub fn order_sign(hospital: &Hospital) -> Value {
     let mut request = hospital.ehr.authorized_request("demo").expect("the folder's request");
     let base = hospital.ehr.allowed_base();
     let text = std::fs::read_to_string(patient("demo").join("fhir.json")).expect("a fixture");
-    let trimmed = |url: &url::Url| url.as_str().trim_end_matches('/').to_owned();
+    let trimmed = |url: &str| url.trim_end_matches('/').to_owned();
     let text = text
-        .replace("{{fhir}}", &trimmed(base.fhir.named()))
-        .replace("{{dicomweb}}", &trimmed(base.dicomweb[0].named()));
+        .replace("{{fhir}}", &trimmed(base.fhir.as_str()))
+        .replace("{{dicomweb}}", &trimmed(base.dicomweb[0].as_str()));
     let bundle: Value = serde_json::from_str(&text).expect("JSON");
     let resources: Vec<&Value> = bundle["entry"].as_array().expect("entries").iter().map(|e| &e["resource"]).collect();
     let all = |wanted: &dyn Fn(&Value) -> bool| {
