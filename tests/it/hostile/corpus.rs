@@ -222,16 +222,18 @@ fn run_lengths() -> Vec<(String, Vec<u8>)> {
 
 fn noisy() -> Vec<(String, Vec<u8>)> {
     let data = noise(200_000);
-    let trap = |what: &str, coding| {
+    let trap = |what: &str, side: u16, coding| {
         made(what, |file| {
-            file.number((0x0028, 0x0010), 512);
-            file.number((0x0028, 0x0011), 512);
-            file.encapsulate("1.2.840.10008.1.2.4.90", &codestream(512, coding, &data));
+            file.number((0x0028, 0x0010), side);
+            file.number((0x0028, 0x0011), side);
+            file.encapsulate("1.2.840.10008.1.2.4.90", &codestream(side.into(), coding, &data));
         })
     };
     vec![
-        trap("65,535 layers", Coding { layers: 65535, ..Coding::default() }),
-        trap("32 levels", Coding { levels: 32, ..Coding::default() }),
+        trap("65,535 layers", 512, Coding { layers: 65535, ..Coding::default() }),
+        trap("32 levels", 512, Coding { levels: 32, ..Coding::default() }),
+        // Whether it is ready in time depends on the machine; its code stream is whole.
+        trap("code blocks of 4 x 4", 2048, Coding { block: (0, 0), ..Coding::default() }),
     ]
 }
 
@@ -253,7 +255,6 @@ fn jpeg_2000() -> Vec<(String, Vec<u8>)> {
     add("precincts of one pixel", 2048, codestream(2048, Coding { precincts: Some(0), ..Coding::default() }, &data));
     add("precincts of 4 pixels", 2048, codestream(2048, Coding { precincts: Some(0x22), ..Coding::default() }, &data));
     add("code blocks of 2^17", 512, codestream(512, Coding { block: (15, 15), ..Coding::default() }, &data));
-    add("code blocks of 4 x 4", 2048, codestream(2048, Coding { block: (0, 0), ..Coding::default() }, &data));
     let mut tiles = codestream(512, Coding::default(), &data);
     let part = tiles.windows(2).position(|pair| pair == [0xFF, 0x90]).unwrap();
     tiles[part + 4..part + 6].copy_from_slice(&[0xFF, 0xFF]);
