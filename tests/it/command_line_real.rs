@@ -135,7 +135,7 @@ async fn planted_markers_are_in_no_log_line() {
         &config,
         format!(
             "listen = \"127.0.0.1:{port}\"\nintended_use = \"research\"\n[[ehr]]\nfhir = \"{}\"\ndicomweb = [\"{}\"]\npatient_id_systems = {:?}\n[engine]\nmodel = {:?}\n[store]\npath = {:?}\n",
-            base.fhir, base.dicomweb[0], base.patient_id_systems, fixtures().join("model").display().to_string(), data.path().join("c.db").display().to_string(),
+            base.fhir.as_str(), base.dicomweb[0].as_str(), base.patient_id_systems, fixtures().join("model").display().to_string(), data.path().join("c.db").display().to_string(),
         ),
     )
     .unwrap();

@@ -1,6 +1,6 @@
 //! The real engine killed under load, and what is never told of a prompt when it fails.
 
-use std::{fs, process::Command, time::Duration};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use curbside::{
     engine::{EngineError, Health, Neutral, Part, Priority, Prompt},
@@ -55,6 +55,16 @@ async fn an_engine_that_died_after_its_caller_left_is_noticed() {
     assert_eq!(engine.health(), Health::Ready);
 }
 
+/// The tiny checkpoint with a letter z too large to compute with: a prompt that holds one fails inside the runtime.
+pub fn write_failing_at_z(dir: &Path) {
+    tiny_checkpoint::write(dir);
+    let mut tensors = tiny_checkpoint::tensors();
+    let z = 4 + 128 + 1 + usize::from(b'z' - 0x21);
+    tensors[0].2[z * 32..(z + 1) * 32].fill(0.0);
+    tensors[0].2[z * 32] = 6.2e37;
+    fs::write(dir.join("model.safetensors"), tiny_checkpoint::safetensors(&tensors)).unwrap();
+}
+
 const MARKER: &str = "zzPLANTEDzz";
 
 /// engine.md row 34: run as a process of its own by the test below, since a process has one log.
@@ -63,13 +73,7 @@ const MARKER: &str = "zzPLANTEDzz";
 fn prompts_that_fail() {
     http::log::init(LevelFilter::TRACE).unwrap();
     let dir = tempfile::tempdir().unwrap();
-    tiny_checkpoint::write(dir.path());
-    // The letter z is a number too large to compute with: a prompt that holds it fails inside the runtime.
-    let mut tensors = tiny_checkpoint::tensors();
-    let z = 4 + 128 + 1 + usize::from(b'z' - 0x21);
-    tensors[0].2[z * 32..(z + 1) * 32].fill(0.0);
-    tensors[0].2[z * 32] = 6.2e37;
-    fs::write(dir.path().join("model.safetensors"), tiny_checkpoint::safetensors(&tensors)).unwrap();
+    write_failing_at_z(dir.path());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let engine = load(dir.path()).await;

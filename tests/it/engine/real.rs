@@ -9,7 +9,7 @@ use curbside::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{ask, eventually, generate, picture, within};
+use super::{ask, death::write_failing_at_z, eventually, generate, picture, within};
 use crate::tiny_checkpoint;
 
 pub fn config(dir: &Path) -> Config {
@@ -154,13 +154,13 @@ async fn a_deadline_or_a_caller_that_leaves_frees_the_model() {
 /// INVARIANT: the_receiver_is_kept_until_the_first_chunk
 #[tokio::test(flavor = "multi_thread")]
 async fn the_receiver_is_kept_until_the_first_chunk() {
-    // What the runtime says before the first chunk it sends with an unwrap; a schema that is one, and that only the runtime
-    // refuses, makes it say something.
-    let engine = tiny().await;
-    let refused = || Prompt { schema: Some(json!({"type": "string", "pattern": "^(?=a)b"})), ..with_pictures(1) };
+    // What the runtime says before the first chunk it sends with an unwrap; a prompt that fails makes it say something.
+    let dir = tempfile::tempdir().unwrap();
+    write_failing_at_z(dir.path());
+    let engine = load(dir.path()).await;
     for turn in 0..100 {
         let begun = engine.calls();
-        let prompt = if turn % 2 == 0 { refused() } else { with_pictures(1) };
+        let prompt = if turn % 2 == 0 { ask("zzz") } else { with_pictures(1) };
         let call = tokio::spawn({
             let (engine, place) = (engine.clone(), engine.admit(Priority::Clinician).unwrap());
             async move { engine.generate(place, prompt, within(Duration::from_secs(3600))).await }
@@ -172,9 +172,11 @@ async fn the_receiver_is_kept_until_the_first_chunk() {
         call.abort();
         let _ = call.await;
     }
-    assert_eq!(generate(&engine, refused()).await, Err(EngineError::BadConstraint));
+    assert!(matches!(generate(&engine, ask("zzz")).await, Err(EngineError::ModelFault(_))));
     assert!(generate(&engine, with_pictures(1)).await.is_ok());
-    assert_eq!((engine.calls(), engine.retries(), engine.health()), (102, 0, Health::Ready));
+    let counts = engine.counts();
+    assert_eq!((counts.calls, counts.retries, counts.restarts), (102, 0, 0));
+    assert_eq!(engine.health(), Health::Ready);
 }
 
 /// A prompt whose answer under its schema cannot end before 1,500 characters.
