@@ -61,7 +61,7 @@ impl Answer {
 /// Collects these keys of the service in parallel.
 ///
 /// A required key that can be had neither from the request nor from the EHR is `MissingData` naming the key. One that the
-/// EHR answered with nothing (`null`, an empty Bundle) is answered: a gap (cds-hooks P8).
+/// EHR answered with nothing (`null`, an empty Bundle) is answered: a gap (CDS Hooks asks 412 only for what cannot be had).
 pub async fn collect<'a>(
     service: &Service,
     templates: impl Iterator<Item = &'a PrefetchTemplate>,
@@ -153,7 +153,7 @@ pub async fn collect<'a>(
     Ok(collected)
 }
 
-/// The five prefetch states (cds-hooks P4): what was sent is used, what is lacking is fetched, a failure is not repeated.
+/// The five prefetch states: what was sent is used, what is lacking is fetched, a failure is not repeated.
 async fn answer(
     service: &Service,
     template: &PrefetchTemplate,
@@ -200,7 +200,7 @@ async fn answer(
     Ok(answer)
 }
 
-/// What the EHR sent for a template: under its key, else under a key of the hospital's own (cds-hooks P6).
+/// What the EHR sent for a template: under its key, else under a key of the hospital's own.
 fn sent<'a>(
     service: &Service,
     template: &PrefetchTemplate,

@@ -37,12 +37,13 @@ fn check(headers: &HeaderMap, version: Version, target: Option<&str>, public_bas
         _ => return Err(unreadable()),
     };
     for name in host.into_iter().chain(target) {
-        let ours = match parse(name).ok_or_else(unreadable)? {
+        let named = parse(name).ok_or_else(unreadable)?;
+        let local = match &named {
             Host::Ipv4(ip) => ip.is_loopback(),
             Host::Ipv6(ip) => ip.is_loopback(),
-            Host::Domain(name) => name == "localhost" || public_base.host_str() == Some(name.as_str()),
+            Host::Domain(name) => name == "localhost",
         };
-        if !ours {
+        if !local && public_base.host().map(|host| host.to_owned()) != Some(named) {
             let sentence = "this server is not known by that name; set public_base to the name it is reached under";
             return Err(Error::new(Kind::Forbidden, sentence));
         }
@@ -117,6 +118,9 @@ mod tests {
             assert_eq!(asked(&[host], None), Some(Kind::Invalid), "{host}");
             assert_eq!(asked(&["127.0.0.1"], Some(host)), Some(Kind::Invalid), "{host}");
         }
+        let address = Url::parse("https://192.0.2.20/").unwrap();
+        let headers = HeaderMap::from_iter([(header::HOST, "192.0.2.20:443".parse().unwrap())]);
+        assert!(check(&headers, Version::HTTP_11, None, &address).is_ok(), "public_base may be an address");
         assert_eq!(asked(&[], None), Some(Kind::Invalid));
         assert_eq!(asked(&["127.0.0.1", "127.0.0.1"], None), Some(Kind::Invalid));
         assert!(check(&HeaderMap::new(), Version::HTTP_10, None, &Url::parse("http://x").unwrap()).is_ok());

@@ -17,7 +17,7 @@ const MUCH: u32 = 1 << 20;
 /// What went wrong before.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// The last write was refused.
+    /// A write was refused, and nothing as large as a report was written since: a smaller one proves nothing.
     refused: AtomicBool,
     /// A statement met damage. It does not heal, and only a restored file ends it.
     damaged: AtomicBool,
@@ -32,10 +32,6 @@ impl Seen {
         }
     }
 
-    pub fn success(&self) {
-        self.refused.store(false, Ordering::Relaxed);
-    }
-
     /// Writes to the disk; the error is one clause that says what is wrong.
     pub async fn check(&self, writer: &SqlitePool) -> Result<(), &'static str> {
         // INVARIANT: a_full_disk_is_not_ready_until_there_is_room_again
@@ -48,7 +44,7 @@ impl Seen {
                 Err(failure::cause(&error).clause())
             }
             Ok(Ok(())) => {
-                self.success();
+                self.refused.store(false, Ordering::Relaxed);
                 if self.damaged.load(Ordering::Relaxed) { Err(Cause::Damaged.clause()) } else { Ok(()) }
             }
         }

@@ -263,12 +263,10 @@ impl Store {
                 }
             }
         };
-        let written = written.await.map_err(|failed| match failed {
+        written.await.map_err(|failed| match failed {
             Failed::Query(error) => self.failed(error),
             Failed::Refused(error) => error,
-        })?;
-        self.seen.success();
-        Ok(written)
+        })
     }
 }
 
