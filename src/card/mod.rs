@@ -69,11 +69,11 @@ pub fn imaging(service: &Service, chart: &Chart, assessment: &Assessment, draft:
         study(&mut detail, reading, chart, assessment);
     }
     if assessment.abstained.is_none() {
-        findings(&mut detail, assessment);
+        findings(&mut detail, assessment, chart);
         let urgency = assessment.urgency.map_or("not stated", Urgency::word);
         let _ = writeln!(detail, "\nUrgency, the model's word: {urgency}.");
     }
-    let cited = cited(assessment);
+    let cited = cited(assessment, chart);
     if !cited.is_empty() {
         let _ = writeln!(detail, "\n**Evidence**\n");
         for evidence in cited.iter().filter_map(|id| chart.evidence(*id)) {
@@ -232,7 +232,7 @@ fn study(detail: &mut String, reading: &Reading, chart: &Chart, assessment: &Ass
     }
 }
 
-fn findings(detail: &mut String, assessment: &Assessment) {
+fn findings(detail: &mut String, assessment: &Assessment, chart: &Chart) {
     for section in &assessment.sections {
         let _ = writeln!(detail, "\n**{}**\n", section.title);
         for statement in &section.statements {
@@ -240,9 +240,11 @@ fn findings(detail: &mut String, assessment: &Assessment) {
             let _ = writeln!(detail, "- {} ({})", escape(&statement.text), ids.join(", "));
         }
         if section.statements.is_empty() {
+            let films: Vec<String> = films_shown(assessment, chart).map(|id| id.to_string()).collect();
             let _ = writeln!(
                 detail,
-                "- The model stated no finding. It looks for five kinds only; that is not a normal report."
+                "- The model stated no finding ({}). It looks for five kinds only; that is not a normal report.",
+                films.join(", ")
             );
         }
     }
@@ -267,10 +269,19 @@ fn ledger(detail: &mut String, assessment: &Assessment) {
     }
 }
 
-fn cited(assessment: &Assessment) -> Vec<EvidenceId> {
+/// The films the model was shown: what an answer without a finding rests on.
+fn films_shown(assessment: &Assessment, chart: &Chart) -> impl Iterator<Item = EvidenceId> {
+    let films = [Role::Current, Role::Prior].into_iter().filter_map(|role| chart.film(role)).map(|(id, _)| id);
+    films.filter(|id| assessment.ledger.shown.contains(id))
+}
+
+fn cited(assessment: &Assessment, chart: &Chart) -> Vec<EvidenceId> {
     let statements = assessment.sections.iter().flat_map(|s| &s.statements).flat_map(|s| &s.evidence);
     let mut ids: Vec<EvidenceId> =
         statements.chain(assessment.abstained.iter().flat_map(|a| &a.evidence)).copied().collect();
+    if ids.is_empty() && assessment.abstained.is_none() {
+        ids.extend(films_shown(assessment, chart));
+    }
     ids.sort_unstable();
     ids.dedup();
     ids

@@ -127,7 +127,8 @@ pub async fn read_study(
             Err(reason) => Err(reason.to_owned()),
             // The file would be refused anyway; the archive need not be asked.
             Ok(_) if patient.is_empty() => {
-                Err("the patient has no identifier a film could be compared with".to_owned())
+                Err("the patient has no identifier of the systems that films are compared by (ehr.patient_id_systems)"
+                    .to_owned())
             }
             Ok((url, study_uid, token)) => {
                 let wanted = Wanted {

@@ -61,6 +61,18 @@ async fn an_order_gives_a_card_and_a_report_that_can_be_read() {
 }
 
 #[tokio::test]
+async fn an_answer_without_a_finding_names_the_films_it_rests_on() {
+    let nothing = r#"{"findings":[],"urgency":"routine"}"#;
+    let hospital = scripted(vec![patient("demo")], vec![Step::Text(nothing.into())]).await;
+    let detail = hospital.sign_order_of("demo").await.only_card()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("The model stated no finding (E1, E2)."), "{detail}");
+    for film in ["- E1: current film", "- E2: prior film"] {
+        assert!(detail.contains(film), "{film} is not in {detail}");
+    }
+    hospital.close().await;
+}
+
+#[tokio::test]
 async fn every_input_shown_is_in_the_provenance() {
     let hospital = answering("demo").await;
     let card = hospital.sign_order_of("demo").await.only_card();

@@ -332,7 +332,10 @@ async fn what_cannot_be_read_is_not_asked_for() {
     };
     let whole: ImagingStudy = serde_json::from_value(study(server.base.as_str(), &[INSTANCE])).unwrap();
     let nobody = read_study(&access, &whole, &[], &Identity::default(), 16).await;
-    assert_eq!(reasons(&nobody), ["the patient has no identifier a film could be compared with"]);
+    assert_eq!(
+        reasons(&nobody),
+        ["the patient has no identifier of the systems that films are compared by (ehr.patient_id_systems)"]
+    );
     assert!(server.asked().is_empty());
     let late = Access { deadline: Instant::now() - Duration::from_secs(1), ..access };
     let late = read_study(&late, &whole, &[], &patient(), 16).await;
