@@ -61,3 +61,18 @@ fn no_placeholder_is_left() {
         .collect();
     assert!(left.is_empty(), "the README still holds {left:?}");
 }
+
+/// A promise that names a test which is not there is no promise.
+#[test]
+fn every_file_the_documents_name_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut named = 0;
+    for document in ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
+        let text = fs::read_to_string(root.join(document)).expect(document);
+        for path in text.split('`').skip(1).step_by(2).filter(|p| p.starts_with("src/") || p.starts_with("tests/")) {
+            named += 1;
+            assert!(root.join(path).exists(), "{document} names {path}, which is not there");
+        }
+    }
+    assert!(named > 20, "only {named} were found");
+}
