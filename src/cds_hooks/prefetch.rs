@@ -7,7 +7,7 @@ use serde::{
     de::{Error as _, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
-use url::form_urlencoded::{byte_serialize, parse as parameters};
+use url::form_urlencoded::byte_serialize;
 
 use super::Context;
 use crate::{
@@ -74,25 +74,6 @@ impl Named {
     fn path(&self) -> Option<String> {
         Some(format!("{}/{}", self.resource_type, self.id.as_ref()?))
     }
-}
-
-/// Whether the link of a search asks for what `query` asks for, neither more narrowly nor for something else.
-fn same_search(link: &str, query: &str) -> bool {
-    // How many come at once, in which order and in which form does not change what is found.
-    const FORM: [&str; 6] = ["_count", "_sort", "_format", "_pretty", "_total", "_include"];
-    let split = |text: &str| -> Option<(String, Vec<(String, String)>)> {
-        let (path, parameters_of) = text.split_once('?')?;
-        let resource_type = path.trim_end_matches("/_search").rsplit('/').next()?.to_owned();
-        let named =
-            parameters(parameters_of.as_bytes()).into_owned().filter(|(name, _)| !FORM.contains(&name.as_str()));
-        // A code with its system or a reference with its type is the same value, said in full.
-        let bare = |value: &str| value.rsplit(['|', '/']).next().unwrap_or_default().to_owned();
-        let bare = |values: String| values.split(',').map(bare).collect::<Vec<_>>().join(",");
-        let mut named: Vec<_> = named.map(|(name, value)| (name, bare(value))).collect();
-        named.sort();
-        Some((resource_type, named))
-    };
-    split(link).is_some_and(|link| split(query) == Some(link))
 }
 
 struct Entries<'a>(Vec<(String, Option<&'a RawValue>)>);

@@ -179,6 +179,7 @@ async fn answer(
     };
     // An answer, and never proof of absence: what is cut short, or dangerous to miss, is asked for once more.
     let (partial, nothing) = (sent.next.is_some(), sent.resources.is_empty());
+    let more = sent.total.is_some_and(|total| total > sent.resources.len() as u64);
     let safety = SAFETY_TYPES.iter().any(|t| template.query.starts_with(t));
     let again =
         client.filter(|client| (nothing && is_read) || (client.has_token() && (partial || (nothing && safety))));
@@ -190,6 +191,9 @@ async fn answer(
         },
         _ => None,
     };
+    if more && !partial {
+        answer.problems.push("the EHR says that there is more than it sent".into());
+    }
     if partial {
         answer.problems.push("only the first page was received, the rest could not be fetched".into());
     } else if nothing && is_read {
@@ -262,7 +266,7 @@ pub fn admit(raw: Box<RawValue>, patient_id: &str, base: &Base) -> std::result::
         (_, Some(id)) if is_id(id) => id.clone(),
         (_, _) => return unusable("one has no usable id, so nothing could cite it"),
     };
-    if !head.modifier_extension.is_empty() {
+    if head.is_changed() {
         let what = format!("{}/{id}", head.resource_type);
         return Err(Refusal::Unusable(
             what,

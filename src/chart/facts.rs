@@ -13,6 +13,8 @@ use crate::fhir::{
 const LOINC: &str = "http://loinc.org";
 const UCUM: &str = "http://unitsofmeasure.org";
 const AI_ASSERTED: &str = "AIAST";
+/// HL7's interpretations, the gravest first. What is none of them comes after these, and before "normal".
+const GRAVEST: [&str; 6] = ["HH", "LL", "AA", "H", "L", "A"];
 
 /// The resource that states a fact, by absolute reference, and how it was had.
 #[derive(Clone)]
@@ -60,7 +62,7 @@ pub fn condition(resource: &lenient::Condition, source: Source) -> Found {
         return Found::Nothing;
     }
     let status = resource.clinical_status.as_ref();
-    if status.is_some_and(|s| s.code("inactive") || s.code("remission") || s.code("resolved")) {
+    if status.is_some_and(|s| ["inactive", "remission", "resolved"].iter().any(|code| s.hl7(code))) {
         return Found::Nothing;
     }
     let status = status.and_then(|s| s.coding.iter().find_map(|c| c.code.clone()).or_else(|| s.text.clone()));
@@ -72,7 +74,13 @@ pub fn condition(resource: &lenient::Condition, source: Source) -> Found {
 }
 
 pub fn medication(resource: &lenient::MedicationRequest, source: Source) -> Found {
-    if resource.status.as_deref() != Some("active") || resource.do_not_perform == Some(true) {
+    match resource.status.as_deref() {
+        Some("active") => {}
+        Some("on-hold" | "cancelled" | "completed" | "entered-in-error" | "stopped" | "draft") => return Found::Nothing,
+        // INVARIANT: a_medicine_of_unknown_status_is_not_no_medicine
+        _ => return Found::Unusable("its status is not stated"),
+    }
+    if resource.do_not_perform == Some(true) {
         return Found::Nothing;
     }
     if matches!(resource.intent.as_deref(), Some("proposal" | "option")) {
@@ -100,7 +108,7 @@ pub fn allergy(resource: &lenient::AllergyIntolerance, source: Source) -> Found 
         return Found::Nothing;
     }
     let status = resource.clinical_status.as_ref();
-    if status.is_some_and(|s| s.code("inactive") || s.code("resolved")) {
+    if status.is_some_and(|s| s.hl7("inactive") || s.hl7("resolved")) {
         return Found::Nothing;
     }
     let Some(text) = label(&resource.code) else { return Found::Unusable("it does not say to what") };
@@ -203,10 +211,14 @@ pub fn observation(resource: &lenient::Observation, source: Source) -> Found {
     let measured_in = quantity.or(part);
     let ucum = measured_in.filter(|q| q.system.as_deref() == Some(UCUM)).and_then(|q| q.code.clone());
     let unit = measured_in.and_then(|q| q.unit.clone().or_else(|| q.code.clone()));
-    let stated = resource
-        .interpretation
-        .iter()
-        .find_map(|i| i.coding.iter().find_map(|c| c.code.clone()).or_else(|| i.text.clone()));
+    let interpretations = resource.interpretation.iter();
+    let stated = interpretations.flat_map(|i| match i.coding.is_empty() {
+        true => i.text.clone().into_iter().collect::<Vec<_>>(),
+        false => i.coding.iter().filter_map(|c| c.code.clone()).collect(),
+    });
+    // INVARIANT: of_several_interpretations_the_gravest_is_said
+    let rank = |flag: &String| (GRAVEST.iter().position(|known| known == flag).unwrap_or(GRAVEST.len()), flag == "N");
+    let stated = stated.min_by_key(rank);
     let test = loinc.first().cloned().unwrap_or_else(|| text.to_lowercase());
     let measurement = Measurement {
         text,
@@ -304,7 +316,7 @@ fn worded(concept: &Option<Concept>) -> bool {
 }
 
 fn asserted(verification: &Option<Concept>) -> bool {
-    !verification.as_ref().is_some_and(|v| v.code("refuted") || v.code("entered-in-error"))
+    !verification.as_ref().is_some_and(|v| v.hl7("refuted") || v.hl7("entered-in-error"))
 }
 
 /// The first date that is one.

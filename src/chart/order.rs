@@ -104,7 +104,7 @@ fn read(
         return Ok(None);
     }
     let Some(order) = imaging_order(applies, &request, base) else { return Ok(None) };
-    if !head.modifier_extension.is_empty() {
+    if head.is_changed() {
         return Err("it carries a modifier extension we do not know".into());
     }
     let subject = request.subject.as_ref().and_then(|s| s.reference.as_deref()).and_then(Reference::parse);

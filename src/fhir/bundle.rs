@@ -103,8 +103,9 @@ pub fn split(raw: &RawValue) -> Result<Split, String> {
         (Some("Bundle"), _) => {
             let mut split = entries(wire.entry, wire.link);
             split.total = wire.total.and_then(|total| total.get().parse().ok());
+            split.doubtful |= wire.total.is_some() && split.total.is_none();
             // INVARIANT: a_bundle_that_may_not_be_all_is_doubtful
-            split.doubtful |= wire.kind.is_some_and(|kind| kind.get() != "\"searchset\"")
+            split.doubtful |= wire.kind.is_none_or(|kind| kind.get() != "\"searchset\"")
                 || wire.meta.is_some_and(|meta| meta.get().contains("SUBSETTED"));
             Ok(split)
         }

@@ -147,6 +147,12 @@ impl Client {
         let mut seen = HashSet::from([at.clone()]);
         let mut found = Found { resources: Vec::new(), complete: true, problems: Vec::new() };
         let total = page.total;
+        // INVARIANT: a_search_answered_otherwise_is_never_complete
+        // The link to itself is the search that the server says it has made.
+        if page.own.as_deref().is_some_and(|own| !same_search(own, query)) {
+            found.complete = false;
+            found.problems.push("the EHR says that it searched for something else than was asked".into());
+        }
         loop {
             found.complete &= page.problems.is_empty() && !page.doubtful;
             found.resources.append(&mut page.resources);
@@ -158,7 +164,10 @@ impl Client {
                 return Ok(found);
             }
             let Some(next) = page.next else {
-                found.complete &= total.is_none_or(|total| total <= found.resources.len() as u64);
+                if total.is_some_and(|total| total > found.resources.len() as u64) {
+                    found.complete = false;
+                    found.problems.push("the EHR says that there is more than it sent".into());
+                }
                 return Ok(found);
             };
             // INVARIANT: a_next_link_leaves_neither_the_base_nor_the_limits
@@ -317,6 +326,25 @@ fn is_type(text: &str) -> bool {
 pub fn query(resource_type: &str, parameters: &[(&str, &str)]) -> String {
     let encoded = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
     format!("{resource_type}?{encoded}")
+}
+
+/// Whether the link of a search asks for what `query` asks for, neither more narrowly nor for something else.
+pub fn same_search(link: &str, query: &str) -> bool {
+    // How many come at once, in which order and in which form does not change what is found.
+    const FORM: [&str; 6] = ["_count", "_sort", "_format", "_pretty", "_total", "_include"];
+    let split = |text: &str| -> Option<(String, Vec<(String, String)>)> {
+        let (path, parameters_of) = text.split_once('?')?;
+        let resource_type = path.trim_end_matches("/_search").rsplit('/').next()?.to_owned();
+        let named =
+            form_urlencoded::parse(parameters_of.as_bytes()).into_owned().filter(|(name, _)| !FORM.contains(&name.as_str()));
+        // A code with its system or a reference with its type is the same value, said in full.
+        let bare = |value: &str| value.rsplit(['|', '/']).next().unwrap_or_default().to_owned();
+        let bare = |values: String| values.split(',').map(bare).collect::<Vec<_>>().join(",");
+        let mut named: Vec<_> = named.map(|(name, value)| (name, bare(value))).collect();
+        named.sort();
+        Some((resource_type, named))
+    };
+    split(link).is_some_and(|link| split(query) == Some(link))
 }
 
 #[cfg(test)]

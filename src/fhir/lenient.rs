@@ -72,11 +72,18 @@ pub struct Head {
     pub id: Option<String>,
     #[serde(default)]
     pub meta: Option<Meta>,
-    /// Present at all: the resource's meaning is changed in a way we do not know, so it is not used.
     #[serde(default)]
     pub modifier_extension: Many<serde::de::IgnoredAny>,
+    pub implicit_rules: Option<serde::de::IgnoredAny>,
     pub subject: Option<Ref>,
     pub patient: Option<Ref>,
+}
+
+impl Head {
+    /// The resource's meaning is changed in a way we do not know (a modifier extension, implicit rules), so it is not used.
+    pub fn is_changed(&self) -> bool {
+        !self.modifier_extension.is_empty() || self.implicit_rules.is_some()
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -114,6 +121,12 @@ impl Concept {
     }
     pub fn code(&self, code: &str) -> bool {
         self.coding.iter().any(|c| c.code.as_deref() == Some(code))
+    }
+
+    /// Whether it is that code of HL7's own: another system's word of the same letters may mean anything.
+    pub fn hl7(&self, code: &str) -> bool {
+        let hl7 = |system: &str| system.contains("//terminology.hl7.org/") || system.contains("//hl7.org/");
+        self.coding.iter().any(|c| c.code.as_deref() == Some(code) && c.system.as_deref().is_none_or(hl7))
     }
 }
 
