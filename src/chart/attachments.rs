@@ -200,7 +200,7 @@ impl Films<'_> {
 
     /// The resource of that name as the EHR sent it, under whichever key.
     fn sent(&self, resource_type: &str, id: &str, read: &mut FilmsRead) -> Option<Box<RawValue>> {
-        let is = |raw: &&Box<RawValue>| {
+        let is = |raw: &RawValue| {
             let head = lenient::read::<lenient::Head>(raw);
             head.is_ok_and(|head| head.resource_type == resource_type && head.id.as_deref() == Some(id))
         };
@@ -209,7 +209,7 @@ impl Films<'_> {
             State::Bundle(split) => split.resources.as_slice(),
             State::Null | State::Failed(_) => &[],
         });
-        let mut sent = resources.filter(is);
+        let mut sent = resources.filter(|raw| is(raw));
         let first = sent.next()?;
         if sent.any(|other| other.get() != first.get()) {
             let why = "it came twice with different contents; the first was used".into();
