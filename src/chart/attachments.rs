@@ -1,5 +1,7 @@
 //! Pictures outside DICOM: in a Media, which says what it shows, or in a DocumentReference, which does not.
 
+use serde_json::value::RawValue;
+
 use super::{
     Choice, Examined, Gap, Origin, Role, StudyRead,
     collect::{Collected, Refusal, admit, collect},
@@ -7,7 +9,8 @@ use super::{
     kind::{self, BODY_PARTS, VIEWS},
 };
 use crate::{
-    fhir::{Date, Reference, lenient},
+    cds_hooks::State,
+    fhir::{Client, Date, Reference, lenient},
     imaging::{self, Attached, Described},
     service::Applies,
 };
@@ -37,33 +40,35 @@ struct Pictures {
 impl Films<'_> {
     /// The Media an order names.
     pub async fn named_media(&self, id: &str, read: &mut FilmsRead) -> Result<Picture, String> {
-        let Some(client) = self.client else {
-            let sent = self.pictures(read).await.media;
-            let is = |p: &Picture| Reference::parse(&p.reference).is_some_and(|reference| reference.id == id);
-            return sent.into_iter().find(is).ok_or_else(|| "the EHR did not send it".into());
+        let sent = self.sent("Media", id, read);
+        let Some(answer) = had(sent, self.client, "Media", id).await else {
+            // What was sent instead, and cannot be used, is told.
+            self.pictures(read).await;
+            return Err("the EHR did not send it".into());
         };
-        let raw = client.read("Media", id).await.map_err(|e| e.message)?;
+        let (raw, origin) = answer?;
         let (_, id, raw) = self.admitted(raw)?;
-        media(&lenient::read(&raw)?, self.reference("Media", &id), Origin::Fetched)
+        media(&lenient::read(&raw)?, self.reference("Media", &id), origin)
     }
 
     /// The first picture among the documents an order names. Most are letters: those are no business of ours.
     pub async fn named_document(&self, ids: &[String], read: &mut FilmsRead) -> Option<Picture> {
-        let Some(client) = self.client.map(|client| client.until(self.pictures_by)) else {
-            if !ids.is_empty() {
-                let why = "the order names some that were not looked at for pictures: no FHIR server was named".into();
-                read.gaps.push(Gap { what: "documents".into(), why });
-            }
-            return None;
-        };
+        let client = self.client.map(|client| client.until(self.pictures_by));
         let looked_at = ids.iter().take(MAX_DOCUMENTS);
-        let answers = futures::future::join_all(looked_at.map(|id| client.read("DocumentReference", id))).await;
+        let sent: Vec<_> = looked_at.map(|id| self.sent("DocumentReference", id, read)).collect();
+        let asked = sent.into_iter().zip(ids).map(|(sent, id)| had(sent, client.as_ref(), "DocumentReference", id));
+        let answers = futures::future::join_all(asked).await;
+        if answers.iter().any(Option::is_none) {
+            let why = "the order names some that were not looked at for pictures: no FHIR server was named".into();
+            read.gaps.push(Gap { what: "documents".into(), why });
+        }
         let mut found = Vec::new();
         for (id, answer) in ids.iter().zip(answers) {
+            let Some(answer) = answer else { continue };
             let reference = self.reference("DocumentReference", id);
-            let understood = answer.map_err(|e| e.message).and_then(|raw| {
+            let understood = answer.and_then(|(raw, origin)| {
                 let (_, _, raw) = self.admitted(raw)?;
-                document(&lenient::read(&raw)?, reference, Origin::Fetched)
+                document(&lenient::read(&raw)?, reference, origin)
             });
             match understood {
                 Ok(picture) => found.extend(picture),
@@ -95,8 +100,10 @@ impl Films<'_> {
         let Pictures { media, mut documents } = self.pictures(read).await;
         let (silent, stated): (Vec<_>, Vec<_>) = media.into_iter().partition(|p| p.described.body_part.is_none());
         if !silent.is_empty() {
-            let why =
-                format!("{} do not state which part of the body they show, and were not considered", silent.len());
+            let why = format!(
+                "{} do not state one part of the body that is known here, and were not considered",
+                silent.len()
+            );
             read.gaps.push(Gap { what: "media".into(), why });
         }
         let fits = |p: &Picture| {
@@ -191,7 +198,27 @@ impl Films<'_> {
         pictures
     }
 
-    fn admitted(&self, raw: Box<serde_json::value::RawValue>) -> Result<super::collect::Admitted, String> {
+    /// The resource of that name as the EHR sent it, under whichever key.
+    fn sent(&self, resource_type: &str, id: &str, read: &mut FilmsRead) -> Option<Box<RawValue>> {
+        let is = |raw: &RawValue| {
+            let head = lenient::read::<lenient::Head>(raw);
+            head.is_ok_and(|head| head.resource_type == resource_type && head.id.as_deref() == Some(id))
+        };
+        let resources = self.request.prefetch.entries.iter().flat_map(|(_, state)| match state {
+            State::Resource(raw) => std::slice::from_ref(raw),
+            State::Bundle(split) => split.resources.as_slice(),
+            State::Null | State::Failed(_) => &[],
+        });
+        let mut sent = resources.filter(|raw| is(raw));
+        let first = sent.next()?;
+        if sent.any(|other| other.get() != first.get()) {
+            let why = "it came twice with different contents; the first was used".into();
+            read.gaps.push(Gap { what: format!("{resource_type}/{id}"), why });
+        }
+        Some(first.clone())
+    }
+
+    fn admitted(&self, raw: Box<RawValue>) -> Result<super::collect::Admitted, String> {
         // INVARIANT: a_picture_of_another_patient_is_dropped_and_named
         admit(raw, self.patient_id(), &self.access.base.fhir).map_err(|refusal| match refusal {
             Refusal::Foreign => "it is not this patient's".into(),
@@ -203,6 +230,21 @@ impl Films<'_> {
     fn reference(&self, resource_type: &str, id: &str) -> String {
         Reference { base: "", resource_type, id }.absolute(&self.access.base.fhir)
     }
+}
+
+/// What was sent, else what the server answers. `None`: it was not sent, and no server can be asked.
+async fn had(
+    sent: Option<Box<RawValue>>,
+    client: Option<&Client>,
+    resource_type: &str,
+    id: &str,
+) -> Option<Result<(Box<RawValue>, Origin), String>> {
+    // INVARIANT: a_named_picture_that_was_sent_is_used_and_not_asked_for
+    if let Some(raw) = sent {
+        return Some(Ok((raw, Origin::Prefetch)));
+    }
+    let read = client?.read(resource_type, id).await;
+    Some(read.map(|raw| (raw, Origin::Fetched)).map_err(|error| error.message))
 }
 
 fn media(resource: &lenient::Media, reference: String, origin: Origin) -> Result<Picture, String> {

@@ -145,6 +145,7 @@ impl Films<'_> {
                     let picture = self.named_media(id, read).await;
                     ("picture", picture.map(|picture| Chosen::Picture(picture, Choice::Named)))
                 }
+                StudyName::Unfollowed => ("study or picture", Err("what it gives as its name leads to none".into())),
                 name => ("study", self.named(name, known).await.map(|study| Chosen::Study(study, Choice::Named))),
             };
             return found
@@ -215,7 +216,7 @@ impl Films<'_> {
         let matches = |(reference, study): &&Study| match name {
             StudyName::Id(id) => Reference::parse(reference).is_some_and(|r| r.id == id),
             StudyName::Uid(named) => imaging::study_uid(study) == Some(named),
-            StudyName::Media(_) | StudyName::Elsewhere => false,
+            StudyName::Media(_) | StudyName::Elsewhere | StudyName::Unfollowed => false,
         };
         if let Some(study) = known.studies.iter().find(matches) {
             return Ok(study.clone());
@@ -229,7 +230,7 @@ impl Films<'_> {
             StudyName::Uid(_) => {
                 return Err("the studies received hold none with that UID, and there may be others".into());
             }
-            StudyName::Media(_) | StudyName::Elsewhere => {
+            StudyName::Media(_) | StudyName::Elsewhere | StudyName::Unfollowed => {
                 return Err("it lies on another server, which is not contacted".into());
             }
         };

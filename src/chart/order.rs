@@ -43,6 +43,8 @@ pub enum StudyName {
     Media(String),
     /// By a reference to another server, which is not contacted.
     Elsewhere,
+    /// By something that leads nowhere: no id, a name for use inside one document, a number of another kind.
+    Unfollowed,
 }
 
 /// The imaging order to answer, and what stood beside it.
@@ -158,12 +160,15 @@ fn study_name(info: &lenient::Ref, base: &Base) -> Option<StudyName> {
         };
     }
     // INVARIANT: a_study_that_cannot_be_followed_is_not_replaced_by_another
-    if info.reference.as_deref().is_some_and(|text| text.split(['/', '\\']).any(|part| part == "ImagingStudy")) {
-        return Some(StudyName::Elsewhere);
+    let names_one = |text: &str| text.split(['/', '\\']).any(|part| matches!(part, "ImagingStudy" | "Media"));
+    if let Some(text) = info.reference.as_deref().filter(|text| names_one(text)) {
+        return Some(if text.contains("://") { StudyName::Elsewhere } else { StudyName::Unfollowed });
     }
-    let identifier = info.identifier.as_ref().filter(|i| i.system.as_deref() == Some("urn:dicom:uid"))?;
-    let uid = identifier.value.as_deref()?;
-    Some(StudyName::Uid(uid.strip_prefix("urn:oid:").unwrap_or(uid).to_owned()))
+    let identifier = info.identifier.as_ref().filter(|i| i.system.as_deref() == Some("urn:dicom:uid"));
+    if let Some(uid) = identifier.and_then(|identifier| identifier.value.as_deref()) {
+        return Some(StudyName::Uid(uid.strip_prefix("urn:oid:").unwrap_or(uid).to_owned()));
+    }
+    info.resource_type.as_deref().is_some_and(names_one).then_some(StudyName::Unfollowed)
 }
 
 /// A document of the same server. Those of other servers are not looked at, and most are letters.

@@ -20,7 +20,7 @@ use tokio::{
 };
 use url::{Url, form_urlencoded};
 
-use super::{Split, bundle::MAX_RESOURCES, is_id, lenient, split};
+use super::{FHIR_JSON, Split, bundle::MAX_RESOURCES, essence, is_id, is_json, lenient, split};
 use crate::{
     egress::{self, AccessToken, Base, Egress, Get, Reply},
     error::{Error, Kind, Result},
@@ -260,7 +260,7 @@ struct Wanted<'a> {
     max_bytes: usize,
 }
 
-const FHIR: Wanted = Wanted { accept: "application/fhir+json", max_bytes: usize::MAX };
+const FHIR: Wanted = Wanted { accept: FHIR_JSON, max_bytes: usize::MAX };
 
 /// What is made of an answer.
 type Read<T> = fn(&Reply) -> std::result::Result<T, Failure>;
@@ -298,9 +298,8 @@ fn sent(reply: &Reply) -> std::result::Result<(), Failure> {
 
 /// The body if it is one FHIR resource; read without recursion, so depth cannot reach the stack.
 fn json(reply: &Reply) -> Result<Resource> {
-    let media_type = reply.content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let fhir = ["", "application/fhir+json", "application/json+fhir", "application/json", "text/json"];
-    if !fhir.contains(&media_type.as_str()) {
+    let media_type = essence(&reply.content_type);
+    if !media_type.is_empty() && !is_json(&media_type) {
         return Err(not_fhir());
     }
     let body = reply.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&reply.body);

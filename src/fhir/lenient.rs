@@ -133,6 +133,8 @@ impl Concept {
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Ref {
     pub reference: Option<String>,
+    #[serde(rename = "type")]
+    pub resource_type: Option<String>,
     pub display: Option<String>,
     pub identifier: Option<Identifier>,
 }

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     egress::Base,
     error::Kind,
-    fhir::{Client, Reference, lenient},
+    fhir::{Client, FHIR_JSON, Reference, essence, is_json, lenient},
 };
 
 /// A picture and what its record says of it.
@@ -49,7 +49,6 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
-const FHIR_JSON: &str = "application/fhir+json";
 
 /// Has the bytes of one picture, checks and decodes them. The error is a clause for a person.
 ///
@@ -84,7 +83,8 @@ pub async fn read_attachment(
         return Err("it is not of the size its record states".into());
     }
     if let Some(stated) = &content.hash {
-        let stated = decoded(stated, Sha1::output_size() + 3)?;
+        let stated = decoded(stated, Sha1::output_size() + 3).ok().filter(|hash| hash.len() == Sha1::output_size());
+        let stated = stated.ok_or("its stated hash is not a SHA-1")?;
         if stated[..] != Sha1::digest(&bytes)[..] {
             return Err("its SHA-1 is not the one its record states".into());
         }
@@ -115,10 +115,6 @@ pub async fn read_attachment(
 
 const TOO_LARGE: &str = "it is larger than the limit";
 
-fn essence(media_type: &str) -> String {
-    media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-}
-
 /// Bytes of base64 text, at most `limit` of them.
 fn decoded(text: &str, limit: usize) -> Result<Bytes, &'static str> {
     let text: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
@@ -145,7 +141,7 @@ async fn fetched(
     };
     let (answered, body) = answer.map_err(|error| error.message)?;
     let answered = essence(&answered);
-    if [FHIR_JSON, "application/json", "application/json+fhir", "text/json"].contains(&answered.as_str()) {
+    if is_json(&answered) {
         return Ok((binary(client.base(), &url, &body, patient_id, declared, limit)?, "a FHIR Binary"));
     }
     agree(&answered, declared)?;

@@ -8,6 +8,7 @@ use std::io::Cursor;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
 use super::{Failure, codestream, entropy, geometry};
+use crate::fhir::essence;
 
 /// Sides no picture of a patient has; the same as a film's.
 const MAX_SIDE: u32 = 8192;
@@ -74,7 +75,7 @@ fn format(declared: &str) -> Result<ImageFormat, Failure> {
 
 /// A media type without case and parameters, if it is one that is read.
 pub(super) fn media_type(declared: &str) -> Option<&'static str> {
-    match declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+    match essence(declared).as_str() {
         "image/png" => Some("image/png"),
         // The second is no registered type, and in wide use.
         "image/jpeg" | "image/jpg" => Some("image/jpeg"),

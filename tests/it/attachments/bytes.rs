@@ -212,11 +212,17 @@ async fn an_address_elsewhere_is_not_contacted_and_named() {
 #[tokio::test]
 async fn bytes_other_than_the_record_states_are_not_shown() {
     type Change = fn(&mut Value);
-    let changes: [(&str, Change); 14] = [
+    let changes: [(&str, Change); 18] = [
         ("its SHA-1 is not the one its record states", |m| {
             m["content"]["hash"] = json!(BASE64_STANDARD.encode([7; 20]));
         }),
-        ("its SHA-1 is not the one its record states", |m| m["content"]["hash"] = json!("AAAA")),
+        ("its stated hash is not a SHA-1", |m| m["content"]["hash"] = json!("AAAA")),
+        ("its stated hash is not a SHA-1", |m| m["content"]["hash"] = json!("")),
+        ("its stated hash is not a SHA-1", |m| {
+            m["content"]["hash"] = json!("0123456789abcdef0123456789abcdef01234567")
+        }),
+        ("its stated hash is not a SHA-1", |m| m["content"]["hash"] = json!(BASE64_STANDARD.encode([7; 32]))),
+        ("its stated hash is not a SHA-1", |m| m["content"]["hash"] = json!("not base64!")),
         ("it is not of the size its record states", |m| m["content"]["size"] = json!(36_755)),
         ("its stated size is not a size", |m| m["content"]["size"] = json!(-1)),
         ("it is larger than the limit", |m| m["content"]["size"] = json!(5_000_000_000u64)),

@@ -113,10 +113,12 @@ async fn a_media_that_does_not_fit_is_not_read() {
         ("after the order", "", |r| of_type(r, "Media")["createdDateTime"] = json!("2025-11-21T08:00:00Z")),
         ("before the window", "", |r| of_type(r, "Media")["createdDateTime"] = json!("2025-10-01T08:00:00Z")),
         ("another modality", "", |r| of_type(r, "Media")["modality"]["coding"][0]["code"] = json!("CT")),
-        ("another body part", "do not state which part of the body", |r| {
+        ("another body part", "1 do not state one part of the body that is known here", |r| {
             of_type(r, "Media")["bodySite"] = json!({"text": "knee"});
         }),
-        ("no body part", "do not state which part of the body", |r| of_type(r, "Media")["bodySite"] = json!(null)),
+        ("no body part", "1 do not state one part of the body that is known here", |r| {
+            of_type(r, "Media")["bodySite"] = json!(null);
+        }),
         ("not completed", "it is not completed", |r| of_type(r, "Media")["status"] = json!("in-progress")),
         ("withdrawn", "it was entered in error", |r| of_type(r, "Media")["status"] = json!("entered-in-error")),
         ("changed in meaning", "modifier extension", |r| {
@@ -216,4 +218,107 @@ async fn what_the_ehr_sent_is_not_asked_for_again() {
     let asked = hospital.ehr.requests.all();
     assert!(asked.iter().all(|r| !r.path.contains("Media") && !r.path.contains("DocumentReference")), "{asked:?}");
     hospital.close().await;
+}
+
+/// The first resource of that type of a fixture patient.
+fn held(name: &str, kind: &str) -> Value {
+    let record = read_json(&patient(name).join("fhir.json"));
+    record["entry"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| &entry["resource"])
+        .find(|r| r["resourceType"] == kind)
+        .unwrap()
+        .clone()
+}
+
+#[tokio::test]
+async fn a_named_picture_that_was_sent_is_used_and_not_asked_for() {
+    let (media, bundle) = (
+        held("media-film", "Media"),
+        |resource: &Value| json!({ "resourceType": "Bundle", "type": "searchset", "entry": [{ "resource": resource }] }),
+    );
+    let (mut foreign, mut other) = (media.clone(), media.clone());
+    foreign["subject"]["reference"] = json!("Patient/somebody-else");
+    other["deviceName"] = json!("Acme");
+    for (server, sent, said) in [
+        (true, json!({ "media": bundle(&media) }), "AI draft to review"),
+        (true, json!({ "the hospital's own": media }), "AI draft to review"),
+        (false, json!({ "media": bundle(&media) }), "AI draft to review"),
+        (true, json!({ "media": bundle(&media), "own": other }), "it came twice with different contents"),
+        (true, json!({ "media": bundle(&foreign) }), "could not be had: it is not this patient's"),
+    ] {
+        let hospital = hospital(patient("media-film")).await;
+        hospital.ehr.faults.set("/fhir/Media", Fault::Status(403));
+        let mut request = request(&hospital);
+        order_naming(&mut request, json!({ "reference": "Media/media-film-current" }));
+        if !server {
+            // Without a server everything that is required has to be sent.
+            request["prefetch"]["patient"] = held("media-film", "Patient");
+            for member in ["fhirServer", "fhirAuthorization"] {
+                request.as_object_mut().unwrap().remove(member);
+            }
+        }
+        for (key, value) in sent.as_object().unwrap() {
+            request["prefetch"][key] = value.clone();
+        }
+        let card = hospital.sign(&request).await.only_card();
+        assert!(words(&card).contains(said), "{said:?} is not in {}", words(&card));
+        if said.contains("not this patient's") {
+            abstains(&hospital, &card, &[]).await;
+        } else {
+            let page = hospital.page(&card).await;
+            assert_eq!(page["evidence"][0]["origin"], "sent with the request");
+        }
+        assert!(hospital.ehr.requests.under("/fhir/Media").is_empty(), "{sent}");
+        hospital.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_named_document_that_was_sent_is_used_and_not_asked_for() {
+    let hospital = hospital(patient("document-picture")).await;
+    hospital.ehr.faults.set("/fhir/DocumentReference", Fault::Status(403));
+    let mut request = request(&hospital);
+    request["prefetch"]["the hospital's own"] = held("document-picture", "DocumentReference");
+    let card = hospital.sign(&request).await.only_card();
+    abstains(&hospital, &card, &["(modality: not stated)", "named by the order"]).await;
+    assert!(hospital.ehr.requests.under("/fhir/DocumentReference").is_empty());
+    hospital.close().await;
+}
+
+#[tokio::test]
+async fn what_an_order_names_and_cannot_be_followed_is_not_replaced_by_another() {
+    let hospital = hospital(patient("demo")).await;
+    for info in [
+        json!({ "reference": "Media/a b" }),
+        json!({ "reference": format!("Media/{}", "a".repeat(129)) }),
+        json!({ "reference": "ImagingStudy/" }),
+        json!({ "reference": "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0", "type": "ImagingStudy" }),
+        json!({ "reference": "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0", "type": "Media" }),
+        json!({ "reference": "#film", "type": "Media" }),
+        json!({ "reference": "#film", "type": "http://hl7.org/fhir/StructureDefinition/ImagingStudy" }),
+        json!({ "identifier": { "system": "urn:accession", "value": "7" }, "type": "ImagingStudy" }),
+    ] {
+        let mut request = request(&hospital);
+        order_naming(&mut request, info.clone());
+        let card = hospital.sign(&request).await.only_card();
+        println!("{info}");
+        let said = "the study or picture the order names could not be had: what it gives as its name leads to none";
+        abstains(&hospital, &card, &[said]).await;
+    }
+    for (reference, said) in [
+        ("https://other.example/fhir/Media/a b", "it lies on another server"),
+        ("https://other.example/fhir/Media/a", "it lies on another server"),
+    ] {
+        let card = sign_naming(&hospital, &[reference]).await;
+        abstains(&hospital, &card, &[said]).await;
+    }
+    assert!(hospital.ehr.requests.under("/dicomweb").is_empty(), "no film is fetched");
+    hospital.close().await;
+}
+
+fn order_naming(request: &mut Value, info: Value) {
+    request["context"]["draftOrders"]["entry"][0]["resource"]["supportingInfo"] = json!([info]);
 }

@@ -104,8 +104,8 @@ fn value(bytes: &[u8], numbers: &mut Numbers) -> usize {
     found.get(numbers.below(found.len())).map_or(bytes.len(), |at| at + 8 + numbers.below(4))
 }
 
-/// Decodes the films of so many seeds, two at a time, and prints how they ended.
-async fn decode(count: u64) {
+/// Decodes the films of so many seeds, two at a time, and prints how they ended. Answers how many broke their decoder.
+async fn decode(count: u64) -> u64 {
     let (_folder, program) = named(NAME);
     let decoder = Decoder::new(program, &Limits::default());
     let (watch, films) = (Watch::start(), films());
@@ -115,7 +115,7 @@ async fn decode(count: u64) {
     fs::write("/proc/self/clear_refs", "5").unwrap();
     let (before, start) = (status("self", "VmRSS").unwrap(), Instant::now());
     let mut endings: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut longest = Duration::ZERO;
+    let (mut longest, mut broke_off, mut too_slow) = (Duration::ZERO, 0, 0);
     for seed in (0..count).step_by(2) {
         let one = async |seed| {
             let start = Instant::now();
@@ -123,11 +123,13 @@ async fn decode(count: u64) {
             if matches!(ended, Err(Failure::BrokeOff | Failure::TooSlow | Failure::TooMuchMemory)) {
                 println!("seed {seed}: {ended:?}");
             }
-            (ended.map_or_else(Failure::reason, |_| "it was read"), start.elapsed())
+            (ended.map(drop), start.elapsed())
         };
         let (a, b) = tokio::join!(one(seed), one(seed + 1));
         for (ending, time) in [a, b] {
-            *endings.entry(ending).or_default() += 1;
+            broke_off += u64::from(matches!(ending, Err(Failure::BrokeOff)));
+            too_slow += u64::from(matches!(ending, Err(Failure::TooSlow)));
+            *endings.entry(ending.map_or_else(Failure::reason, |()| "it was read")).or_default() += 1;
             longest = longest.max(time);
         }
     }
@@ -139,11 +141,16 @@ async fn decode(count: u64) {
         longest.as_secs_f64(),
         watch.most() >> 10
     );
-    assert_eq!(endings.values().sum::<u64>(), count);
+    println!("broke their decoder: {broke_off}; too slow: {too_slow}");
+    assert_eq!(too_slow, 0);
     assert!(!endings.contains_key(Failure::NoDecoder.reason()));
     assert!(grown <= 32.0, "the parent grew by {grown} MiB");
     assert!(longest < Duration::from_secs(20), "{longest:?}");
     assert_eq!(decoder.idle(), 2);
+    for film in films {
+        decoder.film(film.into(), wanted(224)).await.expect("a sound film after the others");
+    }
+    broke_off
 }
 
 #[test]
@@ -154,7 +161,7 @@ fn three_hundred_mutated_films_end_as_a_film_or_a_reason() {
 #[tokio::test]
 #[ignore = "run by three_hundred_mutated_films_end_as_a_film_or_a_reason, in a process of its own"]
 async fn three_hundred() {
-    decode(300).await;
+    assert_eq!(decode(300).await, 0);
 }
 
 #[test]
@@ -166,5 +173,6 @@ fn ten_thousand_mutated_films_end_as_a_film_or_a_reason() {
 #[tokio::test]
 #[ignore = "run by ten_thousand_mutated_films_end_as_a_film_or_a_reason, in a process of its own"]
 async fn ten_thousand() {
+    // Some few break the process that decodes, which is what it is for: they are told, and this one goes on.
     decode(10_000).await;
 }
