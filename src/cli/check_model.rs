@@ -1,6 +1,6 @@
 //! `curbside check-model DIR`: whether a model directory can be served, and if not, why not.
 
-use std::{fs, path::Path, process::ExitCode, time::Instant};
+use std::{fs::Permissions, io::Write, os::unix::fs::PermissionsExt, path::Path, process::ExitCode, time::Instant};
 
 use crate::{
     engine::{
@@ -23,6 +23,10 @@ pub enum Depth {
 
 /// Prints the findings. Success means servable.
 pub fn run(dir: &Path, depth: Depth) -> Result<ExitCode> {
+    if depth == Depth::Record && !cfg!(feature = "mistralrs") {
+        println!("Nothing was recorded: this build has no model runtime; build with the feature `mistralrs`.");
+        return Ok(ExitCode::FAILURE);
+    }
     let staged = match stage::stage(dir, None) {
         Ok(staged) => staged,
         Err(problems) => {
@@ -68,7 +72,17 @@ fn record(dir: &Path, known: Known) -> std::result::Result<(), String> {
     all.retain(|other| !other.is_of(&known));
     all.push(known);
     let text = serde_json::to_string_pretty(&all).map_err(|e| format!("{KNOWN} cannot be written: {e}."))?;
-    fs::write(dir.join(KNOWN), text + "\n").map_err(|e| format!("{KNOWN} cannot be written: {}.", e.kind()))
+    write(dir, &(text + "\n")).map_err(|e| format!("{KNOWN} cannot be written: {}.", e.kind()))
+}
+
+/// The whole file or, if that fails, the one that was there before.
+fn write(dir: &Path, text: &str) -> std::io::Result<()> {
+    // As any new file, less what the umask takes: whoever serves the model may be another user.
+    let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(dir)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(dir.join(KNOWN))?;
+    Ok(())
 }
 
 fn describe(staged: &Staged) -> String {
@@ -104,4 +118,32 @@ fn describe(staged: &Staged) -> String {
         ("memory", format!("about {} MiB", staged.memory.div_ceil(1 << 20))),
     ];
     lines.into_iter().map(|(name, value)| format!("  {name:<13} {value}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_record_is_replaced_as_a_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "old").unwrap();
+        write(dir.path(), "new").unwrap();
+        assert_eq!(fs::read_to_string(dir.path().join(KNOWN)).unwrap(), "new");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing else is left");
+        // What is in its place cannot be replaced.
+        let taken = tempfile::tempdir().unwrap();
+        fs::create_dir(taken.path().join(KNOWN)).unwrap();
+        assert!(write(taken.path(), "new").is_err());
+        assert_eq!(fs::read_dir(taken.path()).unwrap().count(), 1, "nothing else is left");
+    }
+
+    #[cfg(not(feature = "mistralrs"))]
+    #[test]
+    fn a_build_without_the_runtime_records_nothing_and_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(run(dir.path(), Depth::Record).unwrap(), ExitCode::FAILURE);
+    }
 }

@@ -35,11 +35,12 @@ impl Known {
 // INVARIANT: no_answer_without_a_passed_canary
 /// Passes when the numbers are finite, two different pictures give different ones (an engine that answers without seeing the
 /// picture fails), and the first tokens are those that are known, if any are. Gives them; otherwise one sentence.
+/// `pulse` is there while loading, and learns from it.
 pub(super) async fn check(
     backend: &Backend,
     info: &ModelInfo,
     known: &Known,
-    pulse: &Pulse,
+    pulse: Option<&Pulse>,
 ) -> Result<Vec<u32>, String> {
     let mut steps = vec![ask(backend, None, pulse).await?];
     if info.max_images > 0 {
@@ -58,11 +59,11 @@ pub(super) async fn check(
             known.first_tokens
         ));
     }
-    backend.approve();
+    backend.approve(steps.len());
     Ok(tokens)
 }
 
-async fn ask(backend: &Backend, picture: Option<Arc<RgbImage>>, pulse: &Pulse) -> Result<FirstStep, String> {
+async fn ask(backend: &Backend, picture: Option<Arc<RgbImage>>, pulse: Option<&Pulse>) -> Result<FirstStep, String> {
     const NOT_FINITE: &str =
         "The model's numbers are not finite: its weights are damaged, or overflow in this precision.";
     let parts = [Part::Text(Neutral::new("Say what you see."))].into_iter().chain(picture.map(Part::Image)).collect();
@@ -78,7 +79,9 @@ async fn ask(backend: &Backend, picture: Option<Arc<RgbImage>>, pulse: &Pulse) -
             ));
         }
     };
-    pulse.calibrate(step.prompt.len(), began.elapsed());
+    if let Some(pulse) = pulse {
+        pulse.calibrate(step.prompt.len(), began.elapsed());
+    }
     Ok(step)
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 pub enum Priority {
     /// A person, now.
     Clinician,
-    /// Nobody in particular. Never takes the last place, so that a clinician finds one.
+    /// Nobody in particular. Never takes the last place, so that a clinician finds one. No service asks so yet.
     Background,
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -104,16 +104,20 @@ impl State {
 /// Longest time between two tokens; a token takes tenths of a second where a model is of any use.
 const DECODE_LIMIT: Duration = Duration::from_secs(10);
 
-/// When the call that runs last got anywhere, and by when it should have.
+/// By when the call that runs should have got somewhere.
 pub(super) struct Pulse {
-    epoch: Instant,
-    /// Milliseconds after `epoch` at which the call is overdue; 0 while none runs.
-    due: AtomicU64,
-    /// Milliseconds that were allowed to get there.
-    allowed: AtomicU64,
+    /// None while no call runs. One lock: half of an old limit beside half of a new one would condemn a call that runs.
+    limit: Mutex<Option<Limit>>,
     /// Milliseconds a thousand tokens of a prompt may take until the first of the answer.
     prefill: AtomicU64,
     abandoned: AtomicU64,
+}
+
+#[derive(Clone, Copy)]
+struct Limit {
+    due: Instant,
+    /// What was allowed to get there.
+    allowed: Duration,
 }
 
 /// How a call that runs gets on.
@@ -122,17 +126,19 @@ pub(super) enum Progress {
     Fine,
     /// Nothing for longer than it should take.
     Overdue,
-    /// Nothing for three times as long: it will not come back.
-    Stuck,
+    /// Nothing for three times as long: if it stays so, it will not come back.
+    Stuck {
+        due: Instant,
+    },
 }
 
 impl Pulse {
     pub(super) fn new() -> Pulse {
-        let zero = || AtomicU64::new(0);
-        Pulse { epoch: Instant::now(), due: zero(), allowed: zero(), prefill: zero(), abandoned: zero() }
+        Pulse { limit: Mutex::default(), prefill: AtomicU64::new(0), abandoned: AtomicU64::new(0) }
     }
 
     /// Learns from a call how long prefill takes here. Eight times as long is allowed: other work may need the processor.
+    /// To be asked while loading only: a machine that is slow for a while shall not make the limit lax for ever.
     pub(super) fn calibrate(&self, prompt_tokens: usize, took: Duration) {
         let thousand = took.as_millis() * 8 * 1000 / prompt_tokens.max(1) as u128;
         self.prefill.fetch_max(u64::try_from(thousand).unwrap_or(u64::MAX / (1 << 20)), Ordering::Relaxed);
@@ -159,7 +165,20 @@ impl Pulse {
     }
 
     pub(super) fn end(&self) {
-        self.due.store(0, Ordering::Relaxed);
+        *self.limit() = None;
+    }
+
+    /// Time in which this process did not run is nobody's delay.
+    pub(super) fn forgive(&self, pause: Duration) {
+        if let Some(limit) = self.limit().as_mut() {
+            limit.due += pause;
+        }
+    }
+
+    /// Makes the call that runs stuck.
+    #[cfg(test)]
+    pub(super) fn expire(&self) {
+        *self.limit() = Some(Limit { due: Instant::now(), allowed: Duration::ZERO });
     }
 
     pub(super) fn progress(&self) -> Progress {
@@ -167,23 +186,21 @@ impl Pulse {
     }
 
     fn progress_at(&self, now: Instant) -> Progress {
-        let (due, allowed) = (self.due.load(Ordering::Relaxed), self.allowed.load(Ordering::Relaxed));
-        match self.since_epoch(now) {
-            _ if due == 0 => Progress::Fine,
-            now if now < due => Progress::Fine,
-            now if now < due.saturating_add(allowed.saturating_mul(2)) => Progress::Overdue,
-            _ => Progress::Stuck,
+        match *self.limit() {
+            Some(Limit { due, allowed }) if now >= due + 2 * allowed => Progress::Stuck { due },
+            Some(Limit { due, .. }) if now >= due => Progress::Overdue,
+            _ => Progress::Fine,
         }
     }
 
     fn expect(&self, within: Duration) {
-        let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX / 4);
-        self.allowed.store(within, Ordering::Relaxed);
-        self.due.store(self.since_epoch(Instant::now()).saturating_add(within).max(1), Ordering::Relaxed);
+        // A day is for ever, and can be added to a time.
+        let allowed = within.min(Duration::from_secs(86_400));
+        *self.limit() = Some(Limit { due: Instant::now() + allowed, allowed });
     }
 
-    fn since_epoch(&self, now: Instant) -> u64 {
-        u64::try_from(now.saturating_duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX)
+    fn limit(&self) -> MutexGuard<'_, Option<Limit>> {
+        self.limit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -217,16 +234,20 @@ mod tests {
         let after = |seconds| Instant::now() + Duration::from_secs(seconds);
         assert_eq!(pulse.progress_at(after(3600)), Progress::Fine, "no call runs");
         pulse.begin(100);
-        assert_eq!(
-            [9, 11, 29, 31].map(|s| pulse.progress_at(after(s))),
-            [Progress::Fine, Progress::Overdue, Progress::Overdue, Progress::Stuck]
-        );
+        let name = |progress| match progress {
+            Progress::Fine => "fine",
+            Progress::Overdue => "overdue",
+            Progress::Stuck { .. } => "stuck",
+        };
+        assert_eq!([9, 11, 29, 31].map(|s| name(pulse.progress_at(after(s)))), ["fine", "overdue", "overdue", "stuck"]);
+        pulse.forgive(Duration::from_secs(100));
+        assert_eq!([109, 111, 131].map(|s| name(pulse.progress_at(after(s)))), ["fine", "overdue", "stuck"]);
         // 100 tokens took a second, so a thousand may take 80.
         pulse.calibrate(100, Duration::from_secs(1));
         pulse.begin(1000);
         assert_eq!(
-            [79, 81, 239, 241].map(|s| pulse.progress_at(after(s))),
-            [Progress::Fine, Progress::Overdue, Progress::Overdue, Progress::Stuck]
+            [79, 81, 239, 241].map(|s| name(pulse.progress_at(after(s)))),
+            ["fine", "overdue", "overdue", "stuck"]
         );
         pulse.beat();
         assert_eq!(pulse.progress_at(after(11)), Progress::Overdue);

@@ -43,6 +43,8 @@ pub(super) struct Mistral {
     image_text: String,
     /// The way to the engine that passed its canary; the runtime starts another without a word.
     approved: Mutex<Option<Sender<Request>>>,
+    /// The way to the engine that computed the last first step, and how many in a row were its.
+    examined: Mutex<Option<(Sender<Request>, usize)>>,
     kill_at: Mutex<usize>,
     pause: Mutex<Duration>,
     /// Holds the private directory: the weights stay mapped from it.
@@ -82,6 +84,7 @@ impl Mistral {
             tokenizer,
             image_text,
             approved: Mutex::default(),
+            examined: Mutex::default(),
             kill_at: Mutex::default(),
             pause: Mutex::default(),
             _staged: staged,
@@ -112,7 +115,14 @@ impl Mistral {
     pub(super) async fn first_step(&self, prompt: &Prompt) -> Result<FirstStep, Failure> {
         let steps = Arc::new(Steps { keep_first: true, ..Steps::default() });
         let (mut writer, _answer) = super::answer::answer(prompt, tokio::time::Instant::now(), Arc::new(Pulse::new()));
-        self.ask(self.engine()?, prompt, steps.clone(), &mut writer, std::future::pending()).await?;
+        let engine = self.engine()?;
+        self.ask(engine.clone(), prompt, steps.clone(), &mut writer, std::future::pending()).await?;
+        {
+            let mut examined = lock(&self.examined);
+            let before =
+                examined.as_ref().filter(|(other, _)| other.same_channel(&engine)).map_or(0, |(_, times)| *times);
+            *examined = Some((engine, before.saturating_add(1)));
+        }
         let mut seen = steps.seen();
         Ok(FirstStep { prompt: std::mem::take(&mut seen.prompt), logits: std::mem::take(&mut seen.first_logits) })
     }
@@ -122,8 +132,10 @@ impl Mistral {
         self.model.inner().get_sender(None).map_err(|_| Failure::Lost)
     }
 
-    pub(super) fn approve(&self) {
-        *lock(&self.approved) = self.engine().ok();
+    /// Never an engine that is there now but was not asked: it may have been started since.
+    pub(super) fn approve(&self, questions: usize) {
+        let examined = lock(&self.examined).clone();
+        *lock(&self.approved) = examined.filter(|(_, times)| *times >= questions).map(|(engine, _)| engine);
     }
 
     pub(super) fn kill_at(&self, token: usize) {
@@ -315,9 +327,10 @@ fn finish(reason: &str) -> Result<Finish, Failure> {
     }
 }
 
-/// What a device's driver says then: `CUDA_ERROR_OUT_OF_MEMORY`, `out of memory`.
+/// What a device's driver says then: `CUDA_ERROR_OUT_OF_MEMORY`, `out of memory`. A backtrace follows, in which any name
+/// may stand.
 fn is_out_of_memory(text: &str) -> bool {
-    text.to_ascii_lowercase().replace('_', " ").contains("out of memory")
+    text.lines().next().unwrap_or_default().to_ascii_lowercase().replace('_', " ").contains("out of memory")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -389,13 +402,24 @@ impl CustomLogitsProcessor for Probe {
             if let Some(meter) = &self.steps.meter {
                 meter.token();
             }
+            std::thread::sleep(self.steps.pause);
             if seen.count == self.steps.kill_at {
                 drop(seen);
                 std::panic::resume_unwind(Box::new("killed by a test"));
             }
-            std::thread::sleep(self.steps.pause);
             self.steps.look(&mut seen, logits.to_vec1::<f32>()?, context)?;
         }
         Ok(logits.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_line_tells_of_memory() {
+        assert!(is_out_of_memory("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")\n   0: backtrace"));
+        assert!(!is_out_of_memory("shape mismatch\n   0: handle_out_of_memory") && !is_out_of_memory(""));
     }
 }

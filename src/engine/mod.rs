@@ -57,12 +57,12 @@ pub struct Prompt {
     pub schema: Option<Value>,
     /// Of each call: an answer that is thought about first is two.
     pub max_new_tokens: usize,
-    /// Texts of one token each, whose probabilities as the answer's first token are wanted.
+    /// Texts of one token each, whose probabilities as the answer's first token are wanted; the services set none yet.
     pub labels: Vec<String>,
     /// Under a schema nothing can be thought. With this a free call comes first, and its reasoning goes to the end of the
-    /// second one's prompt, behind these words.
+    /// second one's prompt, behind these words. The services do not set it yet.
     pub thinking: Option<String>,
-    /// Texts the answer ends before.
+    /// Texts the answer ends before; the services set none yet.
     pub stop: Vec<String>,
 }
 

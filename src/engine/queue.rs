@@ -222,7 +222,8 @@ impl Engine {
         self.stream(admission, prompt, deadline).complete().await
     }
 
-    /// The same as it is written: exactly one `Done` at the end, or one error. Dropping the stream cancels the call.
+    /// The same as it is written: exactly one `Done` at the end, or one error. Dropping the stream cancels the call. The
+    /// services wait for the whole answer and do not read it as it is written yet.
     pub fn stream(&self, admission: Admission, prompt: Prompt, deadline: Instant) -> Answer {
         let shared = self.shared.clone();
         let prompt = prompt.joined();
@@ -346,7 +347,7 @@ impl Shared {
         self.count(|counts| counts.canaries += 1);
         // Three short questions, two of them with a picture.
         self.pulse.begin(3 * (loaded.info.tokens_per_image + 32));
-        let outcome = canary::check(&loaded.backend, &loaded.info, &loaded.known, &self.pulse).await;
+        let outcome = canary::check(&loaded.backend, &loaded.info, &loaded.known, None).await;
         self.pulse.end();
         match outcome {
             Ok(_) => {

@@ -3,11 +3,14 @@
 use std::{
     fs::{self, File},
     io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use tempfile::TempDir;
+
+use crate::file;
 
 const PREFIX: &str = "curbside-model-";
 const LOCK: &str = ".lock";
@@ -29,8 +32,8 @@ impl Folder {
 
 /// Writes `files`, and links to the weights under their names.
 pub fn write(files: &[(&str, Vec<u8>)], weights: &[(String, PathBuf)]) -> io::Result<Folder> {
-    sweep(&std::env::temp_dir());
     let dir = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
+    sweep(&std::env::temp_dir(), fs::metadata(dir.path())?.uid());
     let lock = File::create(dir.path().join(LOCK))?;
     lock.lock()?;
     for (name, bytes) in files {
@@ -43,12 +46,13 @@ pub fn write(files: &[(&str, Vec<u8>)], weights: &[(String, PathBuf)]) -> io::Re
 }
 
 // INVARIANT: only_folders_nobody_holds_are_swept_away
-/// Removes what killed processes left. Whatever cannot be judged or removed stays.
-fn sweep(temporary: &Path) {
+/// Removes what killed processes of this user left. Whatever cannot be judged or removed stays.
+fn sweep(temporary: &Path, user: u32) {
     for entry in fs::read_dir(temporary).into_iter().flatten().flatten() {
         let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
-        // The entry's own type: a link is not followed.
-        if ours && entry.file_type().is_ok_and(|kind| kind.is_dir()) && is_left(&entry.path().join(LOCK)) {
+        // The entry itself: a link is not followed.
+        let ours = ours && entry.metadata().is_ok_and(|folder| folder.is_dir() && folder.uid() == user);
+        if ours && is_left(&entry.path().join(LOCK)) {
             let removed = fs::remove_dir_all(entry.path());
             tracing::info!(removed = removed.is_ok(), "a model's private directory was left by a process that is gone");
         }
@@ -57,7 +61,8 @@ fn sweep(temporary: &Path) {
 
 fn is_left(lock: &Path) -> bool {
     let settled = |lock: &File| lock.metadata()?.modified()?.elapsed().map_err(io::Error::other);
-    File::open(lock).is_ok_and(|lock| settled(&lock).is_ok_and(|age| age > SETTLED) && lock.try_lock().is_ok())
+    file::check(lock).is_ok()
+        && File::open(lock).is_ok_and(|lock| settled(&lock).is_ok_and(|age| age > SETTLED) && lock.try_lock().is_ok())
 }
 
 #[cfg(test)]
@@ -89,11 +94,17 @@ mod tests {
             temporary.path().join("curbside-model-link"),
         )
         .unwrap();
-        sweep(temporary.path());
+        let pipe = temporary.path().join("curbside-model-pipe");
+        fs::create_dir(&pipe).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(pipe.join(LOCK)).status().unwrap().success());
+        let user = fs::metadata(temporary.path()).unwrap().uid();
+        sweep(temporary.path(), user + 1);
+        assert!(temporary.path().join("curbside-model-left").exists(), "it is another user's");
+        sweep(temporary.path(), user);
         let mut stayed: Vec<String> =
             fs::read_dir(temporary.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         stayed.sort();
-        let expected = ["held", "link", "unlocked", "young"].map(|name| format!("curbside-model-{name}"));
+        let expected = ["held", "link", "pipe", "unlocked", "young"].map(|name| format!("curbside-model-{name}"));
         assert_eq!(stayed, [&expected[..], &["somebody-else".to_string()]].concat());
     }
 

@@ -130,7 +130,10 @@ async fn the_deadline_holds_everywhere_and_a_full_queue_refuses() {
                 let deadline = within(Duration::from_millis(milliseconds));
                 let place = case.engine.admit(Priority::Clinician).unwrap();
                 let answer = case.engine.generate(place, case.prompt.clone(), deadline).await;
-                println!("{} {show:?}: {:?} after the deadline", case.name, Instant::now() - deadline);
+                let late = Instant::now() - deadline;
+                println!("{} {show:?}: {late:?} after the deadline", case.name);
+                // Generous: it fails where the caller waits for the call.
+                assert!(late < Duration::from_secs(1), "{} {show:?} {milliseconds}: {late:?}", case.name);
                 assert_eq!(answer, Err(EngineError::Deadline), "{} {show:?} {milliseconds}", case.name);
                 if case.name == "scripted" {
                     break;
@@ -391,5 +394,8 @@ async fn a_caller_who_leaves_frees_the_place() {
             steps.iter().sum::<u64>(),
         );
         assert!(*most <= 2, "{}: {steps:?}", case.name);
+        if case.name == "scripted" {
+            assert!(times[times.len() / 2] < Duration::from_millis(250), "{times:?}");
+        }
     }
 }

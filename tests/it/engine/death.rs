@@ -41,17 +41,19 @@ async fn an_engine_that_dies_under_load_costs_nobody_an_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_died_after_its_caller_left_is_noticed() {
     let engine = tiny().await;
-    engine.kill_at(40);
+    // Time to leave between the first token and the second, at which it dies.
+    engine.pace(Duration::from_millis(500));
+    engine.kill_at(2);
     let schema = serde_json::json!({"type": "string", "pattern": "^[a-z]{1600}$"});
     let prompt = Prompt { schema: Some(schema), max_new_tokens: 1500, ..ask("?") };
     let mut answer = super::stream(&engine, prompt);
     assert!(answer.next().await.unwrap().is_ok());
     drop(answer);
     engine.wait_idle().await;
+    engine.pace(Duration::ZERO);
     assert!(generate(&engine, ask("?")).await.is_ok());
     let counts = engine.counts();
-    // Either the call had been let go of before its fortieth token, or the death was seen and a canary asked.
-    assert_eq!(counts.restarts, counts.canaries);
+    assert_eq!((counts.restarts, counts.canaries), (1, 1));
     assert_eq!(engine.health(), Health::Ready);
 }
 

@@ -74,6 +74,8 @@ async fn the_server_answers_while_a_model_is_loading() {
     }
     println!("/livez while a model is loading: {answers} answers, the slowest after {slowest:?}");
     assert!(answers > 10, "{answers}");
+    // Generous: it fails where loading holds a thread of the server.
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
     assert_eq!(engine.health(), Health::Ready);
     hospital.close().await;
 }
