@@ -12,7 +12,7 @@ use url::form_urlencoded::byte_serialize;
 use super::Context;
 use crate::{
     error::{Error, Result},
-    fhir::{Split, lenient, split},
+    fhir::{Split, lenient, same_search, split},
 };
 
 /// Keys one request may carry; every service asks for fewer.

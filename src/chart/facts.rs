@@ -76,7 +76,9 @@ pub fn condition(resource: &lenient::Condition, source: Source) -> Found {
 pub fn medication(resource: &lenient::MedicationRequest, source: Source) -> Found {
     match resource.status.as_deref() {
         Some("active") => {}
-        Some("on-hold" | "cancelled" | "completed" | "entered-in-error" | "stopped" | "draft") => return Found::Nothing,
+        Some("on-hold" | "cancelled" | "completed" | "entered-in-error" | "stopped" | "draft") => {
+            return Found::Nothing;
+        }
         // INVARIANT: a_medicine_of_unknown_status_is_not_no_medicine
         _ => return Found::Unusable("its status is not stated"),
     }

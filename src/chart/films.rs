@@ -240,9 +240,7 @@ impl Films<'_> {
             return Err("it is not this patient's".into());
         }
         let study: lenient::ImagingStudy = lenient::read(&raw)?;
-        if head.is_changed()
-            || matches!(study.status.as_deref(), Some("entered-in-error" | "cancelled"))
-        {
+        if head.is_changed() || matches!(study.status.as_deref(), Some("entered-in-error" | "cancelled")) {
             return Err("it is withdrawn or changed in a way we do not know".into());
         }
         let id = study.id.as_deref().unwrap_or_default();

@@ -334,8 +334,9 @@ pub fn same_search(link: &str, query: &str) -> bool {
     let split = |text: &str| -> Option<(String, Vec<(String, String)>)> {
         let (path, parameters_of) = text.split_once('?')?;
         let resource_type = path.trim_end_matches("/_search").rsplit('/').next()?.to_owned();
-        let named =
-            form_urlencoded::parse(parameters_of.as_bytes()).into_owned().filter(|(name, _)| !FORM.contains(&name.as_str()));
+        let named = form_urlencoded::parse(parameters_of.as_bytes())
+            .into_owned()
+            .filter(|(name, _)| !FORM.contains(&name.as_str()));
         // A code with its system or a reference with its type is the same value, said in full.
         let bare = |value: &str| value.rsplit(['|', '/']).next().unwrap_or_default().to_owned();
         let bare = |values: String| values.split(',').map(bare).collect::<Vec<_>>().join(",");

@@ -10,7 +10,7 @@ mod outcome;
 mod reference;
 
 pub use bundle::{Split, split};
-pub use client::{Client, Found, Limits, query};
+pub use client::{Client, Found, Limits, query, same_search};
 pub use date::Date;
 pub use media_type::{FHIR_JSON, essence, is_json};
 pub use ours::{check, normal};

@@ -163,11 +163,13 @@ fn binary(
     if binary.resource_type.as_deref() != Some("Binary") || !same {
         return Err("the EHR answered with another resource than the one asked for");
     }
-    let context = binary.security_context.as_ref().and_then(|context| context.reference.as_deref());
-    let context = context.and_then(Reference::parse).filter(|context| context.resource_type == "Patient");
     // INVARIANT: a_binary_of_another_patient_is_dropped_and_named
-    if context.is_some_and(|context| !context.is(base, "Patient", patient_id)) {
-        return Err("the Binary it names is another patient's");
+    if let Some(context) = &binary.security_context {
+        match context.reference.as_deref().and_then(Reference::parse) {
+            Some(context) if context.is(base, "Patient", patient_id) => {}
+            Some(Reference { resource_type: "Patient", .. }) => return Err("the Binary it names is another patient's"),
+            _ => return Err("the Binary it names is bound to something that is not known to be this patient's"),
+        }
     }
     agree(&essence(binary.content_type.as_deref().unwrap_or_default()), declared)?;
     decoded(&binary.data.ok_or("the Binary it names is empty")?, limit)

@@ -66,7 +66,9 @@ impl Failure {
             Failure::DisagreeOnSign => "the compressed picture and the header disagree on signed values",
             Failure::Offsets => "the file's table of frames is not that of one picture",
             Failure::Incomplete => "the compressed picture is incomplete",
-            Failure::Turned => "the film says that it is stored mirrored or turned, and sides would be taken for one another",
+            Failure::Turned => {
+                "the film says that it is stored mirrored or turned, and sides would be taken for one another"
+            }
             Failure::TooSlow => "the file took too long to decode",
             Failure::TooMuchMemory => "the file needed too much memory to decode",
             Failure::BrokeOff => "the file is damaged in a way that broke its decoder",

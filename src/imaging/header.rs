@@ -76,6 +76,11 @@ impl Header {
         if code(&object, Tag(0x0028, 0x0302)).as_deref() == Some("YES") {
             return Err(Failure::Recognisable);
         }
+        // INVARIANT: a_film_stored_mirrored_or_turned_is_not_read
+        // Rows that run to the patient's left and columns to the feet: as a film hangs, and as the model learnt sides.
+        if text(&object, Tag(0x0020, 0x0020)).is_some_and(|way| !hangs(&way)) {
+            return Err(Failure::Turned);
+        }
         let [rows, columns] = [Tag(0x0028, 0x0010), Tag(0x0028, 0x0011)].map(|tag| integer(&object, tag).unwrap_or(0));
         if !(1..=MAX_SIDE).contains(&rows) || !(1..=MAX_SIDE).contains(&columns) {
             return Err(Failure::Size);
@@ -138,6 +143,13 @@ fn subject(object: &InMemDicomObject) -> Subject {
         text(object, Tag(0x0010, 0x0030)).and_then(|date| Date::from_dicom(&date)),
         code(object, Tag(0x0010, 0x0040)),
     )
+}
+
+/// Whether a Patient Orientation (0020,0020) is that of a film as it hangs.
+fn hangs(orientation: &str) -> bool {
+    orientation
+        .split_once('\\')
+        .is_some_and(|(row, column)| row.trim().starts_with('L') && column.trim().starts_with('F'))
 }
 
 /// The SOP instance UID of a file, as its meta group names it. Cheap: the data set is not read.

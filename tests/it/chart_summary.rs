@@ -173,6 +173,7 @@ async fn an_allergy_that_cannot_be_used_is_not_no_allergy() {
             json!({"code": {"text": "penicillin"}, "modifierExtension": [{"url": "https://ehr.example/negated"}]}),
             "not known",
         ),
+        (json!({"code": {"text": "penicillin"}, "implicitRules": "https://ehr.example/rules"}), "not known"),
         (json!({"note": [{"text": "no code"}]}), "not known"),
         (json!({"code": "ill-typed"}), "not known"),
         (
@@ -188,6 +189,43 @@ async fn an_allergy_that_cannot_be_used_is_not_no_allergy() {
         let line = detail.split("**Allergies**").nth(1).unwrap().trim().lines().next().unwrap();
         assert!(line.contains(words), "{spoiled}: {line}");
         assert!(!card["summary"].as_str().unwrap().contains("no allergies") || words.starts_with("none"), "{card}");
+        hospital.close().await;
+    }
+}
+
+/// INVARIANT: a_medicine_of_unknown_status_is_not_no_medicine
+#[tokio::test]
+async fn a_medicine_of_unknown_status_is_not_no_medicine() {
+    for status in [Value::Null, json!(""), json!("ACTIVE"), json!("unknown"), json!("in-progress")] {
+        let medicine = json!({"resourceType": "MedicationRequest", "id": "spoiled", "intent": "order", "status": status,
+            "medicationCodeableConcept": {"text": "warfarin"}, "subject": {"reference": "Patient/no-imaging"}});
+        let hospital = open_with(&[medicine], "no-imaging").await;
+        let detail = detail(&hospital).await;
+        let line = detail.split("**Medicines**").nth(1).unwrap().trim().lines().next().unwrap();
+        assert!(line.contains("not known"), "{status}: {line}");
+        assert!(detail.contains("MedicationRequest/spoiled: its status is not stated"), "{status}: {detail}");
+        hospital.close().await;
+    }
+}
+
+/// INVARIANT: of_several_interpretations_the_gravest_is_said
+#[tokio::test]
+async fn of_several_interpretations_the_gravest_is_said() {
+    let coded = |code: &str| json!({"coding": [{"code": code}]});
+    for (interpretation, word) in [
+        (json!([coded("N"), coded("HH")]), "critically high"),
+        (json!([{"coding": [{"code": "L"}, {"code": "HH"}]}]), "critically high"),
+        (json!([coded("N"), coded("L")]), ", low"),
+        (json!([coded("N")]), "normal"),
+    ] {
+        let value = json!({"resourceType": "Observation", "id": "flagged", "status": "final",
+            "subject": {"reference": "Patient/no-imaging"}, "effectiveDateTime": "2025-11-19",
+            "category": [{"coding": [{"code": "laboratory"}]}], "code": {"text": "potassium"},
+            "valueQuantity": {"value": 6.9, "unit": "mmol/L"}, "interpretation": interpretation});
+        let hospital = open_with(&[value], "no-imaging").await;
+        let detail = detail(&hospital).await;
+        let line = detail.lines().find(|line| line.contains("potassium")).unwrap_or_else(|| panic!("{detail}"));
+        assert!(line.contains(word), "{interpretation}: {line}");
         hospital.close().await;
     }
 }

@@ -256,6 +256,27 @@ async fn a_failing_page_keeps_the_pages_before_it() {
     assert_eq!((found.resources.len(), found.complete, found.problems.len()), (1, false, 1));
 }
 
+/// INVARIANT: a_search_answered_otherwise_is_never_complete
+#[tokio::test]
+async fn a_search_answered_otherwise_is_never_complete() {
+    for (own, complete) in [
+        ("AllergyIntolerance?patient=1", true),
+        ("https://ehr.example/fhir/AllergyIntolerance?_format=json&patient=Patient%2F1&_count=50", true),
+        ("AllergyIntolerance?patient=2", false),
+        ("AllergyIntolerance?patient=1&criticality=high", false),
+        ("AllergyIntolerance", false),
+        ("Condition?patient=1", false),
+    ] {
+        let ehr = Ehr::start(move |_, _| {
+            let link = format!(r#"[{{"relation":"self","url":"{own}"}}]"#);
+            json(format!(r#"{{"resourceType":"Bundle","type":"searchset","total":0,"link":{link}}}"#))
+        })
+        .await;
+        let found = ehr.client(Limits::default()).search("AllergyIntolerance?patient=1").await.unwrap();
+        assert_eq!((found.complete, found.problems.is_empty()), (complete, complete), "{own}");
+    }
+}
+
 #[tokio::test]
 async fn a_search_needs_a_bundle() {
     for body in [r#"{"resourceType":"Patient","id":"12"}"#, r#"{"resourceType":"OperationOutcome"}"#, "[]"] {

@@ -270,6 +270,8 @@ async fn whose_film_it_is_and_what_contradicts_it_is_told() {
         }),
         (Err(Failure::AnotherSeries), |f| f.text((0x0020, 0x000E), "UI", "1.2.3.2")),
         (Err(Failure::Recognisable), |f| f.text((0x0028, 0x0302), "CS", "YES")),
+        (Ok(&[]), |f| f.text((0x0020, 0x0020), "CS", "L\\F")),
+        (Ok(&[]), |f| f.text((0x0020, 0x0020), "CS", "LP\\FA")),
     ];
     for (expected, edit) in cases {
         let mut file = gradient();
@@ -277,5 +279,16 @@ async fn whose_film_it_is_and_what_contradicts_it_is_told() {
         let wanted = Wanted { patient: identity.clone(), ..wanted(16) };
         let read = Decoder::on_a_thread().film(file.bytes().into(), wanted).await;
         assert_eq!(read.map(|film| film.doubts), expected.map(<[&str]>::to_vec));
+    }
+}
+
+/// INVARIANT: a_film_stored_mirrored_or_turned_is_not_read
+#[tokio::test]
+async fn a_film_stored_mirrored_or_turned_is_not_read() {
+    for way in ["R\\F", "L\\H", "F\\L", "A\\F", "L", "?"] {
+        let mut file = gradient();
+        file.text((0x0020, 0x0020), "CS", way);
+        let read = Decoder::on_a_thread().film(file.bytes().into(), wanted(16)).await;
+        assert_eq!(read.map(drop), Err(Failure::Turned), "{way}");
     }
 }
