@@ -74,7 +74,7 @@ pub async fn read_attachment(
         (Some(data), _) => (decoded(data, limit)?, "the record itself"),
         (None, Some(url)) => {
             let client = client.ok_or("it is not in the record, and no FHIR server was named to fetch it from")?;
-            fetched(client, url, patient_id, media_type, limit).await?
+            fetched(client, url, attached.reference, patient_id, media_type, limit).await?
         }
         (None, None) => return Err("its record holds no picture and names none".into()),
     };
@@ -128,6 +128,7 @@ fn decoded(text: &str, limit: usize) -> Result<Bytes, &'static str> {
 async fn fetched(
     client: &Client,
     address: &str,
+    record: &str,
     patient_id: &str,
     declared: &str,
     limit: usize,
@@ -142,7 +143,7 @@ async fn fetched(
     let (answered, body) = answer.map_err(|error| error.message)?;
     let answered = essence(&answered);
     if is_json(&answered) {
-        return Ok((binary(client.base(), &url, &body, patient_id, declared, limit)?, "a FHIR Binary"));
+        return Ok((binary(client.base(), &url, &body, record, patient_id, declared, limit)?, "a FHIR Binary"));
     }
     agree(&answered, declared)?;
     Ok((body, "its address, as it is"))
@@ -153,6 +154,7 @@ fn binary(
     base: &Base,
     url: &Url,
     body: &[u8],
+    record: &str,
     patient_id: &str,
     declared: &str,
     limit: usize,
@@ -166,7 +168,7 @@ fn binary(
     // INVARIANT: a_binary_of_another_patient_is_dropped_and_named
     if let Some(context) = &binary.security_context {
         match context.reference.as_deref().and_then(Reference::parse) {
-            Some(context) if context.is(base, "Patient", patient_id) => {}
+            Some(context) if context.is(base, "Patient", patient_id) || context.absolute(base) == record => {}
             Some(Reference { resource_type: "Patient", .. }) => return Err("the Binary it names is another patient's"),
             _ => return Err("the Binary it names is bound to something that is not known to be this patient's"),
         }

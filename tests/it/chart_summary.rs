@@ -201,7 +201,7 @@ async fn a_medicine_of_unknown_status_is_not_no_medicine() {
             "medicationCodeableConcept": {"text": "warfarin"}, "subject": {"reference": "Patient/no-imaging"}});
         let hospital = open_with(&[medicine], "no-imaging").await;
         let detail = detail(&hospital).await;
-        let line = detail.split("**Medicines**").nth(1).unwrap().trim().lines().next().unwrap();
+        let line = detail.split("**Current medicines**").nth(1).unwrap().trim().lines().next().unwrap();
         assert!(line.contains("not known"), "{status}: {line}");
         assert!(detail.contains("MedicationRequest/spoiled: its status is not stated"), "{status}: {detail}");
         hospital.close().await;

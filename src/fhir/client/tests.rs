@@ -21,7 +21,7 @@ fn bundle(id: usize, next: &str) -> Response {
     let link =
         if next.is_empty() { String::new() } else { format!(r#","link":[{{"relation":"next","url":"{next}"}}]"#) };
     let entry = format!(r#"{{"resource":{{"resourceType":"Observation","id":"{id}"}}}}"#);
-    json(format!(r#"{{"resourceType":"Bundle","entry":[{entry}]{link}}}"#))
+    json(format!(r#"{{"resourceType":"Bundle","type":"searchset","entry":[{entry}]{link}}}"#))
 }
 
 /// A server whose n-th answer (from 0) is `answer(n, uri)`, and what it was asked.

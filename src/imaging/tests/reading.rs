@@ -256,7 +256,7 @@ async fn whose_film_it_is_and_what_contradicts_it_is_told() {
         {"system": "urn:mrn", "value": PATIENT, "assigner": {"display": "General"}}, {"system": "urn:clinic", "value": "9"}]});
     let identity = Identity::of(&serde_json::from_value(record).unwrap(), &["urn:mrn".into()]);
     type Edit = fn(&mut File);
-    let cases: [(Result<&[&str], Failure>, Edit); 7] = [
+    let cases: [(Result<&[&str], Failure>, Edit); 9] = [
         (Ok(&[]), |f| f.text((0x0010, 0x0021), "LO", "GENERAL")),
         (Ok(&[OTHER_ISSUER]), |f| f.text((0x0010, 0x0021), "LO", "Elsewhere")),
         (Err(Failure::AnotherIssuer), |f| f.text((0x0010, 0x0021), "LO", "urn:clinic")),

@@ -131,6 +131,10 @@ async fn a_binary_of_another_patient_is_dropped_and_named() {
             json!({ "securityContext": { "reference": "Patient/somebody-else" } }),
             "the Binary it names is another patient's",
         ),
+        (
+            json!({ "securityContext": { "reference": "DocumentReference/of-somebody" } }),
+            "bound to something that is not known to be this patient's",
+        ),
         (json!({ "contentType": "application/pdf" }), "the EHR calls it another type than its record does"),
         (json!({ "id": "another" }), "the EHR answered with another resource than the one asked for"),
         (json!({ "resourceType": "Basic" }), "the EHR answered with another resource than the one asked for"),

@@ -110,7 +110,12 @@ async fn who_leaves_at_any_moment_leaves_nothing_behind() {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let pause = Duration::from_micros((random >> 33) % 8_000);
             // One that may be answered, and one behind it that may still wait.
-            let calls: Vec<_> = (0..2).map(|_| stream(&case.engine, case.prompt.clone())).collect();
+            let mut calls = Vec::new();
+            for _ in 0..2 {
+                // The place of one that only waited comes back when its task sees that it has left.
+                eventually(|| case.engine.admit(Priority::Clinician).is_ok()).await;
+                calls.push(stream(&case.engine, case.prompt.clone()));
+            }
             tokio::time::sleep(pause).await;
             drop(calls);
             case.engine.wait_idle().await;
