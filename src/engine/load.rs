@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Config, Known,
+    Config, KNOWN, Known,
     backend::Backend,
     canary,
     health::{Loaded, State},
@@ -63,6 +63,14 @@ fn load(shared: &Shared, config: &Config, model: &Path) -> Result<Loaded, String
         device: config.device.clone(),
         first_tokens: Vec::new(),
     };
+    // INVARIANT: weights_no_record_is_of_are_not_served
+    // Whoever keeps a record wants to hear of it when what it was made of has changed.
+    let same = staged.known.is_empty() || staged.known.iter().any(|known| known.weights_sha256 == own.weights_sha256);
+    if !config.record && !same {
+        return Err(format!(
+            "{KNOWN} beside the model was recorded for other weights: copy the model again, or, if these are wanted, run `curbside check-model --record`."
+        ));
+    }
     let recorded = staged.known.iter().find(|known| known.is_of(&own) && !config.record).cloned();
     let mut known = recorded.unwrap_or(own);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();

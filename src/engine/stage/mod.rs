@@ -244,8 +244,9 @@ pub fn read_known(dir: &Path) -> Result<Vec<Known>, String> {
     let mut problems = Vec::new();
     let bytes = read(dir, KNOWN, LONGEST_JSON, &mut problems);
     let bytes = bytes.ok_or_else(|| problems.first().map(Problem::to_string).unwrap_or_default())?;
-    serde_json::from_slice(&bytes).map_err(|_| {
-        format!("{KNOWN} is no list of recorded answers: the file is cut or damaged; copy it again, or delete it and run `curbside check-model --record`.")
+    let known = serde_json::from_slice::<Vec<Known>>(&bytes).ok().filter(|known| !known.is_empty());
+    known.ok_or_else(|| {
+        format!("{KNOWN} is no list of recorded answers: the file is empty, cut or damaged; copy it again, or delete it and run `curbside check-model --record`.")
     })
 }
 

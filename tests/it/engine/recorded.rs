@@ -67,13 +67,9 @@ async fn a_model_that_answers_otherwise_than_recorded_is_not_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_of_other_weights_or_another_device_says_nothing() {
+async fn a_record_of_another_device_or_number_format_says_nothing() {
     let dir = recorded().await;
-    for change in [
-        |known: &mut Known| known.weights_sha256 = "0".into(),
-        |known: &mut Known| known.device = "cuda".into(),
-        |known: &mut Known| known.dtype = "BF16".into(),
-    ] {
+    for change in [|known: &mut Known| known.device = "cuda".into(), |known: &mut Known| known.dtype = "BF16".into()] {
         let other = recorded().await;
         edit(other.path(), |known| {
             change(known);
@@ -85,10 +81,28 @@ async fn a_record_of_other_weights_or_another_device_says_nothing() {
         let all: Vec<Known> = serde_json::from_slice(&fs::read(other.path().join(KNOWN)).unwrap()).unwrap();
         assert_eq!(all.len(), 2);
     }
-    fs::write(dir.path().join(KNOWN), "[{").unwrap();
-    for depth in [Depth::Files, Depth::Load, Depth::Record] {
-        assert!(!check(dir.path(), depth).await, "{depth:?}");
+    for text in ["[{", "[]", ""] {
+        fs::write(dir.path().join(KNOWN), text).unwrap();
+        for depth in [Depth::Files, Depth::Load, Depth::Record] {
+            assert!(!check(dir.path(), depth).await, "{text:?} {depth:?}");
+        }
     }
+}
+
+/// INVARIANT: weights_no_record_is_of_are_not_served
+#[tokio::test(flavor = "multi_thread")]
+async fn weights_no_record_is_of_are_not_served() {
+    let dir = recorded().await;
+    let mut tensors = tiny_checkpoint::tensors();
+    tensors[1].2[0] += 0.125;
+    fs::write(dir.path().join("model.safetensors"), tiny_checkpoint::safetensors(&tensors)).unwrap();
+    let engine = Engine::load(config(dir.path()));
+    assert_eq!(engine.wait_ready().await, Err(EngineError::Unavailable));
+    assert!(matches!(engine.health(), Health::Dead { reason } if reason.contains("recorded for other weights")));
+    assert!(!check(dir.path(), Depth::Load).await);
+    // Unless these are wanted: the record of the others stays, and no longer matters.
+    assert!(check(dir.path(), Depth::Record).await);
+    assert_eq!(load(dir.path()).await.health(), Health::Ready);
 }
 
 #[tokio::test(flavor = "multi_thread")]
