@@ -171,13 +171,16 @@ pub fn changed(request: &Value, pointer: &str, change: Change) -> Vec<u8> {
     let held = request.pointer(pointer).expect("a member").to_string();
     match (change.value(), request.pointer_mut(parent).expect("its parent")) {
         (None, Value::Object(members)) if change == Change::Missing => drop(members.remove(&name)),
-        (None, Value::Array(items)) if change == Change::Missing => drop(items.remove(0)),
+        (None, Value::Array(items)) if change == Change::Missing => drop(items.remove(name.parse().expect("a place"))),
         (None, Value::Object(members)) => {
             members.insert(name.clone(), json!(HERE));
             let twice = format!("{held},{}:{held}", json!(name));
             return request.to_string().replacen(&here, &twice, 1).into_bytes();
         }
-        (None, _) => return request.to_string().replacen(&held, &format!("{held},{held}"), 1).into_bytes(),
+        (None, parent) => {
+            parent[name.parse::<usize>().expect("a place")] = json!(HERE);
+            return request.to_string().replacen(&here, &format!("{held},{held}"), 1).into_bytes();
+        }
         (Some(value), _) => {
             *request.pointer_mut(pointer).expect("a member") = json!(HERE);
             return request.to_string().replacen(&here, &value, 1).into_bytes();
@@ -194,6 +197,10 @@ fn a_changed_request_differs_in_the_one_member() {
     assert_eq!(text("/a/b", Change::Null), r#"{"a":{"b":null},"c/d":"x"}"#);
     assert_eq!(text("/a/b", Change::Missing), r#"{"a":{},"c/d":"x"}"#);
     assert_eq!(text("/c~1d", Change::Twice), r#"{"a":{"b":[1,2]},"c/d":"x","c/d":"x"}"#);
+    assert_eq!(text("/a/b/0", Change::Twice), r#"{"a":{"b":[1,1,2]},"c/d":"x"}"#);
+    assert_eq!(text("/a/b/0", Change::Missing), r#"{"a":{"b":[2]},"c/d":"x"}"#);
+    let alike = changed(&json!({"a": "x", "b": ["x"]}), "/b/0", Change::Twice);
+    assert_eq!(String::from_utf8(alike).unwrap(), r#"{"a":"x","b":["x","x"]}"#);
     assert_eq!(text("/a/b/0", Change::Overflow), r#"{"a":{"b":[1e400,2]},"c/d":"x"}"#);
     let demo = read_json(&patient("demo").join("request.json"));
     assert!(members(&demo).len() > 20);
