@@ -157,21 +157,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
         config.store.path = folder.path().join("curbside.db");
-        let engine = Engine::scripted(
-            crate::engine::ModelInfo {
-                name: "scripted".into(),
-                revision: "0".into(),
-                weights_sha256: "0".into(),
-                runtime: "scripted".into(),
-                dtype: "F32".into(),
-                context: 64,
-                image_size: 8,
-                tokens_per_image: 4,
-                max_images: 2,
-                scope: None,
-            },
-            vec![Step::OutOfMemory],
-        );
+        let engine = Engine::scripted(crate::engine::ModelInfo::scripted(), vec![Step::OutOfMemory]);
         let app = App::with(config.settings().unwrap(), engine.clone(), Arc::new(chrono::Utc::now)).await.unwrap();
         let server = Server::serve(&config, Server::bind(&config, "").unwrap(), app).unwrap();
         let asked = async {

@@ -186,6 +186,24 @@ pub struct ModelInfo {
     pub scope: Option<Scope>,
 }
 
+impl ModelInfo {
+    /// A small model without a scope, as the scripted engine states it: for the same tests as [`Engine::scripted`].
+    pub fn scripted() -> ModelInfo {
+        ModelInfo {
+            name: "scripted".into(),
+            revision: "0".into(),
+            weights_sha256: "0".into(),
+            runtime: "scripted".into(),
+            dtype: "F32".into(),
+            context: 64,
+            image_size: 8,
+            tokens_per_image: 4,
+            max_images: 2,
+            scope: None,
+        }
+    }
+}
+
 impl From<EngineError> for Error {
     fn from(error: EngineError) -> Error {
         match error {

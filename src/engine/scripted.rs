@@ -236,16 +236,5 @@ async fn die() -> Failure {
 
 #[cfg(test)]
 pub(super) fn info() -> ModelInfo {
-    ModelInfo {
-        name: "scripted".into(),
-        revision: "0".into(),
-        weights_sha256: "0".into(),
-        runtime: "scripted".into(),
-        dtype: "F32".into(),
-        context: 64,
-        image_size: 8,
-        tokens_per_image: 4,
-        max_images: 2,
-        scope: None,
-    }
+    ModelInfo::scripted()
 }

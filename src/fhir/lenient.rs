@@ -3,8 +3,10 @@
 //! `null` is absent, unknown members are ignored, an object where an array belongs is an array of one, decimals stay text.
 
 mod attachment;
+mod study;
 
 pub use attachment::{Attachment, Binary, DocumentContent, DocumentReference, Media};
+pub use study::{Endpoint, Extension, ImagingStudy, Instance, Series};
 
 use std::{fmt, marker::PhantomData};
 
@@ -312,65 +314,6 @@ pub struct ServiceRequest {
     pub subject: Option<Ref>,
     #[serde(default)]
     pub supporting_info: Many<Ref>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ImagingStudy {
-    pub id: Option<String>,
-    pub status: Option<String>,
-    #[serde(default)]
-    pub identifier: Many<Identifier>,
-    #[serde(default)]
-    pub modality: Many<Code>,
-    pub started: Option<String>,
-    pub description: Option<String>,
-    #[serde(default)]
-    pub endpoint: Many<Ref>,
-    #[serde(default)]
-    pub contained: Many<Endpoint>,
-    #[serde(default)]
-    pub series: Many<Series>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Series {
-    pub uid: Option<String>,
-    pub modality: Option<Code>,
-    pub description: Option<String>,
-    pub body_site: Option<Code>,
-    #[serde(default)]
-    pub endpoint: Many<Ref>,
-    #[serde(default)]
-    pub instance: Many<Instance>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Instance {
-    pub uid: Option<String>,
-    pub sop_class: Option<Code>,
-    pub number: Option<Number>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Endpoint {
-    pub resource_type: Option<String>,
-    pub id: Option<String>,
-    pub status: Option<String>,
-    pub connection_type: Option<Code>,
-    pub address: Option<String>,
-    #[serde(default)]
-    pub extension: Many<Extension>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Extension {
-    pub url: Option<String>,
-    pub value_boolean: Option<bool>,
 }
 
 /// Reads one resource; the error names the element, never what stood there.

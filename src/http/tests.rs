@@ -1,4 +1,5 @@
 mod full_disk;
+mod pages;
 
 use std::{panic, sync::Arc, thread};
 
@@ -85,6 +86,37 @@ fn patient_view() -> Value {
 fn call(id: &str, body: impl Into<Body>) -> Request<Body> {
     let request = Request::post(format!("/cds-services/{id}")).header(header::HOST, "localhost");
     request.header(header::CONTENT_TYPE, "application/json").body(body.into()).unwrap()
+}
+
+async fn report(app: &App, tenant: &str, patient: &str, picture: char) -> String {
+    let id = uuid::Uuid::new_v4().to_string();
+    let patient = format!("https://ehr.example/fhir/Patient/{patient}");
+    let loinc = |code: &str| json!({"coding": [{"system": "http://loinc.org", "code": code}]});
+    let resource = json!({"resourceType": "DiagnosticReport", "id": id, "status": "registered", "subject": {"reference": patient},
+        "category": [loinc("LP29684-5")], "code": loinc("30745-4")});
+    let report = Some(store::Draft {
+        report_id: id.clone(),
+        source_base: "https://ehr.example/fhir".into(),
+        patient,
+        resources: vec![resource],
+        page: json!({"service": format!("Draft of {tenant}"), "issued": "2034-08-15", "patient": {}, "model": {}, "prompt": {}}),
+        pictures: vec![(picture.to_string().repeat(64), Arc::new(vec![1]))],
+    });
+    let caller = Caller { tenant: tenant.into(), ..app.caller.clone() };
+    let event = store::Event::hook("chest", "https://ehr.example/fhir", "https://ehr.example/fhir/Patient/1", "r");
+    app.store.commit(&caller, store::Commit { key: None, answer: String::new(), report, event }).await.unwrap();
+    id
+}
+
+async fn outside(folder: &TempDir) -> sqlx::SqlitePool {
+    sqlx::SqlitePool::connect(&format!("sqlite:{}", folder.path().join("curbside.db").display())).await.unwrap()
+}
+
+/// What the audit trail holds of everything but hooks.
+async fn trail(outside: &sqlx::SqlitePool) -> Vec<String> {
+    let rows = "SELECT action || ' ' || target || ' ' || outcome || ' ' || COALESCE(source_base || ' ' || patient, '-')
+                FROM audit WHERE action <> 'hook' ORDER BY sequence";
+    sqlx::query_scalar(rows).fetch_all(outside).await.unwrap()
 }
 
 #[tokio::test]
@@ -216,95 +248,6 @@ async fn pages_run_nothing() {
 }
 
 /// A report on `Patient/{patient}` with one picture; its page names nothing but the service.
-async fn report(app: &App, tenant: &str, patient: &str, picture: char) -> String {
-    let id = uuid::Uuid::new_v4().to_string();
-    let patient = format!("https://ehr.example/fhir/Patient/{patient}");
-    let loinc = |code: &str| json!({"coding": [{"system": "http://loinc.org", "code": code}]});
-    let resource = json!({"resourceType": "DiagnosticReport", "id": id, "status": "registered", "subject": {"reference": patient},
-        "category": [loinc("LP29684-5")], "code": loinc("30745-4")});
-    let report = Some(store::Draft {
-        report_id: id.clone(),
-        source_base: "https://ehr.example/fhir".into(),
-        patient,
-        resources: vec![resource],
-        page: json!({"service": format!("Draft of {tenant}"), "issued": "2034-08-15", "patient": {}, "model": {}, "prompt": {}}),
-        pictures: vec![(picture.to_string().repeat(64), Arc::new(vec![1]))],
-    });
-    let caller = Caller { tenant: tenant.into(), ..app.caller.clone() };
-    let event = store::Event::hook("chest", "https://ehr.example/fhir", "https://ehr.example/fhir/Patient/1", "r");
-    app.store.commit(&caller, store::Commit { key: None, answer: String::new(), report, event }).await.unwrap();
-    id
-}
-
-async fn outside(folder: &TempDir) -> sqlx::SqlitePool {
-    sqlx::SqlitePool::connect(&format!("sqlite:{}", folder.path().join("curbside.db").display())).await.unwrap()
-}
-
-/// What the audit trail holds of everything but hooks.
-async fn trail(outside: &sqlx::SqlitePool) -> Vec<String> {
-    let rows = "SELECT action || ' ' || target || ' ' || outcome || ' ' || COALESCE(source_base || ' ' || patient, '-')
-                FROM audit WHERE action <> 'hook' ORDER BY sequence";
-    sqlx::query_scalar(rows).fetch_all(outside).await.unwrap()
-}
-
-#[tokio::test]
-async fn no_page_of_a_patient_is_answered_that_the_audit_trail_does_not_hold() {
-    let (app, folder) = app(None).await;
-    let id = report(&app, "local", "1", 'a').await;
-    // The same blank picture of two patients names neither.
-    report(&app, "local", "1", 'b').await;
-    report(&app, "local", "2", 'b').await;
-    report(&app, "other", "2", 'a').await;
-    let routes = router(app, &Config::default());
-    let outside = outside(&folder).await;
-    let picture = |of: &str| format!("/pictures/{}", of.repeat(64));
-    let unknown = "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea";
-    let paths =
-        [format!("/reports/{id}"), picture("a"), picture("b"), format!("/reports/{unknown}"), picture("c"), "/".into()];
-    for (path, status) in paths.iter().zip([200, 200, 200, 404, 404, 200]) {
-        let response = routes.clone().oneshot(ask(Method::GET, path)).await.unwrap();
-        assert_eq!(response.status(), status, "{path}");
-    }
-    let patient = "https://ehr.example/fhir https://ehr.example/fhir/Patient/1";
-    let binary = |of: &str, rest: &str| format!("read Binary/{} {rest}", of.repeat(64));
-    assert_eq!(
-        trail(&outside).await,
-        [
-            format!("read DiagnosticReport/{id} 200 {patient}"),
-            binary("a", &format!("200 {patient}")),
-            binary("b", "200 -"),
-            format!("read DiagnosticReport/{unknown} 404 -"),
-            binary("c", "404 -"),
-            "search DiagnosticReport 200 -".into(),
-        ]
-    );
-
-    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'refused'); END";
-    sqlx::query(refuse).execute(&outside).await.unwrap();
-    for path in &paths {
-        let response = routes.clone().oneshot(ask(Method::GET, path)).await.unwrap();
-        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
-        outcome(response).await;
-    }
-}
-
-#[tokio::test]
-async fn the_start_page_lists_the_newest_reports_of_the_callers_tenant() {
-    let (app, _folder) = app(None).await;
-    report(&app, "other", "1", 'a').await;
-    let mut ids = Vec::new();
-    for _ in 0..12 {
-        ids.push(report(&app, "local", "1", 'a').await);
-    }
-    let response = router(app, &Config::default()).oneshot(ask(Method::GET, "/")).await.unwrap();
-    assert_eq!(response.status(), StatusCode::OK);
-    let html = read(response).await;
-    let links: Vec<&str> = html.split("href=\"/reports/").skip(1).map(|rest| &rest[..36]).collect();
-    assert_eq!(links.len(), 10);
-    assert!(links.iter().all(|link| ids.iter().any(|id| id == link)), "{html}");
-    assert!(html.contains("Draft of local, 2034-08-15") && !html.contains("Draft of other"));
-}
-
 #[tokio::test]
 async fn the_log_has_its_closed_set_of_fields_and_nothing_of_the_request() {
     let lines = Lines::default();

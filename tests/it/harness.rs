@@ -46,16 +46,13 @@ pub fn read_json(path: &Path) -> Value {
 pub fn scripted_model() -> ModelInfo {
     let scope: Scope = serde_json::from_value(read_json(&fixtures().join("model/curbside.json"))).expect("a scope");
     ModelInfo {
-        name: "scripted".into(),
         revision: "00".repeat(32),
         weights_sha256: scope.weights_sha256.clone(),
-        runtime: "scripted".into(),
-        dtype: "F32".into(),
         context: 1024,
         image_size: 224,
         tokens_per_image: 64,
-        max_images: 2,
         scope: Some(scope),
+        ..ModelInfo::scripted()
     }
 }
 

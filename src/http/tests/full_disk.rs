@@ -19,18 +19,14 @@ async fn a_full_disk_is_told_at_every_door_and_ends_without_a_restart() {
     let ehr = demo::start(&[fixtures.join("patients/demo")], any, any).await.unwrap();
     let scope = std::fs::read_to_string(fixtures.join("model/curbside.json")).unwrap();
     let scope: Scope = serde_json::from_str(&scope).unwrap();
-    let (name, weights_sha256) = ("scripted".to_owned(), scope.weights_sha256.clone());
     let info = ModelInfo {
         revision: "00".repeat(32),
-        runtime: name.clone(),
-        dtype: "F32".into(),
+        weights_sha256: scope.weights_sha256.clone(),
         context: 1024,
         image_size: 224,
         tokens_per_image: 64,
-        max_images: 2,
         scope: Some(scope),
-        name,
-        weights_sha256,
+        ..ModelInfo::scripted()
     };
     let caller = Caller { tenant: "local".into(), client: "local".into(), allowed_bases: vec![ehr.allowed_base()] };
     let engine = Engine::scripted(info, vec![Step::Text(ANSWER.into())]);

@@ -10,18 +10,7 @@ use tokio::sync::Notify;
 use super::{ask, eventually, generate, picture, read, stream, within};
 
 fn info() -> ModelInfo {
-    ModelInfo {
-        name: "scripted".into(),
-        revision: "0".into(),
-        weights_sha256: "0".into(),
-        runtime: "scripted".into(),
-        dtype: "F32".into(),
-        context: 64,
-        image_size: 8,
-        tokens_per_image: 4,
-        max_images: 2,
-        scope: None,
-    }
+    ModelInfo::scripted()
 }
 
 fn engine(steps: &[Step]) -> Engine {

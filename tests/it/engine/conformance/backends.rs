@@ -93,18 +93,7 @@ fn scripted(show: Show) -> Case {
         Show::Reasoning => (vec![Step::Reasoning("why".into()), Step::Text("\"a\"".into())], letters(show_me())),
         Show::OpenReasoning => (vec![Step::OpenReasoning("thought\nIs".into()), Step::Text(" it".into())], show_me()),
     };
-    let info = ModelInfo {
-        name: "scripted".into(),
-        revision: "0".into(),
-        weights_sha256: "0".into(),
-        runtime: "scripted".into(),
-        dtype: "F32".into(),
-        context: 64,
-        image_size: 8,
-        tokens_per_image: 4,
-        max_images: 2,
-        scope: None,
-    };
+    let info = ModelInfo::scripted();
     let text = if matches!(show, Show::Stopped) { "before ".into() } else { String::new() };
     let steps = [&[Step::When("Then?")][..], &answer, &[Step::When("Show")], &steps].concat();
     Case {
