@@ -56,7 +56,7 @@ impl Seen {
         let mut last = self.last.lock().await;
         let failures = self.failures.load(Ordering::Relaxed);
         if let Some(Found { at, outcome, failures: before }) = &*last {
-            let good = outcome.is_ok() && *before == failures;
+            let good = outcome.is_ok() && *before == failures && !writer.is_closed();
             if (good && at.elapsed() < FRESH) || (*at >= asked && (good || outcome.is_err())) {
                 return *outcome;
             }
