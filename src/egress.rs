@@ -22,7 +22,7 @@ use crate::{
 
 mod destination;
 
-pub use destination::{Base, destination, join, permitted, under};
+pub use destination::{Base, address, destination, join, link, permitted, under};
 
 const SOON: Duration = Duration::from_secs(1);
 

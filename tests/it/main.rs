@@ -22,6 +22,7 @@ mod hostile;
 mod limits;
 mod look_alikes;
 mod prefetch_states;
+mod random;
 mod readme;
 mod relay;
 mod secrets;
