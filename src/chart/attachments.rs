@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Choice, Examined, Gap, Origin, Role, StudyRead,
-    collect::{Collected, Refusal, admit, collect},
+    collect::{Collected, Refusal, admit, ask, collect},
     films::{Films, FilmsRead, Known, picture},
     kind::{self, BODY_PARTS, VIEWS},
 };
@@ -162,8 +162,11 @@ impl Films<'_> {
         let client = self.client.map(|client| client.until(self.pictures_by));
         let keys = self.service.prefetch.iter().filter(|template| template.on_demand);
         let mut pictures = Pictures::default();
+        let answers = ask(self.service, keys, self.request, client.as_ref()).await;
+        let (patient_id, base) = (self.patient_id().to_owned(), self.access.base.fhir.clone());
+        let (length, sort) = (answers.bytes(), move || collect(answers, &patient_id, &base));
         let Collected { resources, mut examined, gaps } =
-            match collect(self.service, keys, self.request, &self.access.base.fhir, client.as_ref()).await {
+            match self.access.processor.work(length, self.access.deadline, sort).await.and_then(|sorted| sorted) {
                 Ok(collected) => collected,
                 Err(error) => {
                     read.gaps.push(Gap { what: "pictures".into(), why: error.message });
@@ -201,8 +204,8 @@ impl Films<'_> {
     /// The resource of that name as the EHR sent it, under whichever key.
     fn sent(&self, resource_type: &str, id: &str, read: &mut FilmsRead) -> Option<Box<RawValue>> {
         let is = |raw: &RawValue| {
-            let head = lenient::read::<lenient::Head>(raw);
-            head.is_ok_and(|head| head.resource_type == resource_type && head.id.as_deref() == Some(id))
+            lenient::resource_type(raw).is_some_and(|named| named == resource_type)
+                && lenient::read::<lenient::Head>(raw).is_ok_and(|head| head.id.as_deref() == Some(id))
         };
         let resources = self.request.prefetch.entries.iter().flat_map(|(_, state)| match state {
             State::Resource(raw) => std::slice::from_ref(raw),

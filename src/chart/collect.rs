@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use futures::future::join_all;
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
 use super::{Examined, Gap, Origin};
 use crate::{
@@ -58,24 +57,42 @@ impl Answer {
     }
 }
 
-/// Collects these keys of the service in parallel.
-///
-/// A required key that can be had neither from the request nor from the EHR is `MissingData` naming the key. One that the
-/// EHR answered with nothing (`null`, an empty Bundle) is answered: a gap (CDS Hooks asks 412 only for what cannot be had).
-pub async fn collect<'a>(
+/// What was had for each key, still as it came.
+pub struct Answers(Vec<(PrefetchTemplate, Result<Answer>)>);
+
+impl Answers {
+    pub fn bytes(&self) -> usize {
+        let resources = self.0.iter().filter_map(|(_, answer)| answer.as_ref().ok()).flat_map(|a| &a.resources);
+        resources.map(|raw| raw.get().len()).sum()
+    }
+}
+
+/// Asks for these keys of the service in parallel.
+pub async fn ask<'a>(
     service: &Service,
     templates: impl Iterator<Item = &'a PrefetchTemplate>,
     request: &HookRequest,
-    base: &Base,
     client: Option<&Client>,
-) -> Result<Collected> {
-    let templates: Vec<_> = templates.collect();
-    let answers = join_all(templates.iter().map(|template| answer(service, template, request, client))).await;
+) -> Answers {
+    let asked = templates.map(|template| async {
+        let answer = answer(service, template, request, client).await;
+        (template.clone(), answer)
+    });
+    Answers(join_all(asked).await)
+}
+
+/// Sorts out whose and what each resource is.
+///
+/// A required key that can be had neither from the request nor from the EHR is `MissingData` naming the key. One that the
+/// EHR answered with nothing (`null`, an empty Bundle) is answered: a gap (CDS Hooks asks 412 only for what cannot be had).
+pub fn collect(answers: Answers, patient_id: &str, base: &Base) -> Result<Collected> {
     let mut collected = Collected::default();
     let mut seen = HashMap::new();
-    for (template, answer) in templates.into_iter().zip(answers) {
+    for (template, answer) in answers.0 {
         let answer = match answer {
             Ok(answer) => answer,
+            // The lack is ours, and passes.
+            Err(error) if template.required && error.kind == Kind::Busy => return Err(error),
             Err(error) if template.required => {
                 let message = format!("{}: required data could not be had: {error}", template.key);
                 return Err(Error::missing_data(message).at(format!("prefetch.{}", template.key)).because(error));
@@ -91,23 +108,22 @@ pub async fn collect<'a>(
         let (mut count, mut foreign, mut unusable, mut stray) = (0, 0, 0, 0);
         let asked = collected.examined.len();
         for raw in answer.resources {
-            match admit(raw, &request.context.patient_id, base) {
+            match admit(raw, patient_id, base) {
                 Ok((head, id, raw)) => {
                     // INVARIANT: resources_of_another_kind_prove_nothing
                     let counted = if head.resource_type == kind { &mut count } else { &mut stray };
                     let named = format!("{}/{id}", head.resource_type);
-                    let content = Sha256::digest(raw.get());
-                    match seen.get(&named) {
+                    match seen.get(&named).copied() {
                         None => {
-                            seen.insert(named, (content, collected.resources.len()));
+                            seen.insert(named, collected.resources.len());
                             *counted += 1;
                             let asked = vec![asked];
                             collected.resources.push(Resource { head, id, raw, origin: answer.origin, asked });
                         }
-                        Some((known, at)) if *known == content => {
+                        Some(at) if collected.resources[at].raw.get() == raw.get() => {
                             *counted += 1;
                             // INVARIANT: what_cannot_be_used_counts_under_every_key_it_came_under
-                            let under = &mut collected.resources[*at].asked;
+                            let under = &mut collected.resources[at].asked;
                             if !under.contains(&asked) {
                                 under.push(asked);
                             }

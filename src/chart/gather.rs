@@ -7,13 +7,14 @@ use tokio::time::Instant;
 
 use super::{
     Asked, Chart, Evidence, EvidenceId, Examined, Fact, Gap, Reading, Role, Subject,
-    collect::{Collected, Resource, collect},
+    collect::{Answers, Collected, Resource, ask, collect},
     facts::{self, Found, Source, Stated},
     films::{Films, Known},
     relevance,
 };
 use crate::{
     caller::{AllowedBase, Caller},
+    capacity::Processor,
     cds_hooks::HookRequest,
     egress::{Base, Egress},
     error::{Error, Result},
@@ -33,7 +34,9 @@ pub struct Sources<'a> {
     pub service: &'a Service,
     pub request: &'a HookRequest,
     pub caller: &'a Caller,
-    pub egress: &'a Egress,
+    pub ehrs: &'a Egress,
+    pub archives: &'a Egress,
+    pub processor: &'a Processor,
     pub decoder: &'a imaging::Decoder,
     pub upstream: &'a fhir::Limits,
     pub imaging: &'a imaging::Limits,
@@ -44,6 +47,8 @@ pub struct Sources<'a> {
     pub search_by: Instant,
     /// When reading films ends.
     pub fetch_by: Instant,
+    /// When the answer is due.
+    pub answer_by: Instant,
 }
 
 /// Everything known about the request's patient, and the films the order is about where there is one.
@@ -57,48 +62,16 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
     // A server is asked only where the request names it, and a search that hangs leaves time for the films.
     let named = request.fhir_server.is_some();
     let until = |deadline| {
-        named.then(|| {
-            Client::new(sources.egress.clone(), base.clone(), token.cloned(), sources.upstream.clone(), deadline)
-        })
+        let (ehrs, processor, limits) = (sources.ehrs.clone(), sources.processor.clone(), sources.upstream.clone());
+        named.then(|| Client::new(ehrs, processor, base.clone(), token.cloned(), limits, deadline))
     };
     let at_once = service.prefetch.iter().filter(|template| !template.on_demand);
     let (client, films_client) = (until(sources.search_by), until(sources.fetch_by));
-    let Collected { mut resources, mut examined, mut gaps } =
-        collect(service, at_once, request, base, client.as_ref()).await?;
-    let patient = resources.iter().find(|r| r.head.resource_type == "Patient");
-    let patient: lenient::Patient = match patient {
-        Some(resource) => lenient::read(&resource.raw)
-            .map_err(|why| Error::missing_data(format!("patient: {why}")).at("prefetch.patient"))?,
-        // The EHR answered that it has nothing to send: whose the rest is, is known all the same.
-        None => lenient::Patient::default(),
-    };
-    resources.retain(|r| r.head.resource_type != "Patient");
-
-    let mut known = Known::default();
-    let mut stated: Vec<Stated> = Vec::new();
-    let mut values = Vec::new();
-    for resource in &resources {
-        let (usable, told) = match understand(resource, base, &mut known) {
-            Ok(Found::Stated(fact)) => {
-                stated.push(*fact);
-                continue;
-            }
-            Ok(Found::Value(value)) => {
-                values.push(*value);
-                continue;
-            }
-            Ok(Found::Nothing) => (true, None),
-            Ok(Found::LeftOut(why)) => (true, Some(why.to_owned())),
-            Ok(Found::Unusable(why)) => (false, Some(why.to_owned())),
-            Err(why) => (false, Some(why)),
-        };
-        for at in &resource.asked {
-            let counts = &mut examined[*at];
-            *if usable { &mut counts.left_out } else { &mut counts.unusable } += 1;
-        }
-        gaps.extend(told.map(|why| gap(resource, &why)));
-    }
-    stated.extend(facts::last_values(values));
+    let answers = ask(service, at_once, request, client.as_ref()).await;
+    let (patient_id, own) = (request.context.patient_id.clone(), base.clone());
+    let (length, read) = (answers.bytes(), move || understood(answers, &patient_id, &own));
+    let Understood { patient, known, mut stated, mut examined, mut gaps } =
+        sources.processor.work(length, sources.answer_by, read).await??;
 
     let moment = asked.as_ref().and_then(|a| a.order.authored_on.clone()).unwrap_or_else(|| sources.now.clone());
     let mut reading: Option<Reading> = None;
@@ -112,7 +85,8 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
         let films = Films {
             client: films_client.as_ref(),
             access: imaging::Access {
-                egress: sources.egress,
+                egress: sources.archives,
+                processor: sources.processor,
                 decoder: sources.decoder,
                 base: &allowed,
                 token,
@@ -172,6 +146,54 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
         examined,
         reading,
     })
+}
+
+/// What the resources of one request say.
+struct Understood {
+    patient: lenient::Patient,
+    known: Known,
+    stated: Vec<Stated>,
+    examined: Vec<Examined>,
+    gaps: Vec<Gap>,
+}
+
+fn understood(answers: Answers, patient_id: &str, base: &Base) -> Result<Understood> {
+    let Collected { mut resources, mut examined, mut gaps } = collect(answers, patient_id, base)?;
+    let patient = resources.iter().find(|r| r.head.resource_type == "Patient");
+    let patient: lenient::Patient = match patient {
+        Some(resource) => lenient::read(&resource.raw)
+            .map_err(|why| Error::missing_data(format!("patient: {why}")).at("prefetch.patient"))?,
+        // The EHR answered that it has nothing to send: whose the rest is, is known all the same.
+        None => lenient::Patient::default(),
+    };
+    resources.retain(|r| r.head.resource_type != "Patient");
+
+    let mut known = Known::default();
+    let mut stated: Vec<Stated> = Vec::new();
+    let mut values = Vec::new();
+    for resource in &resources {
+        let (usable, told) = match understand(resource, base, &mut known) {
+            Ok(Found::Stated(fact)) => {
+                stated.push(*fact);
+                continue;
+            }
+            Ok(Found::Value(value)) => {
+                values.push(*value);
+                continue;
+            }
+            Ok(Found::Nothing) => (true, None),
+            Ok(Found::LeftOut(why)) => (true, Some(why.to_owned())),
+            Ok(Found::Unusable(why)) => (false, Some(why.to_owned())),
+            Err(why) => (false, Some(why)),
+        };
+        for at in &resource.asked {
+            let counts = &mut examined[*at];
+            *if usable { &mut counts.left_out } else { &mut counts.unusable } += 1;
+        }
+        gaps.extend(told.map(|why| gap(resource, &why)));
+    }
+    stated.extend(facts::last_values(values));
+    Ok(Understood { patient, known, stated, examined, gaps })
 }
 
 /// Whether everything under a key was searched by us to the last page, and all of it could be used.

@@ -9,6 +9,8 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use super::lenient;
+
 /// Resources taken of one search or one Bundle; what is beyond is told.
 pub const MAX_RESOURCES: usize = 2_000;
 const MAX_LINKS: usize = 20;
@@ -18,6 +20,8 @@ const MAX_ISSUES: usize = 50;
 #[derive(Debug, Default)]
 pub struct Split {
     pub resources: Vec<Box<RawValue>>,
+    /// Not a resource by itself, nor an error.
+    pub is_bundle: bool,
     /// Sentences about what was left out of `resources`: the rest is not all there was.
     pub problems: Vec<String>,
     /// `link[relation=next].url`, as it came: it may be relative and may point anywhere.
@@ -76,12 +80,6 @@ struct Link {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Typed {
-    resource_type: String,
-}
-
-#[derive(Deserialize)]
 struct Outcome<'a> {
     #[serde(borrow)]
     issue: Option<&'a RawValue>,
@@ -101,7 +99,7 @@ pub fn split(raw: &RawValue) -> Result<Split, String> {
     let wire: Wire = parse(raw)?;
     match (wire.resource_type.as_deref(), wire.response) {
         (Some("Bundle"), _) => {
-            let mut split = entries(wire.entry, wire.link);
+            let mut split = Split { is_bundle: true, ..entries(wire.entry, wire.link) };
             split.total = wire.total.and_then(|total| total.get().parse().ok());
             split.doubtful |= wire.total.is_some() && split.total.is_none();
             // INVARIANT: a_bundle_that_may_not_be_all_is_doubtful
@@ -113,7 +111,7 @@ pub fn split(raw: &RawValue) -> Result<Split, String> {
         (Some(_), _) => Ok(Split { resources: vec![raw.to_owned()], ..Split::default() }),
         (None, Some(response)) => match (refusal(&response), wire.resource) {
             (Some(refusal), _) => Ok(failed(refusal)),
-            (None, Some(inner)) if parse::<Typed>(inner).is_ok() => split(inner),
+            (None, Some(inner)) if lenient::resource_type(inner).is_some() => split(inner),
             (None, _) => Err("the wrapper holds no resource".into()),
         },
         (None, None) => Err("not a FHIR resource".into()),
@@ -139,7 +137,7 @@ fn entries(entry: Option<&RawValue>, link: Option<&RawValue>) -> Split {
             split.doubtful = true;
             continue;
         };
-        let Ok(Typed { resource_type }) = parse(resource) else {
+        let Some(resource_type) = lenient::resource_type(resource) else {
             unreadable += 1;
             continue;
         };
@@ -250,7 +248,7 @@ const ISSUE_TYPES: [&str; 31] = [
 ];
 
 fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, String> {
-    super::lenient::read(raw)
+    lenient::read(raw)
 }
 
 /// The items of an array, a null as none, or the one object standing where an array belongs; and how many went beyond `most`.

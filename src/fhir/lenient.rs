@@ -12,7 +12,7 @@ use std::{fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::{Number, value::RawValue};
 
@@ -75,8 +75,8 @@ pub struct Head {
     #[serde(default)]
     pub meta: Option<Meta>,
     #[serde(default)]
-    pub modifier_extension: Many<serde::de::IgnoredAny>,
-    pub implicit_rules: Option<serde::de::IgnoredAny>,
+    pub modifier_extension: Many<IgnoredAny>,
+    pub implicit_rules: Option<IgnoredAny>,
     pub subject: Option<Ref>,
     pub patient: Option<Ref>,
 }
@@ -273,7 +273,7 @@ pub struct ReferenceRange {
     pub high: Option<Quantity>,
     #[serde(default)]
     pub applies_to: Many<Concept>,
-    pub age: Option<serde::de::IgnoredAny>,
+    pub age: Option<IgnoredAny>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -316,6 +316,31 @@ pub struct ServiceRequest {
     pub supporting_info: Many<Ref>,
 }
 
+/// The type of a resource, read no further than to its member `resourceType`, which nearly always comes first.
+pub fn resource_type(raw: &RawValue) -> Option<String> {
+    struct Type<'a>(&'a mut Option<String>);
+    impl<'de> Visitor<'de> for Type<'_> {
+        type Value = ();
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("a resource")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+            while let Some(name) = map.next_key::<String>()? {
+                if name == "resourceType" {
+                    *self.0 = Some(map.next_value()?);
+                    break;
+                }
+                map.next_value::<IgnoredAny>()?;
+            }
+            Ok(())
+        }
+    }
+    let mut found = None;
+    // What comes after the type is left unread, which the reader calls an error.
+    serde_json::Deserializer::from_str(raw.get()).deserialize_map(Type(&mut found)).ok();
+    found
+}
+
 /// Reads one resource; the error names the element, never what stood there.
 pub fn read<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, String> {
     serde_json::from_str(raw.get()).or_else(|_| {
@@ -342,6 +367,24 @@ mod tests {
         assert_eq!(observation.category[0].coding[0].code.as_deref(), Some("laboratory"));
         assert_eq!(observation.value_quantity.unwrap().value.unwrap().to_string(), "72.50");
         assert!(observation.reference_range.is_empty());
+    }
+
+    #[test]
+    fn a_type_is_read_wherever_it_stands() {
+        let of = |text: &str| resource_type(serde_json::from_str(text).unwrap());
+        for text in [r#"{"resourceType":"Media","id":7}"#, r#" {"a":[{"resourceType":7}],"resourceType":"Media"}"#] {
+            assert_eq!(of(text).as_deref(), Some("Media"), "{text}");
+        }
+        for text in [
+            "{}",
+            "[]",
+            "7",
+            r#"["resourceType","Media"]"#,
+            r#"{"a":{"resourceType":"Media"}}"#,
+            r#"{"resourceType":7}"#,
+        ] {
+            assert_eq!(of(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod film_file;
 mod first_light;
 mod harness;
 mod hostile;
+mod limits;
 mod look_alikes;
 mod prefetch_states;
 mod random;
