@@ -70,7 +70,7 @@ pub async fn collect<'a>(
     client: Option<&Client>,
 ) -> Result<Collected> {
     let templates: Vec<_> = templates.collect();
-    let answers = join_all(templates.iter().map(|template| answer(service, template, request, client))).await;
+    let answers = join_all(templates.iter().map(|template| answer(service, template, request, base, client))).await;
     let mut collected = Collected::default();
     let mut seen = HashMap::new();
     for (template, answer) in templates.into_iter().zip(answers) {
@@ -88,7 +88,7 @@ pub async fn collect<'a>(
         collected.gaps.extend(answer.problems.into_iter().map(|why| Gap { what: template.key.clone(), why }));
         let answered = answer.nothing;
         let kind = template.query.split(['?', '/']).next().unwrap_or_default();
-        let (mut count, mut foreign, mut unusable, mut stray) = (0, 0, 0, 0);
+        let (mut count, mut foreign, mut unusable, mut stray, mut repeated) = (0, 0, 0, 0, 0);
         let asked = collected.examined.len();
         for raw in answer.resources {
             match admit(raw, &request.context.patient_id, base) {
@@ -105,10 +105,12 @@ pub async fn collect<'a>(
                             collected.resources.push(Resource { head, id, raw, origin: answer.origin, asked });
                         }
                         Some((known, at)) if *known == content => {
-                            *counted += 1;
                             // INVARIANT: what_cannot_be_used_counts_under_every_key_it_came_under
                             let under = &mut collected.resources[*at].asked;
-                            if !under.contains(&asked) {
+                            if under.contains(&asked) {
+                                repeated += 1;
+                            } else {
+                                *counted += 1;
                                 under.push(asked);
                             }
                         }
@@ -147,7 +149,8 @@ pub async fn collect<'a>(
             unusable: unusable + foreign,
             left_out: 0,
             origin: answer.origin,
-            complete: answer.complete && (count > 0 || stray == 0),
+            // What comes twice may stand in the place of something else.
+            complete: answer.complete && (count > 0 || stray == 0) && repeated == 0,
         });
     }
     Ok(collected)
@@ -158,6 +161,7 @@ async fn answer(
     service: &Service,
     template: &PrefetchTemplate,
     request: &HookRequest,
+    base: &Base,
     client: Option<&Client>,
 ) -> Result<Answer> {
     let query = resolve(&template.query, &request.context)
@@ -178,12 +182,15 @@ async fn answer(
         }
     };
     // An answer, and never proof of absence: what is cut short, or dangerous to miss, is asked for once more.
-    let (partial, nothing) = (sent.next.is_some(), sent.resources.is_empty());
+    let (here, elsewhere) = sent.of(base);
+    let (partial, nothing) = (sent.next.is_some(), here.is_empty());
     let more = sent.total.is_some_and(|total| total > sent.resources.len() as u64);
     let safety = SAFETY_TYPES.iter().any(|t| template.query.starts_with(t));
     let again =
         client.filter(|client| (nothing && is_read) || (client.has_token() && (partial || (nothing && safety))));
-    let mut answer = Answer { nothing, ..Answer::sent(sent.resources.clone(), sent.problems.clone()) };
+    let here = here.into_iter().map(RawValue::to_owned).collect();
+    let mut answer = Answer::sent(here, sent.problems.iter().cloned().chain(elsewhere).collect());
+    answer.nothing = sent.resources.is_empty();
     let failed = match (again, query) {
         (Some(client), Ok(query)) => match fetch(client, &query, is_read).await {
             Ok(fetched) => return Ok(fetched),
@@ -266,12 +273,8 @@ pub fn admit(raw: Box<RawValue>, patient_id: &str, base: &Base) -> std::result::
         (_, Some(id)) if is_id(id) => id.clone(),
         (_, _) => return unusable("one has no usable id, so nothing could cite it"),
     };
-    if head.is_changed() {
-        let what = format!("{}/{id}", head.resource_type);
-        return Err(Refusal::Unusable(
-            what,
-            "it carries a modifier extension we do not know, so it was not used".into(),
-        ));
+    if let Err(why) = lenient::sound(&raw) {
+        return Err(Refusal::Unusable(format!("{}/{id}", head.resource_type), why.into()));
     }
     Ok((head, id, raw))
 }
