@@ -199,7 +199,9 @@ impl Engine {
     pub fn admit(&self, priority: Priority) -> Result<Admission, EngineError> {
         match &*self.shared.state.borrow() {
             State::Ready(_) => {}
-            State::Loading(_) | State::Degraded(..) => return Err(EngineError::Busy { retry_after: LOADING_RETRY }),
+            State::Loading(_) | State::Degraded(..) => {
+                return Err(EngineError::NotReady { retry_after: LOADING_RETRY });
+            }
             State::Absent | State::Dead(_) => return Err(EngineError::Unavailable),
         }
         // Background work needs two free places where there are two, and takes one of them.
