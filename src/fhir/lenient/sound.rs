@@ -113,7 +113,7 @@ impl<'de> Deserialize<'de> for Name {
                 };
                 Ok(match name {
                     "modifierExtension" | "implicitRules" => Name::Changes,
-                    _ => CHOICES.iter().position(|choice| typed(&choice)).map_or(Name::Other, Name::Choice),
+                    _ => CHOICES.iter().position(typed).map_or(Name::Other, Name::Choice),
                 })
             }
         }
