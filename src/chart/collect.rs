@@ -72,10 +72,11 @@ pub async fn ask<'a>(
     service: &Service,
     templates: impl Iterator<Item = &'a PrefetchTemplate>,
     request: &HookRequest,
+    base: &Base,
     client: Option<&Client>,
 ) -> Answers {
     let asked = templates.map(|template| async {
-        let answer = answer(service, template, request, client).await;
+        let answer = answer(service, template, request, base, client).await;
         (template.clone(), answer)
     });
     Answers(join_all(asked).await)
@@ -105,7 +106,7 @@ pub fn collect(answers: Answers, patient_id: &str, base: &Base) -> Result<Collec
         collected.gaps.extend(answer.problems.into_iter().map(|why| Gap { what: template.key.clone(), why }));
         let answered = answer.nothing;
         let kind = template.query.split(['?', '/']).next().unwrap_or_default();
-        let (mut count, mut foreign, mut unusable, mut stray) = (0, 0, 0, 0);
+        let (mut count, mut foreign, mut unusable, mut stray, mut repeated) = (0, 0, 0, 0, 0);
         let asked = collected.examined.len();
         for raw in answer.resources {
             match admit(raw, patient_id, base) {
@@ -121,10 +122,12 @@ pub fn collect(answers: Answers, patient_id: &str, base: &Base) -> Result<Collec
                             collected.resources.push(Resource { head, id, raw, origin: answer.origin, asked });
                         }
                         Some(at) if collected.resources[at].raw.get() == raw.get() => {
-                            *counted += 1;
                             // INVARIANT: what_cannot_be_used_counts_under_every_key_it_came_under
                             let under = &mut collected.resources[at].asked;
-                            if !under.contains(&asked) {
+                            if under.contains(&asked) {
+                                repeated += 1;
+                            } else {
+                                *counted += 1;
                                 under.push(asked);
                             }
                         }
@@ -163,7 +166,8 @@ pub fn collect(answers: Answers, patient_id: &str, base: &Base) -> Result<Collec
             unusable: unusable + foreign,
             left_out: 0,
             origin: answer.origin,
-            complete: answer.complete && (count > 0 || stray == 0),
+            // What comes twice may stand in the place of something else.
+            complete: answer.complete && (count > 0 || stray == 0) && repeated == 0,
         });
     }
     Ok(collected)
@@ -174,6 +178,7 @@ async fn answer(
     service: &Service,
     template: &PrefetchTemplate,
     request: &HookRequest,
+    base: &Base,
     client: Option<&Client>,
 ) -> Result<Answer> {
     let query = resolve(&template.query, &request.context)
@@ -194,12 +199,15 @@ async fn answer(
         }
     };
     // An answer, and never proof of absence: what is cut short, or dangerous to miss, is asked for once more.
-    let (partial, nothing) = (sent.next.is_some(), sent.resources.is_empty());
+    let (here, elsewhere) = sent.of(base);
+    let (partial, nothing) = (sent.next.is_some(), here.is_empty());
     let more = sent.total.is_some_and(|total| total > sent.resources.len() as u64);
     let safety = SAFETY_TYPES.iter().any(|t| template.query.starts_with(t));
     let again =
         client.filter(|client| (nothing && is_read) || (client.has_token() && (partial || (nothing && safety))));
-    let mut answer = Answer { nothing, ..Answer::sent(sent.resources.clone(), sent.problems.clone()) };
+    let here = here.into_iter().map(RawValue::to_owned).collect();
+    let mut answer = Answer::sent(here, sent.problems.iter().cloned().chain(elsewhere).collect());
+    answer.nothing = sent.resources.is_empty();
     let failed = match (again, query) {
         (Some(client), Ok(query)) => match fetch(client, &query, is_read).await {
             Ok(fetched) => return Ok(fetched),
@@ -282,12 +290,8 @@ pub fn admit(raw: Box<RawValue>, patient_id: &str, base: &Base) -> std::result::
         (_, Some(id)) if is_id(id) => id.clone(),
         (_, _) => return unusable("one has no usable id, so nothing could cite it"),
     };
-    if head.is_changed() {
-        let what = format!("{}/{id}", head.resource_type);
-        return Err(Refusal::Unusable(
-            what,
-            "it carries a modifier extension we do not know, so it was not used".into(),
-        ));
+    if let Err(why) = lenient::sound(&raw) {
+        return Err(Refusal::Unusable(format!("{}/{id}", head.resource_type), why.into()));
     }
     Ok((head, id, raw))
 }

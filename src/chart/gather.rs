@@ -6,11 +6,11 @@ use chrono::Datelike;
 use tokio::time::Instant;
 
 use super::{
-    Asked, Chart, Evidence, EvidenceId, Examined, Fact, Gap, Reading, Role, Subject,
+    Asked, Chart, Evidence, EvidenceId, Examined, Fact, Gap, Reading, Role, Subject, allergies,
     collect::{Answers, Collected, Resource, ask, collect},
-    facts::{self, Found, Source, Stated},
+    facts::{self, Doubts, Found, Source, Stated},
     films::{Films, Known},
-    relevance,
+    relevance, values,
 };
 use crate::{
     caller::{AllowedBase, Caller},
@@ -67,7 +67,7 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
     };
     let at_once = service.prefetch.iter().filter(|template| !template.on_demand);
     let (client, films_client) = (until(sources.search_by), until(sources.fetch_by));
-    let answers = ask(service, at_once, request, client.as_ref()).await;
+    let answers = ask(service, at_once, request, base, client.as_ref()).await;
     let (patient_id, own) = (request.context.patient_id.clone(), base.clone());
     let (length, read) = (answers.bytes(), move || understood(answers, &patient_id, &own));
     let Understood { patient, known, mut stated, mut examined, mut gaps } =
@@ -93,7 +93,7 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
                 limits: sources.imaging,
                 deadline: sources.fetch_by,
             },
-            identity: Identity::of(&patient, &allowed.patient_id_systems),
+            identity: Identity::of(&patient, &allowed.patient_id_systems, &sources.now),
             side: sources.picture_side,
             moment: &moment,
             service,
@@ -117,7 +117,8 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
     let evidence = stated.into_iter().zip(1..).map(|(s, number)| Evidence {
         id: EvidenceId(number),
         reference: s.source.reference,
-        date: s.date,
+        date: s.when.date,
+        misdated: s.when.misdated,
         fact: s.fact,
         origin: s.source.origin,
     });
@@ -167,18 +168,26 @@ fn understood(answers: Answers, patient_id: &str, base: &Base) -> Result<Underst
         None => lenient::Patient::default(),
     };
     resources.retain(|r| r.head.resource_type != "Patient");
+    gaps.extend(facts::patient(&patient).into_iter().map(|why| Gap { what: "patient".into(), why: why.into() }));
 
     let mut known = Known::default();
     let mut stated: Vec<Stated> = Vec::new();
-    let mut values = Vec::new();
+    let (mut measured, mut allergies) = (Vec::new(), Vec::new());
     for resource in &resources {
-        let (usable, told) = match understand(resource, base, &mut known) {
+        let mut doubts = Doubts::new();
+        let understood = understand(resource, base, &mut known, &mut doubts);
+        gaps.extend(doubts.into_iter().map(|why| gap(resource, why)));
+        let (usable, told) = match understood {
             Ok(Found::Stated(fact)) => {
                 stated.push(*fact);
                 continue;
             }
             Ok(Found::Value(value)) => {
-                values.push(*value);
+                measured.push(*value);
+                continue;
+            }
+            Ok(Found::Allergy(allergy)) => {
+                allergies.push(*allergy);
                 continue;
             }
             Ok(Found::Nothing) => (true, None),
@@ -192,7 +201,10 @@ fn understood(answers: Answers, patient_id: &str, base: &Base) -> Result<Underst
         }
         gaps.extend(told.map(|why| gap(resource, &why)));
     }
-    stated.extend(facts::last_values(values));
+    stated.extend(values::last_values(measured));
+    let (allergies, contradictions) = allergies::consistent(allergies);
+    stated.extend(allergies);
+    gaps.extend(contradictions);
     Ok(Understood { patient, known, stated, examined, gaps })
 }
 
@@ -236,34 +248,44 @@ pub fn subject(request: &HookRequest, caller: &Caller) -> Result<(String, String
     Ok((bare(base.as_str()).to_owned(), patient.absolute(base)))
 }
 
-fn understand(resource: &Resource, base: &Base, known: &mut Known) -> std::result::Result<Found, String> {
+fn understand(
+    resource: &Resource,
+    base: &Base,
+    known: &mut Known,
+    doubts: &mut Doubts,
+) -> std::result::Result<Found, String> {
     let source = Source { reference: resource.reference(base), origin: resource.origin };
     Ok(match resource.head.resource_type.as_str() {
         "Condition" => {
             let condition: lenient::Condition = lenient::read(&resource.raw)?;
-            withdrawn(None, &condition.verification_status).unwrap_or_else(|| facts::condition(&condition, source))
+            withdrawn(None, &condition.verification_status)
+                .unwrap_or_else(|| facts::condition(&condition, source, doubts))
         }
         "MedicationRequest" => {
             let medication: lenient::MedicationRequest = lenient::read(&resource.raw)?;
-            withdrawn(medication.status.as_deref(), &None).unwrap_or_else(|| facts::medication(&medication, source))
+            withdrawn(medication.status.as_deref(), &None)
+                .unwrap_or_else(|| facts::medication(&medication, source, doubts))
         }
         "AllergyIntolerance" => {
             let allergy: lenient::AllergyIntolerance = lenient::read(&resource.raw)?;
-            withdrawn(None, &allergy.verification_status).unwrap_or_else(|| facts::allergy(&allergy, source))
+            withdrawn(None, &allergy.verification_status)
+                .unwrap_or_else(|| allergies::allergy(&allergy, source, doubts))
         }
         "Observation" => {
             let observation: lenient::Observation = lenient::read(&resource.raw)?;
-            withdrawn(observation.status.as_deref(), &None).unwrap_or_else(|| facts::observation(&observation, source))
+            withdrawn(observation.status.as_deref(), &None)
+                .unwrap_or_else(|| values::observation(&observation, source, doubts))
         }
         "DiagnosticReport" => {
             let report: lenient::DiagnosticReport = lenient::read(&resource.raw)?;
             known.report(&report, base);
-            withdrawn(report.status.as_deref(), &None).unwrap_or_else(|| facts::report(&report, &resource.head, source))
+            withdrawn(report.status.as_deref(), &None)
+                .unwrap_or_else(|| facts::report(&report, &resource.head, source, doubts))
         }
         "ImagingStudy" => {
             let study: lenient::ImagingStudy = lenient::read(&resource.raw)?;
-            let found =
-                withdrawn(study.status.as_deref(), &None).unwrap_or_else(|| facts::study(&study, source.clone()));
+            let found = withdrawn(study.status.as_deref(), &None)
+                .unwrap_or_else(|| facts::study(&study, source.clone(), doubts));
             if matches!(found, Found::Stated(_)) {
                 known.studies.push((source.reference, study));
             }

@@ -179,8 +179,10 @@ impl Client {
             found.problems.push("the EHR says that it searched for something else than was asked".into());
         }
         loop {
-            found.complete &= page.problems.is_empty() && !page.doubtful;
-            found.resources.append(&mut page.resources);
+            let (here, elsewhere) = page.of(&self.base);
+            found.complete &= page.problems.is_empty() && elsewhere.is_none() && !page.doubtful;
+            found.resources.extend(here.into_iter().map(RawValue::to_owned));
+            found.problems.extend(elsewhere);
             found.problems.append(&mut page.problems);
             if found.resources.len() > MAX_RESOURCES {
                 found.resources.truncate(MAX_RESOURCES);

@@ -3,20 +3,22 @@
 //! `null` is absent, unknown members are ignored, an object where an array belongs is an array of one, decimals stay text.
 
 mod attachment;
+mod sound;
 mod study;
 
 pub use attachment::{Attachment, Binary, DocumentContent, DocumentReference, Media};
+pub use sound::{TWO_VALUES, sound};
 pub use study::{Endpoint, Extension, ImagingStudy, Instance, Series};
 
 use std::{fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
+    de::{Error, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::{Number, value::RawValue};
 
-/// An array that may come as a single object, as `null`, or not at all.
+/// An array that may come as a single object or text, as `null`, or not at all.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Many<T>(pub Vec<T>);
 
@@ -43,6 +45,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Many<T> {
             }
             fn visit_unit<E>(self) -> Result<Many<T>, E> {
                 Ok(Many::default())
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Many<T>, E> {
+                Ok(Many(vec![T::deserialize(text.into_deserializer())?]))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Many<T>, A::Error> {
                 let mut items = Vec::new();
@@ -74,18 +79,8 @@ pub struct Head {
     pub id: Option<String>,
     #[serde(default)]
     pub meta: Option<Meta>,
-    #[serde(default)]
-    pub modifier_extension: Many<IgnoredAny>,
-    pub implicit_rules: Option<IgnoredAny>,
     pub subject: Option<Ref>,
     pub patient: Option<Ref>,
-}
-
-impl Head {
-    /// The resource's meaning is changed in a way we do not know (a modifier extension, implicit rules), so it is not used.
-    pub fn is_changed(&self) -> bool {
-        !self.modifier_extension.is_empty() || self.implicit_rules.is_some()
-    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -143,10 +138,15 @@ pub struct Ref {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Identifier {
+    /// Such as `official` or `old`.
+    #[serde(rename = "use")]
+    pub purpose: Option<String>,
     pub system: Option<String>,
     pub value: Option<String>,
     /// The organisation that gave it.
     pub assigner: Option<Box<Ref>>,
+    /// When it is or was in use.
+    pub period: Option<Period>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -171,8 +171,18 @@ pub struct Patient {
     pub id: Option<String>,
     #[serde(default)]
     pub identifier: Many<Identifier>,
+    pub active: Option<bool>,
     pub gender: Option<String>,
     pub birth_date: Option<String>,
+    #[serde(default)]
+    pub link: Many<PatientLink>,
+}
+
+/// How another record of a patient stands to this one, such as `replaced-by`.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct PatientLink {
+    #[serde(rename = "type")]
+    pub relation: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -206,6 +216,7 @@ pub struct MedicationRequest {
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Medication {
     pub id: Option<String>,
+    pub status: Option<String>,
     pub code: Option<Concept>,
 }
 
@@ -221,6 +232,9 @@ pub struct AllergyIntolerance {
     pub code: Option<Concept>,
     pub clinical_status: Option<Concept>,
     pub verification_status: Option<Concept>,
+    /// Of what: texts such as `food` or `medication`. What is none says nothing.
+    #[serde(default)]
+    pub category: Many<serde_json::Value>,
     pub criticality: Option<String>,
     pub recorded_date: Option<String>,
     #[serde(default)]
@@ -241,6 +255,9 @@ pub struct Observation {
     #[serde(default)]
     pub category: Many<Concept>,
     pub code: Option<Concept>,
+    /// What it is about, where that is not the patient.
+    #[serde(default)]
+    pub focus: Many<serde::de::IgnoredAny>,
     pub effective_date_time: Option<String>,
     pub effective_instant: Option<String>,
     pub effective_period: Option<Period>,
@@ -264,11 +281,15 @@ pub struct Observation {
 pub struct Component {
     pub code: Option<Concept>,
     pub value_quantity: Option<Quantity>,
+    pub data_absent_reason: Option<Concept>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReferenceRange {
+    /// Of which values; absent: of normal ones.
+    #[serde(rename = "type")]
+    pub meaning: Option<Concept>,
     pub low: Option<Quantity>,
     pub high: Option<Quantity>,
     #[serde(default)]
@@ -310,6 +331,8 @@ pub struct ServiceRequest {
     #[serde(default)]
     pub category: Many<Concept>,
     pub code: Option<Concept>,
+    #[serde(default)]
+    pub body_site: Many<Concept>,
     pub authored_on: Option<String>,
     pub subject: Option<Ref>,
     #[serde(default)]

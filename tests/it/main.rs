@@ -7,6 +7,7 @@ mod chart_summary;
 mod command_line;
 #[cfg(feature = "mistralrs")]
 mod command_line_real;
+mod contradictions;
 mod decoding;
 mod egress;
 #[cfg(feature = "mistralrs")]
