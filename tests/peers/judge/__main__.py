@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,10 +49,16 @@ def main():
     started = time.monotonic()
     rows, told = [], None
     try:
+        install.everything(given.only)
         with Processes(folder) as processes:
             judge(given, processes, rows)
-    except (Missing, OSError) as why:
-        told = f"a counterpart is missing or broke off: {why}"
+    except (KeyboardInterrupt, SystemExit):
+        shutil.rmtree(folder)
+        raise
+    except Missing as why:
+        told = f"a counterpart is missing: {why}"
+    except Exception:
+        told = f"it broke off:\n{traceback.format_exc()}"
     failed = sum(row[0].failed for row in rows) + (told is not None)
     print(f"\n{'counterpart':<14}{'passed':>8}{'failed':>8}{'seconds':>9}  version")
     for tally, version in rows:

@@ -10,6 +10,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .tally import Missing
@@ -136,3 +137,15 @@ def definitions():
         (folder / "package.json").write_text(json.dumps({"name": "hl7.fhir.r4.core", "version": "4.0.1"}))
 
     return made("definitions", [str(bundles), str(newer)], make)
+
+
+def everything(counterparts):
+    """All that these counterparts need, or the first sentence about what cannot be had."""
+    # One after the other: Maven's own cache is not made for two at once.
+    projects = [name for name, of in [("hapi", "hapi"), ("validator", "validators")] if of in counterparts]
+    work = [lambda: [java(project) for project in projects]]
+    work += [orthanc] if "orthanc" in counterparts else []
+    work += [definitions] if "validators" in counterparts else []
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(one) for one in work]:
+            done.result()
