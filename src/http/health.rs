@@ -21,6 +21,7 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Response {
     let (status, mut body) = readiness(app.store.check().await, app.engine.health());
     if app.engine.info().is_some() {
         body["engine"] = json!(app.engine.counts());
+        body["engine"]["canary_age_seconds"] = json!(app.engine.canary_age().map(|age| age.as_secs()));
     }
     answer(status, body)
 }
