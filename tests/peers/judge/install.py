@@ -125,18 +125,18 @@ def code_systems():
 
 def definitions():
     """The definitions of R4, one file each, as a validator takes a package of them, with the newer code systems."""
-    bundles, newer = medplum() / DEFINITIONS, code_systems()
+    published, newer = medplum(), code_systems()
 
     def make(folder):
         for bundle in ["profiles-types", "profiles-resources", "valuesets", "v3-codesystems"]:
-            for entry in json.loads((bundles / f"{bundle}.json").read_text())["entry"]:
+            for entry in json.loads((published / DEFINITIONS / f"{bundle}.json").read_text())["entry"]:
                 resource = entry["resource"]
                 (folder / f"{resource['resourceType']}-{resource['id']}.json").write_text(json.dumps(resource))
         for system in newer.iterdir():
             shutil.copy(system, folder)
         (folder / "package.json").write_text(json.dumps({"name": "hl7.fhir.r4.core", "version": "4.0.1"}))
 
-    return made("definitions", [str(bundles), str(newer)], make)
+    return made("definitions", [published.name, newer.name], make)
 
 
 def everything(counterparts):
