@@ -8,6 +8,8 @@ mod command_line;
 #[cfg(feature = "mistralrs")]
 mod command_line_real;
 mod decoding;
+#[path = "../../src/http/openapi/tests/documented.rs"]
+mod documented;
 mod egress;
 #[cfg(feature = "mistralrs")]
 mod eighteen_cases;
