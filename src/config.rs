@@ -28,6 +28,8 @@ const DOCUMENTED: &str = include_str!("config.default.toml");
 const PREFIX: &str = "CURBSIDE_";
 /// Names the configuration file where `--config` does not.
 const FILE_VARIABLE: &str = "CURBSIDE_CONFIG";
+/// Names the model's folder where neither the file nor `CURBSIDE_ENGINE_MODEL` does: what containers that serve models take.
+const MODEL_VARIABLE: &str = "MODEL_PATH";
 /// Far above any real configuration file.
 const LONGEST: u64 = 1 << 20;
 const ADVICE: &str = "`curbside serve --print-config` shows every key";
@@ -112,6 +114,11 @@ impl Config {
             None => Table::new(),
         };
         let mut config = typed(&table, &file.as_deref().map(|p| p.display().to_string()).unwrap_or_default())?;
+        let model = variables.iter().find(|(name, _)| name == MODEL_VARIABLE).filter(|_| config.engine.model.is_none());
+        if let Some((name, path)) = model {
+            set(&mut table, "engine.model", Value::String(path.clone()));
+            config = typed(&table, name)?;
+        }
         let documented = documented();
         let given = variables.iter().filter(|(name, _)| name.starts_with(PREFIX) && name != FILE_VARIABLE);
         for (name, value) in given {
@@ -240,7 +247,7 @@ impl Config {
 pub fn variables() -> Vec<(String, String)> {
     let text =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    text.filter(|(name, _)| name.starts_with(PREFIX)).collect()
+    text.filter(|(name, _)| name.starts_with(PREFIX) || name == MODEL_VARIABLE).collect()
 }
 
 /// Those of `wanted` that the environment does not hold with that value.
@@ -315,7 +322,13 @@ fn read(path: &Path) -> Result<Table> {
 
 fn typed(table: &Table, origin: &str) -> Result<Config> {
     Config::deserialize(Value::Table(table.clone()))
-        .map_err(|e| Error::invalid(format!("{origin}: {}; {ADVICE}", one_line(&e.to_string()))))
+        .map_err(|e| Error::invalid(format!("{origin}: {}; {ADVICE}", in_words(&one_line(&e.to_string())))))
+}
+
+/// A fault without the program's own names of number types.
+fn in_words(fault: &str) -> String {
+    let named = |fault: String, name: &str| fault.replace(&format!("expected {name}"), "expected a whole number");
+    ["usize", "u64", "u32", "u16"].into_iter().fold(fault.to_owned(), named)
 }
 
 fn one_line(text: &str) -> String {

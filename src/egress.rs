@@ -19,7 +19,7 @@ use crate::error::{Error, Kind, Result};
 
 mod destination;
 
-pub use destination::{Base, destination, join, permitted, under};
+pub use destination::{Base, address, destination, join, link, permitted, under};
 
 /// A bearer token of one request. No Debug, Display or Serialize: it cannot reach a log, an error or a store.
 #[derive(Clone)]

@@ -323,7 +323,7 @@ fn card(
     }
 }
 
-/// The same call repeated gives the same card with the same uuid (cds-hooks R6).
+/// The same call repeated gives the same card with the same uuid.
 fn uuid_of(service: &str, seed: &str) -> Uuid {
     let digest = Sha256::digest(format!("{service}\n{seed}"));
     let mut bytes = [0; 16];

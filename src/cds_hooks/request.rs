@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::Prefetch;
 use crate::{
-    egress::AccessToken,
+    egress::{self, AccessToken},
     error::{Error, Result},
     fhir::{Reference, is_id, split},
 };
@@ -248,15 +248,9 @@ fn one_version(extension: Member) -> Result<()> {
 }
 
 fn base(text: &str) -> Result<Url> {
-    let url = Url::parse(text).ok().filter(|url| {
-        matches!(url.scheme(), "http" | "https")
-            && url.username().is_empty()
-            && url.password().is_none()
-            && url.query().is_none()
-            && url.fragment().is_none()
-    });
-    url.ok_or_else(|| {
-        Error::invalid("fhirServer must be an http or https URL without user, query and fragment").at("fhirServer")
+    egress::address(text).filter(|url| url.query().is_none()).ok_or_else(|| {
+        Error::invalid("fhirServer must be an http or https URL without user, query, fragment and `..`")
+            .at("fhirServer")
     })
 }
 

@@ -146,7 +146,7 @@ impl Films<'_> {
         let attached = Attached { reference: &reference, content: &content, described };
         match imaging::read_attachment(&self.access, self.client, self.patient_id(), attached, self.side).await {
             Ok(image) => {
-                let why = "none was looked for: the current picture is not one of the archive".into();
+                let why = "none was looked for: a picture kept in a record is read alone".into();
                 read.gaps.push(Gap { what: "prior study".into(), why });
                 read.pictures.push(picture(Role::Current, image, origin));
             }

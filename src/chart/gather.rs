@@ -204,7 +204,7 @@ pub fn ehr<'a>(request: &HookRequest, caller: &'a Caller) -> Result<Cow<'a, Allo
 }
 
 fn bare(base: &str) -> &str {
-    base.trim_end_matches('/')
+    base.strip_suffix('/').unwrap_or(base)
 }
 
 /// Base of the EHR and absolute reference of the patient a request is about.

@@ -46,6 +46,9 @@ pub fn run(dir: &Path, depth: Depth) -> Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
         println!("{} can be served: loaded and asked in {:.1} s.", dir.display(), began.elapsed().as_secs_f64());
+        if depth == Depth::Record {
+            println!("What it answers to the known questions is recorded in {}.", dir.join(KNOWN).display());
+        }
     } else {
         println!("{} can be served, as far as its files tell: it was not loaded.", dir.display());
     }

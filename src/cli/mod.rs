@@ -3,6 +3,7 @@
 
 pub mod check_model;
 mod demo;
+mod probe;
 mod serve;
 mod show;
 #[cfg(test)]
@@ -43,6 +44,8 @@ enum Command {
     Demo(demo::Options),
     /// Check a model's folder without serving it.
     CheckModel(CheckModel),
+    /// Ask the server on this machine whether it lives or is ready; the exit code is 0 if so.
+    Probe(probe::Options),
 }
 
 #[derive(Args)]
@@ -79,6 +82,7 @@ pub fn run() -> ExitCode {
     let done = match command {
         Command::Serve(options) => serve::run(&options),
         Command::Demo(options) => demo::run(&options),
+        Command::Probe(options) => probe::run(&options),
         Command::CheckModel(CheckModel { dir, no_load, record }) => {
             let depth = match (no_load, record) {
                 (true, _) => Depth::Files,

@@ -121,6 +121,47 @@ fn flags_win_over_variables_and_variables_over_the_file() {
 }
 
 #[test]
+fn a_wrong_type_is_told_in_words() {
+    let message = load("[engine]\nqueue = \"many\"", &[], &[]).unwrap_err().message;
+    assert!(message.contains("expected a whole number") && !message.contains("usize"), "{message}");
+}
+
+#[test]
+fn the_sample_beside_the_demonstration_is_sound() {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/serve.toml");
+    let text = std::fs::read_to_string(sample).unwrap();
+    // A build without the runtime refuses any model.
+    let text = if cfg!(feature = "mistralrs") { text } else { text.replace("\nmodel =", "\n#model =") };
+    let config = load(&text, &[], &[]).unwrap();
+    assert!(config.intended_use.is_some() && config.engine.model.is_some() == cfg!(feature = "mistralrs"));
+    assert_eq!(config.ehr[0].fhir.named().as_str(), "http://127.0.0.1:8081/fhir");
+    assert_eq!(config.ehr[0].dicomweb[0].named().as_str(), "http://127.0.0.1:8082/dicomweb");
+}
+
+/// What the containers' files set; nobody's own setting gives way to it.
+#[test]
+fn model_path_names_the_model_where_nothing_else_does() {
+    let model = |text: &str, variables: &[(&str, &str)]| {
+        // A build without the runtime refuses any model, in words that name the key.
+        let config = load(text, variables, &[]);
+        config.map(|c| c.engine.model.map(|m| m.display().to_string())).map_err(|e| e.message)
+    };
+    let path = [("MODEL_PATH", "/models/a"), ("CURBSIDE_ENGINE_MODEL", "/models/b")];
+    let cases = [
+        ("", &path[..1], "/models/a"),
+        ("", &path[..], "/models/b"),
+        ("[engine]\nmodel = \"/models/c\"", &path[..1], "/models/c"),
+    ];
+    for (text, variables, expected) in cases {
+        match model(text, variables) {
+            Ok(named) => assert_eq!(named.as_deref(), Some(expected)),
+            Err(message) => assert!(!cfg!(feature = "mistralrs") && message.contains("engine.model"), "{message}"),
+        }
+    }
+    assert_eq!(model("", &[]), Ok(None));
+}
+
+#[test]
 fn a_digits_only_text_stays_text() {
     assert_eq!(load("", &[("CURBSIDE_TENANT", "1234")], &[]).unwrap().tenant, "1234");
 }

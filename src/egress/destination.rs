@@ -37,11 +37,11 @@ impl Base {
 
     /// Whether `text` is this server by either address, with or without a trailing slash.
     pub fn is(&self, text: &str) -> bool {
-        let bare = |text: &str| text.trim_end_matches('/').len();
         let same = |text: &str| {
-            [&self.named, &self.reachable].iter().any(|base| text[..bare(text)] == base.as_str()[..bare(base.as_str())])
+            let bare = text.strip_suffix('/').unwrap_or(text);
+            [&self.named, &self.reachable].iter().any(|base| bare == base.as_str().trim_end_matches('/'))
         };
-        same(text) || Url::parse(text).is_ok_and(|url| same(url.as_str()))
+        same(text) || address(text).is_some_and(|url| same(url.as_str()))
     }
 
     /// The address to connect to for `url`, if it is one of this server's.
@@ -75,14 +75,40 @@ impl std::str::FromStr for Base {
     }
 }
 
+/// The address that `text` is: http or https, without user and fragment, and of a path that needs no tidying up. None for
+/// anything else.
+///
+/// A path with `..`, `.` or a backslash in it, in whatever encoding, says one thing to whoever tidies it up and another to
+/// whoever does not, and no server names itself or its pages so.
+// INVARIANT: an_address_means_the_same_to_every_reader
+pub fn address(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let (_, rest) = text.split_once("://")?;
+    let path = rest.find(['/', '\\', '?', '#']).map_or("", |at| &rest[at..]);
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let tidy = path == url.path() || (path.is_empty() && url.path() == "/");
+    (plain(&url) && tidy).then_some(url)
+}
+
+/// The address that a link on the page at `page` leads to: an [`address`], or what is written relative to the page.
+pub fn link(page: &Url, text: &str) -> Option<Url> {
+    if Url::parse(text).is_ok() { address(text) } else { page.join(text).ok() }
+}
+
+fn plain(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.fragment().is_none()
+}
+
 /// Where a request to `url` goes, and the token with it; `None`: nowhere.
 ///
 /// It goes to the reachable address of an allowed base under which `url` lies: http or https, no userinfo, no fragment,
 /// never link-local.
 // INVARIANT: nothing_goes_outside_the_allowed_bases
 pub fn destination(url: &Url, allowed: &[Base]) -> Option<Url> {
-    let plain = matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none();
-    if !plain || url.fragment().is_some() || names_link_local(url) {
+    if !plain(url) || names_link_local(url) {
         return None;
     }
     allowed.iter().find_map(|base| base.reach(url)).filter(|reached| !names_link_local(reached))

@@ -73,6 +73,52 @@ fn nothing_goes_outside_the_allowed_bases() {
     assert!(!permitted(&url("https://ehr.example/fhir"), &[]));
 }
 
+/// INVARIANT: an_address_means_the_same_to_every_reader
+#[test]
+fn an_address_means_the_same_to_every_reader() {
+    let page = url("https://ehr.example/fhir/Patient?page=1");
+    for (text, means) in [
+        ("https://ehr.example/fhir", "https://ehr.example/fhir"),
+        ("HTTPS://EHR.example:443/fhir/", "https://ehr.example/fhir/"),
+        ("https://ehr.example", "https://ehr.example/"),
+        ("https://ehr.example?page=2", "https://ehr.example/?page=2"),
+        (
+            "https://ehr.example/fhir?next=../x&at=http://a\\b/./c",
+            "https://ehr.example/fhir?next=../x&at=http://a\\b/./c",
+        ),
+        ("http://10.0.0.5:8042/dicom-web/%C3%BC/a..b", "http://10.0.0.5:8042/dicom-web/%C3%BC/a..b"),
+    ] {
+        assert_eq!(address(text), Some(url(means)), "{text}");
+        assert_eq!(link(&page, text), Some(url(means)), "{text}");
+    }
+    for text in [
+        "https://ehr.example/x/../fhir",
+        "https://ehr.example/x/%2e%2e/fhir",
+        "https://ehr.example/fhir/..",
+        "https://ehr.example/./fhir",
+        "https://ehr.example/%2E/fhir",
+        "https://ehr.example\\.evil.example/../fhir",
+        "https://ehr.example/fhir\\x",
+        "https:\\\\ehr.example/fhir",
+        "https:ehr.example/fhir",
+        "https:///ehr.example/fhir",
+        "https://ehr.example/fh\tir",
+        "https://ehr.example/fhir#",
+        "https://ehr.example/fhir?#x",
+        "https://user@ehr.example/fhir",
+        "https://:secret@ehr.example/fhir",
+        "ftp://ehr.example/fhir",
+        "urn:uuid:0c3151bd",
+    ] {
+        assert!(address(text).is_none() && link(&page, text).is_none(), "{text}");
+    }
+    for text in ["", "fhir", "//ehr.example/fhir", "/fhir", "?page=2"] {
+        assert!(address(text).is_none(), "{text}");
+    }
+    assert_eq!(link(&page, "?page=2"), Some(url("https://ehr.example/fhir/Patient?page=2")));
+    assert_eq!(link(&page, "../dicomweb"), Some(url("https://ehr.example/dicomweb")));
+}
+
 #[test]
 fn a_base_is_reached_where_the_site_says() {
     for (name, address) in [

@@ -82,6 +82,7 @@ fn load(shared: &Shared, config: &Config, model: &Path) -> Result<Loaded, String
     shared.set(State::Loading("asking the canary"));
     // From here on also without a record: what the model said at the start it must say again.
     known.first_tokens = runtime.block_on(canary::check(&backend, &info, &known, Some(&shared.pulse)))?;
+    shared.passed();
     tracing::info!(
         model = %info.name,
         load_ms = loaded_in.as_millis() as u64,

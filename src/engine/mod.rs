@@ -131,8 +131,12 @@ pub enum Finish {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum EngineError {
-    /// The queue is full or the model is not loaded yet; nothing was done.
+    /// The queue is full; nothing was done.
     Busy {
+        retry_after: Duration,
+    },
+    /// The model is loading, or shows itself fit again; nothing was done.
+    NotReady {
         retry_after: Duration,
     },
     /// No model will come: none is configured, loading failed, or it was given up.
@@ -207,7 +211,12 @@ impl ModelInfo {
 impl From<EngineError> for Error {
     fn from(error: EngineError) -> Error {
         match error {
-            EngineError::Busy { retry_after } => Error::busy("the model is busy or not loaded yet", retry_after),
+            EngineError::Busy { retry_after } => {
+                Error::busy("the model is answering others and as many as may wait are waiting", retry_after)
+            }
+            EngineError::NotReady { retry_after } => {
+                Error::busy("the model is not ready yet; /readyz says how far it is", retry_after)
+            }
             EngineError::Unavailable => Error::busy("no model is available; /readyz says why", Duration::from_secs(60)),
             EngineError::Deadline => Error::timeout("the model did not answer before the deadline; nothing was stored"),
             EngineError::TooLong { tokens, max } => {

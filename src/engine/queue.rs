@@ -78,6 +78,8 @@ pub(super) struct Shared {
     pub(super) pulse: Arc<Pulse>,
     pub(super) poison: Poison,
     counts: Mutex<Counts>,
+    /// When the model last passed its canary.
+    passed: Mutex<Option<Instant>>,
     /// Running mean of a call's time, in milliseconds.
     mean: AtomicU64,
     restarts: Mutex<VecDeque<Instant>>,
@@ -129,6 +131,7 @@ impl Engine {
                 pulse: Arc::new(Pulse::new()),
                 poison: Poison::default(),
                 counts: Mutex::default(),
+                passed: Mutex::default(),
                 mean: AtomicU64::new(1000),
                 restarts: Mutex::default(),
             }),
@@ -179,6 +182,11 @@ impl Engine {
         Counts { abandoned_tokens: self.shared.pulse.abandoned_tokens(), ..counts }
     }
 
+    /// How long ago the model last passed its canary.
+    pub fn canary_age(&self) -> Option<Duration> {
+        self.shared.passed.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
+    }
+
     /// [`Counts::calls`].
     pub fn calls(&self) -> u64 {
         self.counts().calls
@@ -199,7 +207,9 @@ impl Engine {
     pub fn admit(&self, priority: Priority) -> Result<Admission, EngineError> {
         match &*self.shared.state.borrow() {
             State::Ready(_) => {}
-            State::Loading(_) | State::Degraded(..) => return Err(EngineError::Busy { retry_after: LOADING_RETRY }),
+            State::Loading(_) | State::Degraded(..) => {
+                return Err(EngineError::NotReady { retry_after: LOADING_RETRY });
+            }
             State::Absent | State::Dead(_) => return Err(EngineError::Unavailable),
         }
         // Background work needs two free places where there are two, and takes one of them.
@@ -303,6 +313,11 @@ impl Shared {
         change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// The model passed its canary just now.
+    pub(super) fn passed(&self) {
+        *self.passed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
     pub(super) fn give_up(&self, class: &str) {
         self.die(format!("The model's engine cannot be trusted any more ({class}): restart curbside."));
     }
@@ -351,6 +366,7 @@ impl Shared {
         self.pulse.end();
         match outcome {
             Ok(_) => {
+                self.passed();
                 self.set(State::Ready(loaded.clone()));
                 true
             }

@@ -171,7 +171,8 @@ impl Client {
                 return Ok(found);
             };
             // INVARIANT: a_next_link_leaves_neither_the_base_nor_the_limits
-            let next = at.join(&next).ok().and_then(|next| egress::destination(&next, slice::from_ref(&self.base)));
+            let next =
+                egress::link(&at, &next).and_then(|next| egress::destination(&next, slice::from_ref(&self.base)));
             let more = match next {
                 Some(next) => {
                     at = next;

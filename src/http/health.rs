@@ -34,7 +34,17 @@ struct Condition {
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    engine: Option<Counts>,
+    engine: Option<Work>,
+}
+
+/// What the model's engine has done.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+struct Work {
+    #[serde(flatten)]
+    counts: Counts,
+    /// Since the last canary; `null` before the first.
+    #[schema(required = true)]
+    canary_age_seconds: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
@@ -73,7 +83,8 @@ pub async fn livez() -> Result<Response> {
 )]
 pub async fn readyz(State(app): State<Arc<App>>) -> Result<Response> {
     let (status, condition) = readiness(app.store.check().await, app.engine.health());
-    let engine = app.engine.info().map(|_| app.engine.counts());
+    let age = || app.engine.canary_age().map(|age| age.as_secs());
+    let engine = app.engine.info().map(|_| Work { counts: app.engine.counts(), canary_age_seconds: age() });
     let mut response = answer(status, &Condition { engine, ..condition })?;
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(1));

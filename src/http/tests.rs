@@ -1,7 +1,7 @@
 mod full_disk;
 mod pages;
 
-use std::{panic, sync::Arc, thread};
+use std::{panic, sync::Arc, thread, time::Duration};
 
 use axum::{
     Router,
@@ -10,6 +10,7 @@ use axum::{
     routing::get,
 };
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tower::ServiceExt;
 use url::Url;
@@ -24,7 +25,7 @@ use super::{
 use crate::{
     app::{App, Settings},
     caller::Caller,
-    engine::Engine,
+    engine::{Engine, ModelInfo, Priority, Prompt, Step},
     store,
 };
 
@@ -96,6 +97,11 @@ fn call(id: &str, body: impl Into<Body>) -> Request<Body> {
     request.header(header::CONTENT_TYPE, "application/json").body(body.into()).unwrap()
 }
 
+/// Under which name a picture of that one byte is kept.
+fn named(picture: char) -> String {
+    format!("{:x}", Sha256::digest([picture as u8]))
+}
+
 async fn report(app: &App, tenant: &str, patient: &str, picture: char) -> String {
     let id = uuid::Uuid::new_v4().to_string();
     let patient = format!("https://ehr.example/fhir/Patient/{patient}");
@@ -108,7 +114,7 @@ async fn report(app: &App, tenant: &str, patient: &str, picture: char) -> String
         patient,
         resources: vec![resource],
         page: json!({"service": format!("Draft of {tenant}"), "issued": "2034-08-15", "patient": {}, "model": {}, "prompt": {}}),
-        pictures: vec![(picture.to_string().repeat(64), Arc::new(vec![1]))],
+        pictures: vec![(named(picture), Arc::new(vec![picture as u8]))],
     });
     let caller = Caller { tenant: tenant.into(), ..app.caller.clone() };
     let event = store::Event::hook("chest", "https://ehr.example/fhir", "https://ehr.example/fhir/Patient/1", "r");
@@ -134,6 +140,32 @@ async fn d1_discovery_always_answers() {
     assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
     let shown: Value = serde_json::from_str(&read(response).await).unwrap();
     assert!(shown["services"].is_array());
+}
+
+#[tokio::test]
+async fn readiness_tells_of_the_last_canary_and_ends_with_one_that_fails() {
+    let caller = Caller { tenant: "local".into(), client: "local".into(), allowed_bases: Vec::new() };
+    let engine = Engine::scripted(ModelInfo::scripted(), vec![Step::SickCanary, Step::Text("{}".into())]);
+    let (app, _folder) = app_with(caller, None, engine.clone()).await;
+    let routes = router(app, &Config::default());
+    let ready = async || {
+        let response = routes.clone().oneshot(ask(Method::GET, "/readyz")).await.unwrap();
+        (response.status(), serde_json::from_str::<Value>(&read(response).await).unwrap())
+    };
+    let (status, body) = ready().await;
+    assert_eq!((status, &body["engine"]["canary_age_seconds"]), (StatusCode::OK, &Value::Null), "none was asked");
+    engine.ask_canary().await;
+    let (status, body) = ready().await;
+    assert!(status == StatusCode::OK && body["engine"]["canary_age_seconds"].is_u64(), "{body}");
+    // The answer to a call is what the script has next, and the canary behind it fails.
+    let admitted = engine.admit(Priority::Clinician).unwrap();
+    let prompt = Prompt { max_new_tokens: 8, ..Prompt::default() };
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    engine.generate(admitted, prompt, deadline).await.unwrap();
+    engine.ask_canary().await;
+    let (status, body) = ready().await;
+    assert_eq!((status, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("unavailable")), "{body}");
+    assert!(body["reason"].as_str().unwrap().contains("not finite"), "{body}");
 }
 
 #[tokio::test]

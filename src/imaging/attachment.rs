@@ -20,7 +20,7 @@ use super::{
     picture::{inspect, media_type},
 };
 use crate::{
-    egress::Base,
+    egress::{Base, link},
     error::Kind,
     fhir::{Client, FHIR_JSON, Reference, essence, is_json, lenient},
 };
@@ -114,6 +114,7 @@ pub async fn read_attachment(
 }
 
 const TOO_LARGE: &str = "it is larger than the limit";
+const NO_ADDRESS: &str = "its address is no plain URL, or lies outside the allowed bases and was not contacted";
 
 /// Bytes of base64 text, at most `limit` of them.
 fn decoded(text: &str, limit: usize) -> Result<Bytes, &'static str> {
@@ -135,7 +136,7 @@ async fn fetched(
 ) -> Result<(Bytes, &'static str), String> {
     let mut base = client.base().named().clone();
     base.set_path(&format!("{}/", base.path().trim_end_matches('/')));
-    let url = base.join(address).map_err(|_| "its address is not a URL")?;
+    let url = link(&base, address).ok_or(NO_ADDRESS)?;
     let answer = match client.content(&url, declared, limit).await {
         Err(error) if error.kind == Kind::NotAcceptable => client.content(&url, FHIR_JSON, limit).await,
         answer => answer,

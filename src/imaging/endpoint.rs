@@ -61,15 +61,12 @@ fn address(access: &Access<'_>, endpoint: &Endpoint, study_uid: &str) -> Result<
     if endpoint.connection_type.as_ref().and_then(|c| c.code.as_deref()) != Some("dicom-wado-rs") {
         return Err("the archive's Endpoint is not DICOMweb retrieval");
     }
-    let address =
-        endpoint.address.as_deref().and_then(|a| Url::parse(a).ok()).ok_or("the archive's address is not a URL")?;
+    const ELSEWHERE: &str = "the archive's address is not one this server may contact";
+    let text = endpoint.address.as_deref().filter(|text| Url::parse(text).is_ok());
+    let address = egress::address(text.ok_or("the archive's address is not a URL")?).ok_or(ELSEWHERE)?;
     let url = study_url(&address, study_uid).ok_or("the archive's address is that of another study")?;
     // INVARIANT: another_host_gets_no_request
-    if egress::permitted(&url, &access.base.dicomweb) {
-        Ok(url)
-    } else {
-        Err("the archive's address is not one this server may contact")
-    }
+    if egress::permitted(&url, &access.base.dicomweb) { Ok(url) } else { Err(ELSEWHERE) }
 }
 
 /// IHE's examples put the study into the address, as `studies/{uid}` or `study/{uid}`.

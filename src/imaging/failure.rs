@@ -15,6 +15,7 @@ pub enum Failure {
     Incomplete,
     TooSlow,
     TooMuchMemory,
+    Ended,
     BrokeOff,
     NoDecoder,
     Late,
@@ -71,6 +72,9 @@ impl Failure {
             }
             Failure::TooSlow => "the file took too long to decode",
             Failure::TooMuchMemory => "the file needed too much memory to decode",
+            Failure::Ended => {
+                "the process that decodes pictures was ended from outside, as happens where the machine has no memory left"
+            }
             Failure::BrokeOff => "the file is damaged in a way that broke its decoder",
             Failure::NoDecoder => "the process that decodes pictures could not be started",
             Failure::Late => "there was no time left to read it",

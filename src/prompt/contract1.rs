@@ -27,8 +27,8 @@ const MAX_TOKENS: usize = 350;
 /// Highest evidence number with a token of its own.
 const MAX_ID: u32 = 40;
 pub const MAX_NEW_TOKENS: usize = 320;
-const OUTSIDE: &str = "outside contract 1: the model knows no line of this kind";
-const FULL: &str = "outside contract 1: the prompt was full";
+const OUTSIDE: &str = "the model takes no line of this kind";
+const FULL: &str = "the prompt was full";
 /// Longest text of a line, in characters.
 const MAX_TEXT: usize = 80;
 
@@ -147,7 +147,7 @@ fn line<'a>(
     let fresh = |date: &Date| taken.is_some_and(|taken| date.is_within(FRESH_DAYS, taken));
     let dated = matches!(evidence.fact, Fact::Measurement(_) | Fact::Note { .. });
     if dated && !evidence.date.as_ref().is_some_and(fresh) {
-        return Err(format!("outside contract 1: not within {FRESH_DAYS} days of the film"));
+        return Err(format!("not within {FRESH_DAYS} days of the film"));
     }
     let (kind, value, image) = match &evidence.fact {
         Fact::Image { role, image } => {
@@ -167,7 +167,7 @@ fn line<'a>(
         // Only words: a code's display, such as `Body mass index 30+ - obesity (finding)`, made it cite the wrong lines, measured.
         Fact::Medication { text, worded: true, .. } => ("med", text.clone(), None),
         Fact::Problem { text, worded: true, .. } => ("history", text.clone(), None),
-        Fact::Medication { .. } | Fact::Problem { .. } => return Err("outside contract 1: given as a code only".into()),
+        Fact::Medication { .. } | Fact::Problem { .. } => return Err("given as a code only".into()),
         Fact::Allergy { .. } | Fact::Study { .. } | Fact::Report { .. } => return Err(OUTSIDE.into()),
     };
     Ok(Line { id: evidence.id, text: Neutral::line(&format!("{kind}: {value}"), MAX_TEXT), image })

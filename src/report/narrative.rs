@@ -97,8 +97,7 @@ pub fn scope_sentence(model: &ModelInfo) -> String {
     };
     let list = |items: &[String]| if items.is_empty() { "none stated".to_owned() } else { items.join(", ") };
     let sentence = format!(
-        "Answer contract {}. Trained for {}; modalities: {}; body parts: {}; views: {}; languages: {}; pictures made by: {}.",
-        scope.contract,
+        "Trained for {}; modalities: {}; body parts: {}; views: {}; languages: {}; pictures made by: {}.",
         list(&scope.tasks),
         list(&scope.modalities),
         list(&scope.body_parts),

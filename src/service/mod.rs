@@ -99,6 +99,6 @@ pub enum Publishes {
     DiagnosticReport,
 }
 
-/// All services; the pair of path id and hook names one (cds-hooks D3).
+/// All services; the pair of path id and hook names one, since one id may be offered on several hooks.
 #[derive(Clone, Debug)]
 pub struct Services(pub Vec<Service>);

@@ -55,6 +55,8 @@ pub(super) fn open(path: &Path, error: MigrateError) -> Error {
     let (cause, code) = match &error {
         MigrateError::VersionMissing(version) => (Cause::Newer, format!("schema {version}")),
         MigrateError::VersionMismatch(version) => (Cause::Altered, format!("schema {version}")),
+        // What a migration makes is there already, or what it changes is not.
+        MigrateError::ExecuteMigration(error, _) if cause(error) == Cause::Other => (Cause::Altered, code(error)),
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => (cause(error), code(error)),
         _ => (Cause::Other, error.to_string()),
     };
@@ -71,9 +73,22 @@ pub(super) fn file(path: &Path, error: std::io::Error) -> Error {
     Error::fault(sentence(path, cause)).because(error)
 }
 
-/// One sentence for a file that belongs to somebody else.
+/// One sentence for a file that belongs to somebody else, or is damaged.
 pub(super) fn refused(path: &Path, cause: Cause) -> Error {
     Error::fault(sentence(path, cause))
+}
+
+/// One sentence for a file that `difference` is to be said of.
+pub(super) fn another_schema(path: &Path, difference: &str) -> Error {
+    Error::fault(format!(
+        "The database {} {difference}: restore it from a backup or name another file.",
+        path.display()
+    ))
+}
+
+/// What was stored under its hash, and is not what has that hash.
+pub(super) fn changed() -> Error {
+    Error::busy("The picture in the store is not the one that was stored, so it is not shown.", LATER)
 }
 
 fn sentence(path: &Path, cause: Cause) -> String {

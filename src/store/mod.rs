@@ -5,6 +5,7 @@
 
 mod failure;
 mod health;
+mod inspect;
 mod kept;
 mod owner;
 mod period;
@@ -24,6 +25,7 @@ use std::{
 
 use chrono::{SubsecRound as _, Utc};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use sqlx::{
     ConnectOptions as _, SqlSafeStr as _, SqlitePool,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
@@ -51,6 +53,8 @@ const NEWEST: i64 = 2;
 const READERS: u32 = 4;
 /// How long a caller waits for a connection, and a connection for another process's lock.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a start may read the database to find out whether it is whole.
+const INSPECTION: Duration = Duration::from_secs(5);
 const ANSWERS_KEPT: chrono::Duration = chrono::Duration::days(1);
 /// When to try again after the audit trail could not be written, where SQLite does not say.
 const AUDIT_RETRY: Duration = Duration::from_secs(30);
@@ -99,7 +103,8 @@ impl Store {
         create(path).map_err(|e| failure::file(path, e))?;
         Store::connect(path).await.map_err(|failed| match failed {
             Unopened::Failed(error) => failure::open(path, error),
-            Unopened::Theirs(cause) => failure::refused(path, cause),
+            Unopened::Refused(cause) => failure::refused(path, cause),
+            Unopened::AnotherSchema(difference) => failure::another_schema(path, &difference),
         })
     }
 
@@ -120,11 +125,18 @@ impl Store {
         };
         match owner::of(&options, NEWEST).await? {
             Owner::Nobody | Owner::Us => {}
-            Owner::Later => return Err(Unopened::Theirs(failure::Cause::Newer)),
-            Owner::AnotherProgram => return Err(Unopened::Theirs(failure::Cause::AnotherProgram)),
+            Owner::Later => return Err(Unopened::Refused(failure::Cause::Newer)),
+            Owner::AnotherProgram => return Err(Unopened::Refused(failure::Cause::AnotherProgram)),
+        }
+        if !inspect::is_whole(&options, INSPECTION).await? {
+            return Err(Unopened::Refused(failure::Cause::Damaged));
         }
         let writer = pool(1).connect_with(options.clone().journal_mode(SqliteJournalMode::Wal)).await?;
-        migrator().run(&writer).await?;
+        let migrator = migrator();
+        migrator.run(&writer).await?;
+        if let Some(difference) = inspect::difference(&mut *writer.acquire().await?, &migrator).await? {
+            return Err(Unopened::AnotherSchema(difference));
+        }
         owner::sign(&writer, NEWEST).await?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await?;
         Ok(Store { writer, readers, seen: Arc::default() })
@@ -188,9 +200,14 @@ impl Store {
         page.await.map_err(|e| self.failed(e))
     }
 
+    /// `NotFound` also where it is another tenant's, `Busy` where it is no longer the one whose SHA-256 that is.
     pub async fn picture(&self, caller: &Caller, sha256: &str) -> Result<Picture> {
         let mut db = self.reader().await?;
         let png = self.found(sql::picture(&mut db, caller, sha256).await, "There is no such picture.")?;
+        // INVARIANT: a_picture_that_was_changed_is_not_shown
+        if format!("{:x}", Sha256::digest(&png)) != sha256 {
+            return Err(failure::changed());
+        }
         let shown_of = sql::patients_shown(&mut db, caller, sha256).await.map_err(|e| self.failed(e))?;
         let patient = <[Patient; 1]>::try_from(shown_of).ok().map(|[patient]| patient);
         Ok(Picture { patient, png })
@@ -273,8 +290,10 @@ impl Store {
 /// Why a file was not opened.
 enum Unopened {
     Failed(MigrateError),
-    /// It is not ours to write to.
-    Theirs(failure::Cause),
+    /// It is not ours to write to, or not fit to be written to.
+    Refused(failure::Cause),
+    /// In one clause.
+    AnotherSchema(String),
 }
 
 impl From<MigrateError> for Unopened {

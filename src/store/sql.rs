@@ -1,4 +1,5 @@
-//! Every statement about what is kept, none without its tenant. Beside it, `owner` and `health` ask about the file alone.
+//! Every statement about what is kept, none without its tenant. Beside it, `owner`, `inspect` and `health` ask about the
+//! file alone.
 
 // INVARIANT: every_statement_names_the_tenant
 

@@ -5,6 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use chrono::DateTime;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::*;
@@ -43,7 +44,7 @@ fn patient() -> Patient {
 }
 
 fn sha() -> String {
-    "a".repeat(64)
+    format!("{:x}", Sha256::digest([1, 2, 3]))
 }
 
 fn loinc(code: &str) -> Value {

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, process::Stdio};
 
 use curbside::{
     demo::{self, Fault},
-    egress::{Base, destination},
+    egress::{self, Base, destination},
     engine::{Engine, Step},
 };
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ fn no_look_alike_has_a_destination() {
             let allowed = [Base::new(base(&target.base()), base(&address))];
             for (text, verdict) in target.all() {
                 tried += 1;
-                let to = Url::parse(&text).ok().and_then(|url| destination(&url, &allowed));
+                let to = egress::address(&text).and_then(|url| destination(&url, &allowed));
                 if let Some(to) = &to {
                     reached += 1;
                     assert!(lands(to.as_str(), &origin, root), "{text} goes to {to}");

@@ -201,16 +201,26 @@ impl Target {
         ] {
             all.push((format!("{path}{same}"), Same));
         }
-        for odd in [
+        for odd in [format!("{path}//Patient/1"), format!("{path}///Patient/1"), format!("{path}/Patient/%41")] {
+            all.push((odd, Odd));
+        }
+        let last = path.rsplit('/').next().unwrap_or_default();
+        for untidy in [
             format!("/x/..{path}/Patient/1"),
+            format!("/x/%2e%2e{path}/Patient/1"),
+            format!("/x/.%2E{path}/Patient/1"),
+            format!("/..{path}/Patient/1"),
             format!("/.{path}/Patient/1"),
-            format!("{path}//Patient/1"),
-            format!("{path}/Patient/%41"),
+            format!("/%2e{path}/Patient/1"),
+            format!("{path}/x/../Patient/1"),
+            format!("{path}/../{last}/Patient/1"),
+            format!("{path}/%2E%2E/{last}/Patient/1"),
             format!("{path}/Patient/./1"),
             format!("{path}/%2e/Patient/1"),
+            format!("{path}\\/Patient/1"),
             format!("\\{}/Patient/1", &path[1..]),
         ] {
-            all.push((odd, Odd));
+            all.push((untidy, Elsewhere));
         }
         let encoded = format!("/%{:02x}{}", path.as_bytes()[1], &path[2..]);
         all.push((format!("{encoded}/Patient/1"), Odd));
@@ -248,6 +258,11 @@ impl Target {
             "/Patient/1;v=2",
             "/Patient/1#top",
             "#",
+            "?#",
+            "/..;x/Patient/1",
+            ";/Patient/1",
+            "%3b/Patient/1",
+            "%5c/Patient/1",
             "/Patient%2f1",
             "/...%2f/admin",
         ] {

@@ -23,6 +23,7 @@ mod harness;
 mod hostile;
 mod look_alikes;
 mod prefetch_states;
+mod random;
 mod readme;
 mod relay;
 mod secrets;

@@ -7,6 +7,8 @@ use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
+use crate::random::Random;
+
 const HIDDEN: usize = 32;
 const VOCABULARY: usize = 384;
 const CONTROL: [&str; 9] = [
@@ -177,24 +179,6 @@ pub fn safetensors(tensors: &[Tensor]) -> Vec<u8> {
     file.extend(header);
     file.extend(data);
     file
-}
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// About normal with deviation one: a sum of twelve uniform numbers, exact on every machine.
-    fn normal(&mut self) -> f32 {
-        (0..12).map(|_| (self.next() >> 40) as f32 / (1u32 << 24) as f32).sum::<f32>() - 6.0
-    }
 }
 
 #[test]

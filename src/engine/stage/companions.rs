@@ -1,14 +1,24 @@
 //! The small files beside the weights: each is checked, and written anew with only what the runtime should read.
 
-use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{Problem, geometry::Geometry, problem};
 use crate::engine::neutral;
 
 /// What is used of `tokenizer.json`; the rest of the file is only checked for its syntax.
 #[derive(serde::Deserialize)]
-pub struct Tokenizer {
+pub struct Tokenizer<'a> {
     added_tokens: Vec<AddedToken>,
+    /// Read only where somebody asks for a word.
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+}
+
+#[derive(serde::Deserialize)]
+struct Words {
+    vocab: HashMap<String, u32>,
 }
 
 #[derive(serde::Deserialize)]
@@ -19,8 +29,8 @@ struct AddedToken {
     special: bool,
 }
 
-impl Tokenizer {
-    pub fn parse(bytes: &[u8], problems: &mut Vec<Problem>) -> Option<Tokenizer> {
+impl<'a> Tokenizer<'a> {
+    pub fn parse(bytes: &'a [u8], problems: &mut Vec<Problem>) -> Option<Tokenizer<'a>> {
         let tokenizer = serde_json::from_slice::<Tokenizer>(bytes);
         if tokenizer.is_err() {
             problems.push(problem!(
@@ -32,6 +42,15 @@ impl Tokenizer {
 
     fn id(&self, content: &str) -> Option<u32> {
         self.added_tokens.iter().find(|token| token.content == content).map(|token| token.id)
+    }
+
+    /// Whether the text of that token is a word of the vocabulary, which that of a byte or of a space is not: the runtime looks
+    /// it up there, and panics where it finds none.
+    fn has_word(&self, id: u32) -> bool {
+        let found_again = |word: &String| !word.contains('\u{2581}') && !word.starts_with("<0x");
+        let words = || self.model.and_then(|model| serde_json::from_str::<Words>(model.get()).ok());
+        self.added_tokens.iter().any(|token| token.id == id)
+            || words().is_some_and(|words| words.vocab.iter().any(|(word, of)| *of == id && found_again(word)))
     }
 
     pub fn check(&self, geometry: &Geometry, problems: &mut Vec<Problem>) {
@@ -94,6 +113,9 @@ impl Tokenizer {
             named.map(|value| value.as_array().cloned().unwrap_or_else(|| vec![value.clone()])).unwrap_or_default()
         {
             match value.as_u64().and_then(|id| u32::try_from(id).ok()).filter(|id| (*id as usize) < vocabulary) {
+                Some(id) if !self.has_word(id) => problems.push(problem!(
+                    "generation_config.json: eos_token_id {id} has no word of its own in tokenizer.json: copy both files again."
+                )),
                 Some(id) => ends.push(id),
                 None => problems.push(problem!(
                     "generation_config.json: eos_token_id must be token numbers within the vocabulary."

@@ -10,12 +10,14 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::file;
+use crate::file::{self, Unreadable};
 
 const PREFIX: &str = "curbside-model-";
 const LOCK: &str = ".lock";
 /// A directory younger than this may be about to be locked.
 const SETTLED: Duration = Duration::from_secs(60);
+/// One without a lock for so long belongs to nobody: a process locks its own as soon as it has made it.
+const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// Removed when it is dropped.
 pub struct Folder {
@@ -33,9 +35,9 @@ impl Folder {
 /// Writes `files`, and links to the weights under their names.
 pub fn write(files: &[(&str, Vec<u8>)], weights: &[(String, PathBuf)]) -> io::Result<Folder> {
     let dir = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
-    sweep(&std::env::temp_dir(), fs::metadata(dir.path())?.uid());
     let lock = File::create(dir.path().join(LOCK))?;
     lock.lock()?;
+    sweep(&std::env::temp_dir(), fs::metadata(dir.path())?.uid());
     for (name, bytes) in files {
         fs::write(dir.path().join(name), bytes)?;
     }
@@ -52,17 +54,26 @@ fn sweep(temporary: &Path, user: u32) {
         let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
         // The entry itself: a link is not followed.
         let ours = ours && entry.metadata().is_ok_and(|folder| folder.is_dir() && folder.uid() == user);
-        if ours && is_left(&entry.path().join(LOCK)) {
+        if ours && is_left(&entry.path()) {
             let removed = fs::remove_dir_all(entry.path());
             tracing::info!(removed = removed.is_ok(), "a model's private directory was left by a process that is gone");
         }
     }
 }
 
-fn is_left(lock: &Path) -> bool {
-    let settled = |lock: &File| lock.metadata()?.modified()?.elapsed().map_err(io::Error::other);
-    file::check(lock).is_ok()
-        && File::open(lock).is_ok_and(|lock| settled(&lock).is_ok_and(|age| age > SETTLED) && lock.try_lock().is_ok())
+fn is_left(folder: &Path) -> bool {
+    let lock = folder.join(LOCK);
+    match file::check(&lock) {
+        Ok(()) => File::open(lock).is_ok_and(|lock| is_older(lock.metadata(), SETTLED) && lock.try_lock().is_ok()),
+        Err(Unreadable::Missing) => is_older(fs::symlink_metadata(folder), ABANDONED),
+        Err(_) => false,
+    }
+}
+
+/// Since it was last changed.
+fn is_older(found: io::Result<fs::Metadata>, age: Duration) -> bool {
+    let elapsed = found.and_then(|found| found.modified()?.elapsed().map_err(io::Error::other));
+    elapsed.is_ok_and(|elapsed| elapsed > age)
 }
 
 #[cfg(test)]
@@ -88,7 +99,12 @@ mod tests {
         drop(folder("curbside-model-left"));
         folder("curbside-model-young").set_modified(SystemTime::now()).unwrap();
         drop(folder("somebody-else"));
-        fs::create_dir(temporary.path().join("curbside-model-unlocked")).unwrap();
+        for (name, modified) in [("unlocked", SystemTime::now()), ("abandoned", SystemTime::now() - 2 * ABANDONED)] {
+            let path = temporary.path().join(format!("curbside-model-{name}"));
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join("config.json"), "{}").unwrap();
+            File::open(path).unwrap().set_modified(modified).unwrap();
+        }
         std::os::unix::fs::symlink(
             temporary.path().join("somebody-else"),
             temporary.path().join("curbside-model-link"),

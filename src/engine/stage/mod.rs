@@ -126,12 +126,12 @@ fn inspect(dir: &Path, context: Option<usize>, problems: &mut Vec<Problem>) -> O
 
     let files = [
         ("config.json", geometry.to_config(context).to_string().into_bytes()),
-        ("tokenizer.json", tokenizer_bytes?),
         ("tokenizer_config.json", tokenizer.to_config().to_string().into_bytes()),
         ("generation_config.json", generation.to_string().into_bytes()),
         ("preprocessor_config.json", preprocessor.to_string().into_bytes()),
         ("processor_config.json", processor.to_string().into_bytes()),
         ("chat_template.jinja", CHAT_TEMPLATE.as_bytes().to_vec()),
+        ("tokenizer.json", tokenizer_bytes?),
     ];
     let dir_of_ours = match folder::write(&files, &weights.files) {
         Ok(dir) => dir,

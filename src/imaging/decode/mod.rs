@@ -221,10 +221,11 @@ fn why(status: ExitStatus) -> Failure {
     match status.signal() {
         // SIGXCPU: the limit of processor time.
         Some(24) => Failure::TooSlow,
-        // SIGABRT is an allocation that failed, or a stack that was used up; SIGKILL, which is not ours here, the system's
-        // own lack of memory.
-        Some(6 | 9) => Failure::TooMuchMemory,
-        // A panic, or words that make no sense.
+        // SIGABRT: an allocation that was refused, or a stack that was used up.
+        Some(6) => Failure::TooMuchMemory,
+        // SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGTERM: none is ours here, and no file can bring one about.
+        Some(1 | 2 | 3 | 9 | 15) => Failure::Ended,
+        // A panic, words that make no sense, or a signal for what no program should do.
         _ => Failure::BrokeOff,
     }
 }

@@ -67,6 +67,24 @@ async fn a_full_disk_is_not_ready_until_there_is_room_again() {
     assert_eq!(rows(&store, "audit").await, 5, "what was refused left nothing");
 }
 
+#[tokio::test]
+async fn who_asks_at_once_is_told_what_one_write_found_out() {
+    let (_folder, store) = store().await;
+    let written =
+        async || sqlx::query_scalar::<_, i64>("SELECT total_changes()").fetch_one(&store.writer).await.unwrap();
+    let before = written().await;
+    let all = futures::future::join_all((0..50).map(|_| store.check())).await;
+    assert_eq!((all, written().await - before), (vec![Ok(()); 50], 1));
+    // What failed since is found out at once, and so is that it works again.
+    store.full_disk(true).await;
+    store.commit(&caller("a"), large("h", "1")).await.unwrap_err();
+    for told in futures::future::join_all((0..50).map(|_| store.check())).await {
+        assert!(told.unwrap_err().contains("full"));
+    }
+    store.full_disk(false).await;
+    assert_eq!(store.check().await, Ok(()));
+}
+
 /// INVARIANT: a_call_that_is_left_leaves_no_transaction_open
 #[tokio::test]
 async fn a_call_that_is_left_leaves_no_transaction_open() {
@@ -191,15 +209,12 @@ async fn everything(store: &Store) -> usize {
     well
 }
 
-#[tokio::test]
-async fn a_damaged_file_is_refused_at_start_or_answers_busy_and_is_not_ready() {
-    let (_folder, config) = written(6).await;
-    let whole = fs::read(&config.path).unwrap();
+/// What may become of the bytes of a file.
+fn damages(whole: &[u8]) -> Vec<(String, Vec<u8>)> {
     let page = 4096;
     let pages = whole.len() / page;
-    let (mut refused, mut unready) = (0, 0);
     let garbage = |from: usize, length: usize| {
-        let mut bytes = whole.clone();
+        let mut bytes = whole.to_vec();
         let end = (from + length).min(bytes.len());
         for (n, byte) in bytes[from..end].iter_mut().enumerate() {
             *byte = (n * 37 + 11) as u8;
@@ -223,28 +238,55 @@ async fn a_damaged_file_is_refused_at_start_or_answers_busy_and_is_not_ready() {
     }
     cases.push(("cut in the header".into(), whole[..50].to_vec()));
     cases.push(("cut within a page".into(), whole[..page + 7].to_vec()));
-    for (what, bytes) in cases {
+    cases
+}
+
+/// INVARIANT: a_damaged_file_is_refused_at_start
+#[tokio::test]
+async fn a_damaged_file_is_refused_at_start() {
+    let (_folder, config) = written(6).await;
+    let cases = damages(&fs::read(&config.path).unwrap());
+    for (what, bytes) in &cases {
+        fs::write(&config.path, bytes).unwrap();
+        let error = Store::open(&config).await.err().unwrap_or_else(|| panic!("{what}"));
+        assert!(error.message.starts_with("The database ") && error.message.contains("name"), "{what}: {error}");
+        assert_eq!(&fs::read(&config.path).unwrap(), bytes, "{what}: it is left as it was");
+    }
+    assert!(cases.len() > 60);
+}
+
+#[tokio::test]
+async fn a_file_too_large_to_be_read_in_time_is_opened() {
+    let (_folder, config) = written(60).await;
+    let options = SqliteConnectOptions::new().filename(&config.path);
+    assert!(inspect::is_whole(&options, Duration::ZERO).await.unwrap());
+    assert!(inspect::is_whole(&options, Duration::from_secs(600)).await.unwrap());
+    let mut bytes = fs::read(&config.path).unwrap();
+    let at = bytes.len() / 4096 * 3 / 4 * 4096;
+    bytes[at..at + 4096].fill(0x5a);
+    fs::write(&config.path, bytes).unwrap();
+    assert!(!inspect::is_whole(&options, Duration::from_secs(600)).await.unwrap_or(false));
+    assert!(inspect::is_whole(&options, Duration::ZERO).await.unwrap(), "it was not read to its end");
+}
+
+#[tokio::test]
+async fn a_file_that_is_damaged_while_it_is_open_answers_busy_and_is_not_ready() {
+    let (_folder, config) = written(6).await;
+    let whole = fs::read(&config.path).unwrap();
+    let mut unready = 0;
+    for (what, bytes) in damages(&whole) {
         let folder = tempfile::tempdir().unwrap();
         let config = Config { path: folder.path().join("curbside.db") };
+        fs::write(&config.path, &whole).unwrap();
+        let store = Store::open(&config).await.unwrap();
         fs::write(&config.path, bytes).unwrap();
-        match Store::open(&config).await {
-            Err(error) => {
-                assert!(
-                    error.message.starts_with("The database ") && error.message.contains("name"),
-                    "{what}: {error}"
-                );
-                refused += 1;
-            }
-            Ok(store) => {
-                let well = everything(&store).await;
-                let damaged = store.check().await == Err(failure::Cause::Damaged.clause());
-                unready += usize::from(damaged);
-                assert!(well > 0 || damaged, "{what}");
-                store.close().await;
-            }
-        }
+        let well = everything(&store).await;
+        let damaged = store.check().await == Err(failure::Cause::Damaged.clause());
+        unready += usize::from(damaged);
+        assert!(well > 0 || damaged, "{what}");
+        store.close().await;
     }
-    assert!(refused >= 8 && unready >= 3, "refused {refused}, found while running {unready}");
+    assert!(unready >= 30, "{unready}");
 }
 
 #[tokio::test]

@@ -34,6 +34,46 @@ async fn a_database_that_cannot_be_used_says_what_to_do() {
     assert!(fs::read_to_string(of("text").path).unwrap().starts_with("This is a letter"));
 }
 
+/// INVARIANT: a_database_that_lost_a_part_of_its_schema_is_not_opened
+#[tokio::test]
+async fn a_database_that_lost_a_part_of_its_schema_is_not_opened() {
+    let of_audit = "CREATE TRIGGER later AFTER INSERT ON AUDIT BEGIN SELECT 1; END";
+    let changed = "DROP TRIGGER audit_is_never_deleted;
+        CREATE TRIGGER audit_is_never_deleted BEFORE DELETE ON audit WHEN FALSE BEGIN SELECT 1; END";
+    for (change, words) in [
+        ("DROP TABLE audit", "lacks the table audit"),
+        ("DROP TABLE probe", "lacks the table probe"),
+        ("DROP TABLE report_page; CREATE VIEW report_page AS SELECT 1", "lacks the table report_page"),
+        ("DROP TABLE _sqlx_migrations", "schema"),
+        ("DROP TRIGGER audit_is_never_changed", "lacks the trigger audit_is_never_changed"),
+        ("DROP TRIGGER audit_is_never_replaced", "lacks the trigger audit_is_never_replaced"),
+        ("DROP INDEX resource_newest", "lacks the index resource_newest"),
+        (changed, "another trigger audit_is_never_deleted"),
+        ("ALTER TABLE picture ADD COLUMN note TEXT", "another table picture"),
+        (of_audit, "the trigger later"),
+        ("CREATE TRIGGER later BEFORE INSERT ON _sqlx_migrations BEGIN SELECT 1; END", "the trigger later"),
+        ("CREATE UNIQUE INDEX \"a\nb\" ON answer (service)", "the index a\\nb"),
+    ] {
+        let (folder, store) = store().await;
+        store.commit(&caller("a"), commit("h", "1")).await.unwrap();
+        sqlx::raw_sql(change).execute(&store.writer).await.unwrap();
+        store.close().await;
+        let error = Store::open(&config(folder.path())).await.err().unwrap_or_else(|| panic!("{change}"));
+        assert!(error.message.contains(words) && error.message.contains("restore it"), "{change}: {error}");
+        assert!(error.message.starts_with("The database ") && error.message.contains("name another file"), "{error}");
+    }
+    // What touches none of ours, as a backup tool keeps it, and what SQLite keeps for itself.
+    for change in
+        ["CREATE TABLE _backup (id INTEGER PRIMARY KEY); CREATE INDEX _newest ON _backup (id)", "ANALYZE; VACUUM"]
+    {
+        let (folder, store) = store().await;
+        store.commit(&caller("a"), commit("h", "1")).await.unwrap();
+        sqlx::raw_sql(change).execute(&store.writer).await.unwrap();
+        store.close().await;
+        Store::open(&config(folder.path())).await.unwrap_or_else(|e| panic!("{change}: {e}"));
+    }
+}
+
 /// SQLite opens a file it may not write for reading only, and would fail at the first hook.
 #[cfg(unix)]
 #[tokio::test]

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, fs};
 use serde_json::Value;
 
 use super::{
-    Log, MARKER, Random, post, refused,
+    Log, MARKER, post, refused,
     requests::{ORDER_SIGN, PATIENT_VIEW, hospital, members, order_sign, patient_view},
 };
-use crate::harness::Hospital;
+use crate::{harness::Hospital, random::Random};
 
 const SEED: u64 = 0x0bad_1290;
 

@@ -3,10 +3,13 @@
 use url::form_urlencoded;
 
 use super::{
-    Log, MARKER, Random, refused,
+    Log, MARKER, refused,
     requests::{ORDER_SIGN, hospital, order_sign},
 };
-use crate::harness::{Answer, Hospital};
+use crate::{
+    harness::{Answer, Hospital},
+    random::Random,
+};
 
 const TYPES: [(&str, &[&str]); 4] = [
     ("DiagnosticReport", &["_id", "patient", "subject", "status", "date"]),

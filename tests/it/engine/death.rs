@@ -15,7 +15,7 @@ use super::{
 };
 use crate::tiny_checkpoint;
 
-/// engine.md row 42
+/// Row 42 of `ROWS`.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_dies_under_load_costs_nobody_an_answer() {
     let engine = tiny().await;
@@ -69,7 +69,7 @@ pub fn write_failing_at_z(dir: &Path) {
 
 const MARKER: &str = "zzPLANTEDzz";
 
-/// engine.md row 34: run as a process of its own by the test below, since a process has one log.
+/// Row 34 of `ROWS`: run as a process of its own by the test below, since a process has one log.
 #[test]
 #[ignore = "run by a_prompt_that_fails_is_nowhere_told"]
 fn prompts_that_fail() {
@@ -92,7 +92,7 @@ fn prompts_that_fail() {
     eprintln!("all were asked");
 }
 
-/// engine.md row 34
+/// Row 34 of `ROWS`.
 #[test]
 fn a_prompt_that_fails_is_nowhere_told() {
     let test = std::env::current_exe().unwrap();

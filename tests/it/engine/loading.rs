@@ -17,7 +17,7 @@ use crate::{
     tiny_checkpoint,
 };
 
-/// engine.md row 1: the day this loads, the rewriting of numbers can go.
+/// Row 1 of `ROWS`: the day this loads, the rewriting of numbers can go.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_raw_configuration_still_cannot_be_loaded() {
     let load = |dir: &Path| {
@@ -41,7 +41,7 @@ async fn the_raw_configuration_still_cannot_be_loaded() {
     assert!(refused.contains("Gemma3Config"), "{refused}");
 }
 
-/// engine.md row 1: numbers with a point are lost behind buffered forms only.
+/// Row 1 of `ROWS`: numbers with a point are lost behind buffered forms only.
 #[test]
 fn fractional_log_probabilities_are_read_by_plain_structs_only() {
     #[derive(serde::Deserialize)]
@@ -59,7 +59,7 @@ fn fractional_log_probabilities_are_read_by_plain_structs_only() {
     assert!(serde_json::from_str::<Buffered>(reply).is_err());
 }
 
-/// engine.md row 15
+/// Row 15 of `ROWS`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_server_answers_while_a_model_is_loading() {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/model");
@@ -80,7 +80,7 @@ async fn the_server_answers_while_a_model_is_loading() {
     hospital.close().await;
 }
 
-/// engine.md row 16
+/// Row 16 of `ROWS`.
 #[test]
 fn a_model_loads_without_network_and_without_a_home() {
     let dir = tempfile::tempdir().unwrap();
@@ -104,7 +104,7 @@ fn a_model_loads_without_network_and_without_a_home() {
     println!("in a network of its own: {isolated}");
 }
 
-/// engine.md row 43: a binary that needs the driver's library does not start on a machine without one.
+/// Row 43 of `ROWS`: a binary that needs the driver's library does not start on a machine without one.
 #[test]
 fn the_cpu_binary_needs_no_gpu_library() {
     if cfg!(feature = "cuda") {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::tiny_checkpoint;
 
-/// engine.md row 35
+/// Row 35 of `ROWS`.
 #[tokio::test(flavor = "multi_thread")]
 async fn equal_questions_get_equal_answers_with_another_between() {
     let engine = tiny().await;
@@ -30,7 +30,7 @@ async fn equal_questions_get_equal_answers_with_another_between() {
     assert_eq!((step.prompt, step.logits), (again.prompt, again.logits));
 }
 
-/// engine.md row 37: a model that knows nothing still ends within the bound the schema sets.
+/// Row 37 of `ROWS`: a model that knows nothing still ends within the bound the schema sets.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_random_model_completes_the_answers_form_within_its_bound() {
     let engine = tiny().await;
@@ -44,7 +44,7 @@ async fn a_random_model_completes_the_answers_form_within_its_bound() {
     assert!(!answer.text.contains("  ") && !answer.text.contains('\n'), "{}", answer.text);
 }
 
-/// engine.md row 40
+/// Row 40 of `ROWS`.
 #[tokio::test(flavor = "multi_thread")]
 async fn label_probabilities_are_the_softmax_over_the_labels_logits() {
     let folder = tempfile::tempdir().unwrap();
@@ -72,7 +72,7 @@ async fn label_probabilities_are_the_softmax_over_the_labels_logits() {
     }
 }
 
-/// engine.md row 41
+/// Row 41 of `ROWS`.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_times_of_an_answer_of_one_token_are_real_ones() {
     let engine = tiny().await;

@@ -45,7 +45,7 @@ fn longer(tokens: usize) -> Prompt {
     Prompt { max_new_tokens: tokens, ..ask("") }
 }
 
-/// engine.md row 25
+/// Row 25 of `ROWS`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_picture_and_a_text_of_equal_length_do_not_meet() {
     let engine = tiny().await;
@@ -57,7 +57,7 @@ async fn a_picture_and_a_text_of_equal_length_do_not_meet() {
     together_as_alone(&engine, vec![with_picture, text]).await;
 }
 
-/// engine.md row 26
+/// Row 26 of `ROWS`.
 #[tokio::test(flavor = "multi_thread")]
 async fn prompts_of_mixed_lengths_are_answered_as_alone() {
     let engine = tiny().await;
@@ -70,7 +70,7 @@ async fn prompts_of_mixed_lengths_are_answered_as_alone() {
     together_as_alone(&engine, prompts.collect()).await;
 }
 
-/// engine.md row 28
+/// Row 28 of `ROWS`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_question_about_a_picture_is_answered_as_the_first() {
     let about = |question: &str| {

@@ -44,7 +44,7 @@ fn text(text: &str) -> Part {
     Part::Text(Neutral::new(text))
 }
 
-/// engine.md row 18
+/// Row 18 of `ROWS`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prompt_begins_with_exactly_one_bos() {
     let engine = tiny().await;
@@ -55,7 +55,7 @@ async fn a_prompt_begins_with_exactly_one_bos() {
     }
 }
 
-/// engine.md row 20
+/// Row 20 of `ROWS`.
 #[tokio::test(flavor = "multi_thread")]
 async fn texts_and_pictures_stay_in_their_order() {
     let engine = tiny().await;
@@ -70,7 +70,7 @@ async fn texts_and_pictures_stay_in_their_order() {
     assert_eq!(tokens.iter().filter(|token| **token == SOFT).count(), 8);
 }
 
-/// engine.md row 19
+/// Row 19 of `ROWS`.
 #[test]
 fn the_control_tokens_of_a_prompt_are_those_the_template_wrote() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

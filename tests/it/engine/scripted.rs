@@ -260,7 +260,7 @@ async fn while_the_engine_is_restarted_nobody_is_let_in_and_the_model_is_known()
     assert_eq!((engine.counts().canaries, engine.info()), (1, Some(info())));
 }
 
-/// engine.md row 33
+/// Row 33 of `ROWS`.
 #[tokio::test]
 async fn white_space_around_an_answer_is_no_fault() {
     let engine = engine(&[text("\n {\"a\":1}\n"), text("{\"a\":")]);
@@ -270,7 +270,7 @@ async fn white_space_around_an_answer_is_no_fault() {
     assert!(matches!(generate(&engine, prompt()).await, Err(EngineError::ModelFault(_))));
 }
 
-/// engine.md row 39
+/// Row 39 of `ROWS`.
 #[tokio::test]
 async fn an_answer_under_a_schema_is_thought_about_in_a_call_of_its_own() {
     let steps = [Step::Reasoning("It is <bos> one.".into()), text("not the answer"), text("1")];
@@ -289,7 +289,7 @@ async fn an_answer_under_a_schema_is_thought_about_in_a_call_of_its_own() {
 }
 
 proptest::proptest! {
-    /// engine.md row 35: whatever is admitted fits the context together with its answer; whatever does not is refused.
+    /// Row 35 of `ROWS`: whatever is admitted fits the context together with its answer; whatever does not is refused.
     #[test]
     fn what_is_admitted_fits_the_context(length in 0usize..400, pictures in 0u8..3, max_new_tokens in 0usize..100) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

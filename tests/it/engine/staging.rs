@@ -130,7 +130,7 @@ fn both_spellings_stage_to_the_same_bytes_without_a_fraction() {
     assert_eq!(serde_json::from_str::<Value>(&read(&old)).unwrap()["text_config"]["rope_scaling"]["factor"], json!(8));
 }
 
-/// engine.md row 21
+/// Row 21 of `ROWS`.
 #[test]
 fn pan_and_scan_is_always_off() {
     // The tiny checkpoint asks for it.
@@ -195,6 +195,37 @@ fn a_checkpoint_with_a_scope_is_bound_to_its_weights_and_contract() {
     edit_scope(dir.path());
     edit(dir.path(), "curbside.json", |scope| scope["contract"] = json!(2));
     assert!(problems(dir.path()).contains("contract must be 1"));
+}
+
+#[test]
+fn an_answer_ends_at_a_word_the_runtime_finds_again() {
+    let with = |ends: Value, drop: &str| {
+        let dir = tiny();
+        edit(dir.path(), "generation_config.json", |generation| generation["eos_token_id"] = ends);
+        edit(dir.path(), "tokenizer.json", |tokenizer| {
+            tokenizer["model"]["vocab"].as_object_mut().unwrap().remove(drop);
+        });
+        dir
+    };
+    let number = |word: &str| {
+        let tokenizer: Value =
+            serde_json::from_slice(&fs::read(tiny().path().join("tokenizer.json")).unwrap()).unwrap();
+        tokenizer["model"]["vocab"][word].as_u64().unwrap()
+    };
+    let unused = number("<unused0>");
+    for ends in [json!(1), json!([1, unused]), json!(number("a")), Value::Null] {
+        staged(with(ends, "").path());
+    }
+    // None, that of a byte and that of a space, whose text is another one than the word's.
+    for (id, drop) in [(unused, "<unused0>"), (number("<0x41>"), ""), (number("\u{2581}"), "")] {
+        for ends in [json!(id), json!([1, id])] {
+            let found = problems(with(ends, drop).path());
+            assert!(found.contains(&format!("generation_config.json: eos_token_id {id} ")), "{id}: {found}");
+        }
+    }
+    for ends in [json!("<eos>"), json!([[1]]), json!(-1), json!(1.5), json!(384)] {
+        assert!(problems(with(ends.clone(), "").path()).contains("eos_token_id must be"), "{ends}");
+    }
 }
 
 #[test]

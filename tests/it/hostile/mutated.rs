@@ -11,22 +11,8 @@ use crate::{
     decoding::{named, wanted},
     film_encoded::{JPEG_2000, lossless_jpeg, run_length, slope},
     film_file::{element, film, film_of_8_bits, item},
+    random::Random,
 };
-
-/// A generator of numbers that are the same each time.
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ mixed >> 31
-    }
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
-    }
-}
 
 /// One film of each encoding, with the parts a reader of headers may trip over.
 fn films() -> Vec<Vec<u8>> {
@@ -61,35 +47,35 @@ fn films() -> Vec<Vec<u8>> {
 
 /// The film of that seed.
 fn mutated(films: &[Vec<u8>], seed: u64) -> Vec<u8> {
-    let mut numbers = Numbers(seed);
-    let mut bytes = films[numbers.below(films.len())].clone();
+    let mut random = Random(seed);
+    let mut bytes = films[random.below(films.len())].clone();
     // Most keep their length and leave alone how elements lie in the file: else few would come further than that.
-    let structure = numbers.below(4) == 0;
-    for _ in 0..=numbers.below(4) {
+    let structure = random.below(4) == 0;
+    for _ in 0..=random.below(4) {
         let frame = bytes.windows(4).position(|tag| tag == [0xE0, 0x7F, 0x10, 0]).map_or(0, |at| at + 30);
-        let at = match (structure, numbers.below(4)) {
-            (true, _) => 132 + numbers.below(bytes.len().saturating_sub(132)),
-            (false, 0) => value(&bytes, &mut numbers),
-            (false, 1) => frame + numbers.below(100),
-            (false, _) => frame + numbers.below(bytes.len().saturating_sub(frame)),
+        let at = match (structure, random.below(4)) {
+            (true, _) => 132 + random.below(bytes.len().saturating_sub(132)),
+            (false, 0) => value(&bytes, &mut random),
+            (false, 1) => frame + random.below(100),
+            (false, _) => frame + random.below(bytes.len().saturating_sub(frame)),
         };
         let at = at.min(bytes.len());
         let left = bytes.len() - at;
-        match numbers.below(if structure { 9 } else { 5 }) {
-            0 | 1 => bytes[at..].iter_mut().take(1).for_each(|byte| *byte = numbers.next() as u8),
-            2 => bytes[at..].iter_mut().take(1).for_each(|byte| *byte ^= 1 << numbers.below(8)),
+        match random.below(if structure { 9 } else { 5 }) {
+            0 | 1 => bytes[at..].iter_mut().take(1).for_each(|byte| *byte = random.next() as u8),
+            2 => bytes[at..].iter_mut().take(1).for_each(|byte| *byte ^= 1 << random.below(8)),
             3 | 4 => {
                 let number =
-                    [0u32, 1, 2, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFE, u32::MAX, 0xFFFF, 0x1_0000][numbers.below(9)];
+                    [0u32, 1, 2, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFE, u32::MAX, 0xFFFF, 0x1_0000][random.below(9)];
                 bytes[at..].iter_mut().zip(number.to_le_bytes()).for_each(|(byte, new)| *byte = new);
             }
             8 => {
-                let part = noise(1 + numbers.below(40));
+                let part = noise(1 + random.below(40));
                 bytes[at..].iter_mut().zip(part).for_each(|(byte, new)| *byte = new);
             }
-            5 => drop(bytes.drain(at..at + numbers.below(left.min(200) + 1))),
+            5 => drop(bytes.drain(at..at + random.below(left.min(200) + 1))),
             6 => {
-                let part = bytes[at..at + numbers.below(left.min(200) + 1)].to_vec();
+                let part = bytes[at..at + random.below(left.min(200) + 1)].to_vec();
                 bytes.splice(at..at, part);
             }
             _ => bytes.truncate(at),
@@ -99,9 +85,9 @@ fn mutated(films: &[Vec<u8>], seed: u64) -> Vec<u8> {
 }
 
 /// Somewhere in the value of an element of the image pixel group.
-fn value(bytes: &[u8], numbers: &mut Numbers) -> usize {
+fn value(bytes: &[u8], random: &mut Random) -> usize {
     let found: Vec<usize> = (0..bytes.len().min(1100)).filter(|at| bytes[*at..].starts_with(&[0x28, 0])).collect();
-    found.get(numbers.below(found.len())).map_or(bytes.len(), |at| at + 8 + numbers.below(4))
+    found.get(random.below(found.len())).map_or(bytes.len(), |at| at + 8 + random.below(4))
 }
 
 /// Decodes the films of so many seeds, two at a time, and prints how they ended. Answers how many broke their decoder.
