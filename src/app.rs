@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::{
     caller::Caller,
+    capacity::Processor,
     egress::Egress,
     engine::{self, Engine},
     error::Result,
@@ -47,7 +48,10 @@ pub struct App {
     pub services: Services,
     pub engine: Engine,
     pub store: Store,
-    pub egress: Egress,
+    /// The way to FHIR servers, and the way to archives: a film that waits for room keeps no chart waiting.
+    pub ehrs: Egress,
+    pub archives: Egress,
+    pub processor: Processor,
     pub upstream: fhir::Limits,
     pub imaging: imaging::Limits,
     pub decoder: imaging::Decoder,
@@ -68,7 +72,9 @@ impl App {
         Ok(App {
             services: service::load(settings.services.as_deref())?,
             store: Store::open(&settings.store).await?,
-            egress: Egress::new()?,
+            ehrs: Egress::new(settings.upstream.max_held_bytes)?,
+            archives: Egress::new(settings.imaging.max_held_bytes)?,
+            processor: Processor::default(),
             engine,
             clock,
             caller: settings.caller,

@@ -11,15 +11,20 @@ use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
     header,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use self::destination::link_local;
-use crate::error::{Error, Kind, Result};
+use crate::{
+    capacity::{Memory, Share},
+    error::{Error, Kind, Result},
+};
 
 mod destination;
 
 pub use destination::{Base, address, destination, join, link, permitted, under};
+
+const SOON: Duration = Duration::from_secs(1);
 
 /// A bearer token of one request. No Debug, Display or Serialize: it cannot reach a log, an error or a store.
 #[derive(Clone)]
@@ -38,6 +43,8 @@ pub struct Reply {
     /// The pause the server asked for, whether it wrote seconds or a date.
     pub retry_after: Option<Duration>,
     pub body: Bytes,
+    /// The body's share of the memory there is for answers, to be kept as long as what is made of it.
+    pub share: Share,
 }
 
 /// One GET.
@@ -52,14 +59,15 @@ pub struct Get<'a> {
     pub deadline: Instant,
 }
 
-/// The HTTP client of the process: no redirects, no proxy variables, no decompression.
+/// An HTTP client: no redirects, no proxy variables, no decompression, and a limit on all answers that are held at once.
 #[derive(Clone)]
 pub struct Egress {
     client: reqwest::Client,
+    memory: Memory,
 }
 
 impl Egress {
-    pub fn new() -> Result<Egress> {
+    pub fn new(max_held_bytes: usize) -> Result<Egress> {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
@@ -73,10 +81,12 @@ impl Egress {
             .user_agent(concat!("curbside/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|e| Error::fault("the HTTP client could not be built").because(e))?;
-        Ok(Egress { client })
+        Ok(Egress { client, memory: Memory::of(max_held_bytes) })
     }
 
     /// Sends one request and reads the whole answer. Never follows a redirect: a 3xx is an answer like any other.
+    ///
+    /// No room for the answer before the deadline: `Busy`.
     pub async fn get(&self, get: Get<'_>) -> Result<Reply> {
         self.send(&get, None).await
     }
@@ -96,16 +106,13 @@ impl Egress {
             Some(json) => self.client.post(to).header(header::CONTENT_TYPE, "application/json").body(json),
         };
         let late = |_| Error::timeout("no answer before the deadline");
-        tokio::time::timeout_at(get.deadline, Self::exchange(get, request)).await.map_err(late)?
-    }
-
-    async fn exchange(get: &Get<'_>, request: reqwest::RequestBuilder) -> Result<Reply> {
         let mut request = request.header(header::ACCEPT, get.accept).header(header::ACCEPT_ENCODING, "identity");
         if let Some(token) = get.token {
             request = request.bearer_auth(&token.0);
         }
         // reqwest's errors print the URL, and the URL may be a credential or name a patient.
-        let mut response = request.send().await.map_err(|e| Error::upstream(failure(&e)))?;
+        let sent = timeout_at(get.deadline, request.send()).await.map_err(late)?;
+        let mut response = sent.map_err(|e| Error::upstream(failure(&e)))?;
         let header = |name| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
         let status = response.status().as_u16();
         let content_type = header(header::CONTENT_TYPE).unwrap_or_default();
@@ -115,17 +122,32 @@ impl Egress {
             return Err(Error::upstream("the answer is compressed though that was declined"));
         }
         let too_large = || Error::too_large("the answer is larger than the limit");
-        if response.content_length().is_some_and(|n| n > get.max_bytes as u64) {
+        let most = response.content_length().map_or(Ok(get.max_bytes), usize::try_from).unwrap_or(usize::MAX);
+        if most > get.max_bytes {
             return Err(too_large());
         }
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| Error::upstream(failure(&e)))? {
-            if body.len() + chunk.len() > get.max_bytes {
-                return Err(too_large());
+        // INVARIANT: an_answer_is_read_only_once_there_is_room_for_all_of_it
+        // Taken piece by piece, several large answers would each hold a part and wait for the rest.
+        let share = self.memory.share_by(most, get.deadline).await;
+        let mut share = share.ok_or_else(|| Error::busy("this server had no room for the answer", SOON))?;
+        let read = async {
+            let mut body = BytesMut::new();
+            while let Some(chunk) = response.chunk().await.map_err(|e| Error::upstream(failure(&e)))? {
+                if body.len() + chunk.len() > most {
+                    return Err(too_large());
+                }
+                body.extend_from_slice(&chunk);
             }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Reply { status, content_type, retry_after, body: body.freeze() })
+            Ok(body.freeze())
+        };
+        let body = timeout_at(get.deadline, read).await.map_err(late)??;
+        share.shrink(body.len());
+        Ok(Reply { status, content_type, retry_after, body, share })
+    }
+
+    /// Bytes of answers for which there is room.
+    pub fn room(&self) -> usize {
+        self.memory.left()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the product says: a request is prepared into a Chart, and the chart completed into cards and a draft report.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
@@ -23,7 +23,7 @@ use crate::{
 /// One hook call.
 pub struct Call<'a> {
     pub service: &'a Service,
-    pub request: &'a HookRequest,
+    pub request: &'a Arc<HookRequest>,
     pub caller: &'a Caller,
     pub request_id: &'a str,
     pub received: Instant,
@@ -37,7 +37,10 @@ pub async fn respond(app: &App, call: Call<'_>) -> Result<String> {
         let assessment = grounding::summarise(&chart);
         return body(vec![card::summary(call.service, &chart, &assessment, &call.request.body_sha256)]);
     };
-    match chart::asked(applies, call.request, call.caller)? {
+    let (applies, request, caller) = (applies.clone(), call.request.clone(), call.caller.clone());
+    let drafts = request.context.draft_orders.iter().flatten().map(|order| order.get().len()).sum();
+    let read = move || chart::asked(&applies, &request, &caller);
+    match app.processor.work(drafts, deadline, read).await?? {
         None => body(Vec::new()),
         Some(asked) => draft(app, &call, asked, deadline).await,
     }
@@ -88,7 +91,7 @@ async fn prepare(
     deadline: Instant,
 ) -> Result<Chart> {
     let Call { service, request, caller, .. } = *call;
-    let (egress, decoder, upstream, imaging) = (&app.egress, &app.decoder, &app.upstream, &app.imaging);
+    let App { ehrs, archives, processor, decoder, upstream, imaging, .. } = app;
     let now = (app.clock)().into();
     // Fetching ends early, so that a server that hangs becomes a gap and there is time left to say so.
     let share = |part: f64| call.received + service.deadline().mul_f64(part);
@@ -98,7 +101,9 @@ async fn prepare(
         service,
         request,
         caller,
-        egress,
+        ehrs,
+        archives,
+        processor,
         decoder,
         upstream,
         imaging,
@@ -106,6 +111,7 @@ async fn prepare(
         now,
         search_by,
         fetch_by,
+        answer_by: deadline,
     };
     timeout_at(deadline, chart::gather(sources, asked)).await.map_err(|_| late())?
 }

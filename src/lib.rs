@@ -41,12 +41,16 @@
 //! - Bad input is refused and harms nothing: `a_name_that_is_not_ours_is_not_answered`,
 //!   `no_query_is_answered_with_a_server_error`, `what_is_no_regular_file_is_never_opened`,
 //!   `a_changed_byte_of_a_bound_file_is_refused`, `a_full_disk_is_not_ready_until_there_is_room_again`.
-//! - Modules depend downwards only: `modules_depend_downwards_only`. The order: `error caller egress file` < `fhir engine` <
+//! - Requests share what the machine has, and who finds no room is told so in time:
+//!   `bodies_take_no_more_memory_than_there_is_for_them`, `an_answer_is_read_only_once_there_is_room_for_all_of_it`,
+//!   `no_more_is_worked_on_at_once_than_there_are_processors`.
+//! - Modules depend downwards only: `modules_depend_downwards_only`. The order: `error caller capacity egress file` < `fhir engine` <
 //!   `cds_hooks imaging store` < `service` < `chart` < `prompt grounding` < `card report app` < `guidance` <
 //!   `http web demo` < `config cli`.
 
 pub mod app;
 pub mod caller;
+pub mod capacity;
 pub mod card;
 pub mod cds_hooks;
 pub mod chart;

@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use crate::{
     cds_hooks::{Card, Indicator, Link, LinkType, Source},
-    chart::{Chart, Evidence, EvidenceId, Reading, Role},
+    chart::{Chart, Evidence, EvidenceId, Fact, Reading, Role},
     fhir::Date,
-    grounding::{Assessment, BANNER, Section, Urgency},
+    grounding::{Assessment, BANNER, Section, Statement, Urgency},
     service::Service,
 };
 
@@ -120,7 +120,9 @@ pub fn summary(service: &Service, chart: &Chart, assessment: &Assessment, seed: 
         .filter(|s| ["problems", "medicines", "allergies", "results"].contains(&s.key.as_str()));
     let parts = parts.map(|section| {
         let name = section.title.to_lowercase();
-        match (section.statements.len(), known(section, chart)) {
+        let named = section.statements.iter().filter(|statement| !says_none(statement, chart)).count();
+        match (named, known(section, chart)) {
+            (0, Known::Absent { .. }) if !section.statements.is_empty() => "no allergy named".into(),
             (0, Known::Absent { .. }) => format!("no {name}"),
             (0, _) => format!("{name} not known"),
             (n, _) => format!("{name} {n}"),
@@ -132,6 +134,12 @@ pub fn summary(service: &Service, chart: &Chart, assessment: &Assessment, seed: 
         counted(chart.gaps.len(), "gap", "gaps")
     );
     card(service, words, detail, Indicator::Info, Vec::new(), seed)
+}
+
+/// Whether it is the EHR's statement that there is no such allergy.
+fn says_none(statement: &Statement, chart: &Chart) -> bool {
+    let mut cited = statement.evidence.iter().filter_map(|id| chart.evidence(*id));
+    cited.any(|evidence| matches!(evidence.fact, Fact::Allergy { none_known: true, .. }))
 }
 
 /// What an empty section means.

@@ -55,7 +55,11 @@ impl Prefetch {
     /// link is that search. Keys that are `taken` have a meaning of their own.
     pub fn alike(&self, query: &str, taken: impl Fn(&str) -> bool) -> Option<&State> {
         let answers = |state: &State| match state {
-            State::Resource(raw) => lenient::read::<Named>(raw).is_ok_and(|it| it.path().as_deref() == Some(query)),
+            // Only a template without parameters asks for one resource.
+            State::Resource(raw) if !query.contains('?') => {
+                lenient::read::<Named>(raw).is_ok_and(|it| it.path().as_deref() == Some(query))
+            }
+            State::Resource(_) => false,
             State::Bundle(split) => split.own.as_deref().is_some_and(|own| same_search(own, query)),
             State::Null | State::Failed(_) => false,
         };
@@ -108,29 +112,11 @@ fn state(raw: &RawValue) -> State {
     }
     match split(raw) {
         Ok(Split { failed: Some(reason), .. }) => State::Failed(reason),
-        Ok(split) if is_bundle(raw) => State::Bundle(split),
+        Ok(split) if split.is_bundle => State::Bundle(split),
         Ok(Split { mut resources, .. }) => {
             resources.pop().map_or_else(|| State::Failed("no resource".into()), State::Resource)
         }
         Err(reason) => State::Failed(reason),
-    }
-}
-
-/// Whether this is a Bundle, itself or in the wrapper of the 1.0 drafts that `split` removes.
-fn is_bundle(raw: &RawValue) -> bool {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Head<'a> {
-        resource_type: Option<String>,
-        #[serde(borrow)]
-        resource: Option<&'a RawValue>,
-    }
-    match serde_json::from_str(raw.get()) {
-        Ok(Head { resource_type: Some(resource_type), .. }) => resource_type == "Bundle",
-        Ok(Head { resource: Some(inner), .. }) => {
-            matches!(serde_json::from_str(inner.get()), Ok(Head { resource_type: Some(inner), .. }) if inner == "Bundle")
-        }
-        _ => false,
     }
 }
 

@@ -4,9 +4,11 @@ use serde_json::value::RawValue;
 
 use super::{
     Choice, Examined, Gap, Origin, Role, StudyRead,
-    collect::{Collected, Refusal, admit, collect},
+    collect::{Admitted, Collected, Refusal, admit, ask, collect},
+    facts::{MISDATED, When},
     films::{Films, FilmsRead, Known, picture},
     kind::{self, BODY_PARTS, VIEWS},
+    words::short,
 };
 use crate::{
     cds_hooks::State,
@@ -162,8 +164,12 @@ impl Films<'_> {
         let client = self.client.map(|client| client.until(self.pictures_by));
         let keys = self.service.prefetch.iter().filter(|template| template.on_demand);
         let mut pictures = Pictures::default();
+        let base = &self.access.base.fhir;
+        let answers = ask(self.service, keys, self.request, base, client.as_ref()).await;
+        let (patient_id, own) = (self.patient_id().to_owned(), base.clone());
+        let (length, sort) = (answers.bytes(), move || collect(answers, &patient_id, &own));
         let Collected { resources, mut examined, gaps } =
-            match collect(self.service, keys, self.request, &self.access.base.fhir, client.as_ref()).await {
+            match self.access.processor.work(length, self.access.deadline, sort).await.and_then(|sorted| sorted) {
                 Ok(collected) => collected,
                 Err(error) => {
                     read.gaps.push(Gap { what: "pictures".into(), why: error.message });
@@ -201,13 +207,13 @@ impl Films<'_> {
     /// The resource of that name as the EHR sent it, under whichever key.
     fn sent(&self, resource_type: &str, id: &str, read: &mut FilmsRead) -> Option<Box<RawValue>> {
         let is = |raw: &RawValue| {
-            let head = lenient::read::<lenient::Head>(raw);
-            head.is_ok_and(|head| head.resource_type == resource_type && head.id.as_deref() == Some(id))
+            lenient::resource_type(raw).is_some_and(|named| named == resource_type)
+                && lenient::read::<lenient::Head>(raw).is_ok_and(|head| head.id.as_deref() == Some(id))
         };
         let resources = self.request.prefetch.entries.iter().flat_map(|(_, state)| match state {
-            State::Resource(raw) => std::slice::from_ref(raw),
-            State::Bundle(split) => split.resources.as_slice(),
-            State::Null | State::Failed(_) => &[],
+            State::Resource(raw) => vec![&**raw],
+            State::Bundle(split) => split.of(&self.access.base.fhir).0,
+            State::Null | State::Failed(_) => vec![],
         });
         let mut sent = resources.filter(|raw| is(raw));
         let first = sent.next()?;
@@ -215,10 +221,11 @@ impl Films<'_> {
             let why = "it came twice with different contents; the first was used".into();
             read.gaps.push(Gap { what: format!("{resource_type}/{id}"), why });
         }
-        Some(first.clone())
+        Some(first.to_owned())
     }
 
-    fn admitted(&self, raw: Box<RawValue>) -> Result<super::collect::Admitted, String> {
+    /// The resource, if it is this patient's and means what it says.
+    pub fn admitted(&self, raw: Box<RawValue>) -> Result<Admitted, String> {
         // INVARIANT: a_picture_of_another_patient_is_dropped_and_named
         admit(raw, self.patient_id(), &self.access.base.fhir).map_err(|refusal| match refusal {
             Refusal::Foreign => "it is not this patient's".into(),
@@ -253,10 +260,14 @@ fn media(resource: &lenient::Media, reference: String, origin: Origin) -> Result
         Some("entered-in-error") => return Err("it was entered in error, so it was not used".into()),
         _ => return Err("it is not completed, so it was not used".into()),
     }
+    let moving = resource.form.as_ref().is_some_and(|form| form.code("video") || form.code("audio"));
+    let several = resource.frames.as_ref().is_some_and(|frames| frames.as_u64() != Some(1));
+    if moving || several || resource.duration.is_some() {
+        return Err("it is a recording and not one picture, so it was not used".into());
+    }
     let content = resource.content.clone().ok_or("it holds no picture")?;
     let start = resource.created_period.as_ref().and_then(|period| period.start.as_deref());
-    let created = [resource.created_date_time.as_deref(), start];
-    let date = created.into_iter().flatten().find_map(Date::parse);
+    let date = dated([resource.created_date_time.as_deref(), start])?;
     let shaped = |name: &String| name.chars().count() <= 64 && !name.chars().any(char::is_control);
     let described = Described {
         modality: kind::modality(resource.modality.as_ref()),
@@ -287,14 +298,16 @@ fn document(
     if resource.status.as_deref() != Some("current") {
         return Err("it is not current, so it was not used".into());
     }
-    let date = [content.creation.as_deref(), resource.date.as_deref()].into_iter().flatten().find_map(Date::parse);
+    let date = dated([content.creation.as_deref(), resource.date.as_deref()])?;
     let description = resource.description.clone().or_else(|| content.title.clone());
     let described = Described::default();
     Ok(Some(Picture { reference, content: content.clone(), described, date, description, origin }))
 }
 
-/// `Type/id`.
-fn short(reference: &str) -> String {
-    Reference::parse(reference)
-        .map_or_else(|| reference.to_owned(), |named| format!("{}/{}", named.resource_type, named.id))
+/// When a picture was taken. By an impossible date it cannot be told which picture is the newest.
+fn dated(given: [Option<&str>; 2]) -> Result<Option<Date>, String> {
+    match When::first(given) {
+        When { misdated: true, .. } => Err(format!("{MISDATED}, so it was not used")),
+        When { date, .. } => Ok(date),
+    }
 }

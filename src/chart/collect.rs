@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use futures::future::join_all;
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
 use super::{Examined, Gap, Origin};
 use crate::{
@@ -58,24 +57,43 @@ impl Answer {
     }
 }
 
-/// Collects these keys of the service in parallel.
-///
-/// A required key that can be had neither from the request nor from the EHR is `MissingData` naming the key. One that the
-/// EHR answered with nothing (`null`, an empty Bundle) is answered: a gap (CDS Hooks asks 412 only for what cannot be had).
-pub async fn collect<'a>(
+/// What was had for each key, still as it came.
+pub struct Answers(Vec<(PrefetchTemplate, Result<Answer>)>);
+
+impl Answers {
+    pub fn bytes(&self) -> usize {
+        let resources = self.0.iter().filter_map(|(_, answer)| answer.as_ref().ok()).flat_map(|a| &a.resources);
+        resources.map(|raw| raw.get().len()).sum()
+    }
+}
+
+/// Asks for these keys of the service in parallel.
+pub async fn ask<'a>(
     service: &Service,
     templates: impl Iterator<Item = &'a PrefetchTemplate>,
     request: &HookRequest,
     base: &Base,
     client: Option<&Client>,
-) -> Result<Collected> {
-    let templates: Vec<_> = templates.collect();
-    let answers = join_all(templates.iter().map(|template| answer(service, template, request, client))).await;
+) -> Answers {
+    let asked = templates.map(|template| async {
+        let answer = answer(service, template, request, base, client).await;
+        (template.clone(), answer)
+    });
+    Answers(join_all(asked).await)
+}
+
+/// Sorts out whose and what each resource is.
+///
+/// A required key that can be had neither from the request nor from the EHR is `MissingData` naming the key. One that the
+/// EHR answered with nothing (`null`, an empty Bundle) is answered: a gap (CDS Hooks asks 412 only for what cannot be had).
+pub fn collect(answers: Answers, patient_id: &str, base: &Base) -> Result<Collected> {
     let mut collected = Collected::default();
     let mut seen = HashMap::new();
-    for (template, answer) in templates.into_iter().zip(answers) {
+    for (template, answer) in answers.0 {
         let answer = match answer {
             Ok(answer) => answer,
+            // The lack is ours, and passes.
+            Err(error) if template.required && error.kind == Kind::Busy => return Err(error),
             Err(error) if template.required => {
                 let message = format!("{}: required data could not be had: {error}", template.key);
                 return Err(Error::missing_data(message).at(format!("prefetch.{}", template.key)).because(error));
@@ -88,27 +106,28 @@ pub async fn collect<'a>(
         collected.gaps.extend(answer.problems.into_iter().map(|why| Gap { what: template.key.clone(), why }));
         let answered = answer.nothing;
         let kind = template.query.split(['?', '/']).next().unwrap_or_default();
-        let (mut count, mut foreign, mut unusable, mut stray) = (0, 0, 0, 0);
+        let (mut count, mut foreign, mut unusable, mut stray, mut repeated) = (0, 0, 0, 0, 0);
         let asked = collected.examined.len();
         for raw in answer.resources {
-            match admit(raw, &request.context.patient_id, base) {
+            match admit(raw, patient_id, base) {
                 Ok((head, id, raw)) => {
                     // INVARIANT: resources_of_another_kind_prove_nothing
                     let counted = if head.resource_type == kind { &mut count } else { &mut stray };
                     let named = format!("{}/{id}", head.resource_type);
-                    let content = Sha256::digest(raw.get());
-                    match seen.get(&named) {
+                    match seen.get(&named).copied() {
                         None => {
-                            seen.insert(named, (content, collected.resources.len()));
+                            seen.insert(named, collected.resources.len());
                             *counted += 1;
                             let asked = vec![asked];
                             collected.resources.push(Resource { head, id, raw, origin: answer.origin, asked });
                         }
-                        Some((known, at)) if *known == content => {
-                            *counted += 1;
+                        Some(at) if collected.resources[at].raw.get() == raw.get() => {
                             // INVARIANT: what_cannot_be_used_counts_under_every_key_it_came_under
-                            let under = &mut collected.resources[*at].asked;
-                            if !under.contains(&asked) {
+                            let under = &mut collected.resources[at].asked;
+                            if under.contains(&asked) {
+                                repeated += 1;
+                            } else {
+                                *counted += 1;
                                 under.push(asked);
                             }
                         }
@@ -147,7 +166,8 @@ pub async fn collect<'a>(
             unusable: unusable + foreign,
             left_out: 0,
             origin: answer.origin,
-            complete: answer.complete && (count > 0 || stray == 0),
+            // What comes twice may stand in the place of something else.
+            complete: answer.complete && (count > 0 || stray == 0) && repeated == 0,
         });
     }
     Ok(collected)
@@ -158,6 +178,7 @@ async fn answer(
     service: &Service,
     template: &PrefetchTemplate,
     request: &HookRequest,
+    base: &Base,
     client: Option<&Client>,
 ) -> Result<Answer> {
     let query = resolve(&template.query, &request.context)
@@ -178,12 +199,15 @@ async fn answer(
         }
     };
     // An answer, and never proof of absence: what is cut short, or dangerous to miss, is asked for once more.
-    let (partial, nothing) = (sent.next.is_some(), sent.resources.is_empty());
+    let (here, elsewhere) = sent.of(base);
+    let (partial, nothing) = (sent.next.is_some(), here.is_empty());
     let more = sent.total.is_some_and(|total| total > sent.resources.len() as u64);
     let safety = SAFETY_TYPES.iter().any(|t| template.query.starts_with(t));
     let again =
         client.filter(|client| (nothing && is_read) || (client.has_token() && (partial || (nothing && safety))));
-    let mut answer = Answer { nothing, ..Answer::sent(sent.resources.clone(), sent.problems.clone()) };
+    let here = here.into_iter().map(RawValue::to_owned).collect();
+    let mut answer = Answer::sent(here, sent.problems.iter().cloned().chain(elsewhere).collect());
+    answer.nothing = sent.resources.is_empty();
     let failed = match (again, query) {
         (Some(client), Ok(query)) => match fetch(client, &query, is_read).await {
             Ok(fetched) => return Ok(fetched),
@@ -266,12 +290,8 @@ pub fn admit(raw: Box<RawValue>, patient_id: &str, base: &Base) -> std::result::
         (_, Some(id)) if is_id(id) => id.clone(),
         (_, _) => return unusable("one has no usable id, so nothing could cite it"),
     };
-    if head.is_changed() {
-        let what = format!("{}/{id}", head.resource_type);
-        return Err(Refusal::Unusable(
-            what,
-            "it carries a modifier extension we do not know, so it was not used".into(),
-        ));
+    if let Err(why) = lenient::sound(&raw) {
+        return Err(Refusal::Unusable(format!("{}/{id}", head.resource_type), why.into()));
     }
     Ok((head, id, raw))
 }

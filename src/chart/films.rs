@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{
     Choice, Examined, Fact, Gap, Order, Origin, Reading, Role, StudyName, StudyRead,
     attachments::Picture,
-    facts::{self, Source, Stated},
+    facts::{self, Source, Stated, When},
     kind::{self, BODY_PARTS},
 };
 use crate::{
@@ -108,6 +108,10 @@ impl Films<'_> {
             }
         });
         read.reading.study = Some(self.described(&current, &current_films, choice));
+        if ambiguous(&current.1) {
+            let why = "its record gives two parts of the body for one series".into();
+            read.gaps.push(Gap { what: "current study".into(), why });
+        }
         read.gaps.extend(told(&current_films, "current study"));
         let Some(film) = current_films.images.into_iter().next() else {
             let why = current_films.dropped.into_iter().next().map_or("it names no film".into(), |d| d.reason);
@@ -134,6 +138,11 @@ impl Films<'_> {
 
     async fn choose_current(&self, read: &mut FilmsRead, known: &mut Known) -> Option<Chosen> {
         let order = read.reading.order.clone();
+        // INVARIANT: an_order_that_contradicts_itself_is_not_read_for
+        if let Some(why) = order.contradiction {
+            read.reading.no_film = Some(format!("the order contradicts itself: {why}"));
+            return None;
+        }
         if let Some((first, rest)) = order.names.split_first() {
             if !rest.is_empty() {
                 let why =
@@ -171,10 +180,15 @@ impl Films<'_> {
                 && self.in_window(started(study).as_ref(), applies)
         });
         let newest = newest.max_by(|a, b| started(&a.1).cmp(&started(&b.1)).then_with(|| b.0.cmp(&a.0))).cloned();
-        let silent = known.studies.iter().filter(|(_, study)| sites(study).next().is_none()).count();
-        if silent > 0 {
-            let why = format!("{silent} do not state which part of the body they show, and were not considered");
-            read.gaps.push(Gap { what: "studies".into(), why });
+        let those =
+            |are: fn(&lenient::ImagingStudy) -> bool| known.studies.iter().filter(|(_, study)| are(study)).count();
+        for (count, why) in [
+            (those(|study| sites(study).next().is_none()), "do not state which part of the body they show"),
+            (those(ambiguous), "give two parts of the body for one series"),
+        ] {
+            if count > 0 {
+                read.gaps.push(Gap { what: "studies".into(), why: format!("{count} {why}, and were not considered") });
+            }
         }
         let newest = match newest {
             Some(study) => Some(Chosen::Study(study, Choice::Newest)),
@@ -234,17 +248,12 @@ impl Films<'_> {
                 return Err("it lies on another server, which is not contacted".into());
             }
         };
-        let head: lenient::Head = lenient::read(&raw)?;
-        let subject = head.subject.as_ref().and_then(|s| s.reference.as_deref()).and_then(Reference::parse);
-        if !subject.is_some_and(|s| s.is(client.base(), "Patient", self.patient_id())) {
-            return Err("it is not this patient's".into());
-        }
+        let (_, id, raw) = self.admitted(raw)?;
         let study: lenient::ImagingStudy = lenient::read(&raw)?;
-        if head.is_changed() || matches!(study.status.as_deref(), Some("entered-in-error" | "cancelled")) {
-            return Err("it is withdrawn or changed in a way we do not know".into());
+        if matches!(study.status.as_deref(), Some("entered-in-error" | "cancelled")) {
+            return Err("it is withdrawn".into());
         }
-        let id = study.id.as_deref().unwrap_or_default();
-        let reference = Reference { base: "", resource_type: "ImagingStudy", id }.absolute(client.base());
+        let reference = Reference { base: "", resource_type: "ImagingStudy", id: &id }.absolute(client.base());
         known.studies.push((reference.clone(), study.clone()));
         Ok((reference, study))
     }
@@ -253,15 +262,14 @@ impl Films<'_> {
     fn choose_prior(&self, current: &Study, known: &Known) -> Result<Option<Study>, String> {
         let modalities = facts::modalities(&current.1);
         let modality = modalities.iter().find(|m| kind::projection(m)).or(modalities.first());
-        let mut body_parts = BODY_PARTS.iter().map(|(part, _)| *part);
-        let body_part = body_parts.find(|part| sites(&current.1).any(|site| kind::means(BODY_PARTS, part, site)));
+        let body_part = sites(&current.1).find_map(|site| kind::named(BODY_PARTS, Some(&site)));
         let (Some(modality), Some(body_part), Some(before)) = (modality, body_part, started(&current.1)) else {
             let why = "none was looked for: the current study does not state its modality, body part or date";
             return Err(why.into());
         };
         let earlier = known.studies.iter().filter(|(reference, study)| {
             *reference != current.0
-                && same_kind(study, modality, body_part)
+                && same_kind(study, modality, &body_part)
                 && started(study).is_some_and(|s| s < before)
         });
         Ok(earlier.max_by(|a, b| started(&a.1).cmp(&started(&b.1)).then_with(|| b.0.cmp(&a.0))).cloned())
@@ -299,7 +307,8 @@ impl Films<'_> {
             let lacking = standalone.filter(|r| !known.endpoints.iter().any(|e| e.id.as_deref() == Some(r.id)));
             let lacking = lacking.filter(|r| r.is(client.base(), "Endpoint", r.id));
             for raw in join_all(lacking.map(|r| client.read("Endpoint", r.id))).await {
-                match raw.map_err(|e| e.message).and_then(|raw| lenient::read(&raw)) {
+                let admitted = raw.map_err(|e| e.message).and_then(|raw| self.admitted(raw));
+                match admitted.and_then(|(_, _, raw)| lenient::read(&raw)) {
                     Ok(endpoint) => endpoints.push(endpoint),
                     Err(why) => unread
                         .push(Dropped { instance_uid: None, reason: format!("its Endpoint could not be read: {why}") }),
@@ -316,17 +325,23 @@ fn started(study: &lenient::ImagingStudy) -> Option<Date> {
     study.started.as_deref().and_then(Date::parse)
 }
 
-/// What a study says of the parts it shows: codes and words.
-fn sites(study: &lenient::ImagingStudy) -> impl Iterator<Item = &str> {
-    let said = study.series.iter().filter_map(|s| s.body_site.as_ref());
-    said.flat_map(|c| [c.code.as_deref(), c.display.as_deref()]).flatten()
+/// What a study says of the part each series shows.
+fn sites(study: &lenient::ImagingStudy) -> impl Iterator<Item = lenient::Concept> {
+    let coded = study.series.iter().filter_map(|series| series.body_site.clone());
+    coded.map(|code| lenient::Concept { coding: lenient::Many(vec![code]), text: None })
+}
+
+/// Whether the code of a series names one part of the body and its words another.
+fn ambiguous(study: &lenient::ImagingStudy) -> bool {
+    sites(study).any(|site| kind::all_named(BODY_PARTS, Some(&site)).nth(1).is_some())
 }
 
 /// Whether a study is of that modality and says that it shows that body part.
 fn same_kind(study: &lenient::ImagingStudy, modality: &str, body_part: &str) -> bool {
     let modalities = facts::modalities(study);
     modalities.iter().any(|m| kind::same_modality(m, modality))
-        && sites(study).any(|site| kind::means(BODY_PARTS, body_part, site))
+        && !ambiguous(study)
+        && sites(study).any(|site| kind::named(BODY_PARTS, Some(&site)).as_deref() == Some(body_part))
 }
 
 /// Every film that was not shown, by instance and reason, and what has to be said with those that were.
@@ -347,7 +362,7 @@ fn told(films: &imaging::Study, which: &str) -> Vec<Gap> {
 pub fn picture(role: Role, image: Image, origin: Origin) -> Stated {
     Stated {
         source: Source { reference: image.reference(), origin },
-        date: image.date.clone(),
+        when: When { date: image.date.clone(), misdated: false },
         fact: Fact::Image { role, image: Box::new(image) },
     }
 }

@@ -6,14 +6,15 @@ use chrono::Datelike;
 use tokio::time::Instant;
 
 use super::{
-    Asked, Chart, Evidence, EvidenceId, Examined, Fact, Gap, Reading, Role, Subject,
-    collect::{Collected, Resource, collect},
-    facts::{self, Found, Source, Stated},
+    Asked, Chart, Evidence, EvidenceId, Examined, Fact, Gap, Reading, Role, Subject, allergies,
+    collect::{Answers, Collected, Resource, ask, collect},
+    facts::{self, Doubts, Found, Source, Stated},
     films::{Films, Known},
-    relevance,
+    relevance, values,
 };
 use crate::{
     caller::{AllowedBase, Caller},
+    capacity::Processor,
     cds_hooks::HookRequest,
     egress::{Base, Egress},
     error::{Error, Result},
@@ -33,7 +34,9 @@ pub struct Sources<'a> {
     pub service: &'a Service,
     pub request: &'a HookRequest,
     pub caller: &'a Caller,
-    pub egress: &'a Egress,
+    pub ehrs: &'a Egress,
+    pub archives: &'a Egress,
+    pub processor: &'a Processor,
     pub decoder: &'a imaging::Decoder,
     pub upstream: &'a fhir::Limits,
     pub imaging: &'a imaging::Limits,
@@ -44,6 +47,8 @@ pub struct Sources<'a> {
     pub search_by: Instant,
     /// When reading films ends.
     pub fetch_by: Instant,
+    /// When the answer is due.
+    pub answer_by: Instant,
 }
 
 /// Everything known about the request's patient, and the films the order is about where there is one.
@@ -57,48 +62,16 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
     // A server is asked only where the request names it, and a search that hangs leaves time for the films.
     let named = request.fhir_server.is_some();
     let until = |deadline| {
-        named.then(|| {
-            Client::new(sources.egress.clone(), base.clone(), token.cloned(), sources.upstream.clone(), deadline)
-        })
+        let (ehrs, processor, limits) = (sources.ehrs.clone(), sources.processor.clone(), sources.upstream.clone());
+        named.then(|| Client::new(ehrs, processor, base.clone(), token.cloned(), limits, deadline))
     };
     let at_once = service.prefetch.iter().filter(|template| !template.on_demand);
     let (client, films_client) = (until(sources.search_by), until(sources.fetch_by));
-    let Collected { mut resources, mut examined, mut gaps } =
-        collect(service, at_once, request, base, client.as_ref()).await?;
-    let patient = resources.iter().find(|r| r.head.resource_type == "Patient");
-    let patient: lenient::Patient = match patient {
-        Some(resource) => lenient::read(&resource.raw)
-            .map_err(|why| Error::missing_data(format!("patient: {why}")).at("prefetch.patient"))?,
-        // The EHR answered that it has nothing to send: whose the rest is, is known all the same.
-        None => lenient::Patient::default(),
-    };
-    resources.retain(|r| r.head.resource_type != "Patient");
-
-    let mut known = Known::default();
-    let mut stated: Vec<Stated> = Vec::new();
-    let mut values = Vec::new();
-    for resource in &resources {
-        let (usable, told) = match understand(resource, base, &mut known) {
-            Ok(Found::Stated(fact)) => {
-                stated.push(*fact);
-                continue;
-            }
-            Ok(Found::Value(value)) => {
-                values.push(*value);
-                continue;
-            }
-            Ok(Found::Nothing) => (true, None),
-            Ok(Found::LeftOut(why)) => (true, Some(why.to_owned())),
-            Ok(Found::Unusable(why)) => (false, Some(why.to_owned())),
-            Err(why) => (false, Some(why)),
-        };
-        for at in &resource.asked {
-            let counts = &mut examined[*at];
-            *if usable { &mut counts.left_out } else { &mut counts.unusable } += 1;
-        }
-        gaps.extend(told.map(|why| gap(resource, &why)));
-    }
-    stated.extend(facts::last_values(values));
+    let answers = ask(service, at_once, request, base, client.as_ref()).await;
+    let (patient_id, own) = (request.context.patient_id.clone(), base.clone());
+    let (length, read) = (answers.bytes(), move || understood(answers, &patient_id, &own));
+    let Understood { patient, known, mut stated, mut examined, mut gaps } =
+        sources.processor.work(length, sources.answer_by, read).await??;
 
     let moment = asked.as_ref().and_then(|a| a.order.authored_on.clone()).unwrap_or_else(|| sources.now.clone());
     let mut reading: Option<Reading> = None;
@@ -112,14 +85,15 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
         let films = Films {
             client: films_client.as_ref(),
             access: imaging::Access {
-                egress: sources.egress,
+                egress: sources.archives,
+                processor: sources.processor,
                 decoder: sources.decoder,
                 base: &allowed,
                 token,
                 limits: sources.imaging,
                 deadline: sources.fetch_by,
             },
-            identity: Identity::of(&patient, &allowed.patient_id_systems),
+            identity: Identity::of(&patient, &allowed.patient_id_systems, &sources.now),
             side: sources.picture_side,
             moment: &moment,
             service,
@@ -143,7 +117,8 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
     let evidence = stated.into_iter().zip(1..).map(|(s, number)| Evidence {
         id: EvidenceId(number),
         reference: s.source.reference,
-        date: s.date,
+        date: s.when.date,
+        misdated: s.when.misdated,
         fact: s.fact,
         origin: s.source.origin,
     });
@@ -172,6 +147,65 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
         examined,
         reading,
     })
+}
+
+/// What the resources of one request say.
+struct Understood {
+    patient: lenient::Patient,
+    known: Known,
+    stated: Vec<Stated>,
+    examined: Vec<Examined>,
+    gaps: Vec<Gap>,
+}
+
+fn understood(answers: Answers, patient_id: &str, base: &Base) -> Result<Understood> {
+    let Collected { mut resources, mut examined, mut gaps } = collect(answers, patient_id, base)?;
+    let patient = resources.iter().find(|r| r.head.resource_type == "Patient");
+    let patient: lenient::Patient = match patient {
+        Some(resource) => lenient::read(&resource.raw)
+            .map_err(|why| Error::missing_data(format!("patient: {why}")).at("prefetch.patient"))?,
+        // The EHR answered that it has nothing to send: whose the rest is, is known all the same.
+        None => lenient::Patient::default(),
+    };
+    resources.retain(|r| r.head.resource_type != "Patient");
+    gaps.extend(facts::patient(&patient).into_iter().map(|why| Gap { what: "patient".into(), why: why.into() }));
+
+    let mut known = Known::default();
+    let mut stated: Vec<Stated> = Vec::new();
+    let (mut measured, mut allergies) = (Vec::new(), Vec::new());
+    for resource in &resources {
+        let mut doubts = Doubts::new();
+        let understood = understand(resource, base, &mut known, &mut doubts);
+        gaps.extend(doubts.into_iter().map(|why| gap(resource, why)));
+        let (usable, told) = match understood {
+            Ok(Found::Stated(fact)) => {
+                stated.push(*fact);
+                continue;
+            }
+            Ok(Found::Value(value)) => {
+                measured.push(*value);
+                continue;
+            }
+            Ok(Found::Allergy(allergy)) => {
+                allergies.push(*allergy);
+                continue;
+            }
+            Ok(Found::Nothing) => (true, None),
+            Ok(Found::LeftOut(why)) => (true, Some(why.to_owned())),
+            Ok(Found::Unusable(why)) => (false, Some(why.to_owned())),
+            Err(why) => (false, Some(why)),
+        };
+        for at in &resource.asked {
+            let counts = &mut examined[*at];
+            *if usable { &mut counts.left_out } else { &mut counts.unusable } += 1;
+        }
+        gaps.extend(told.map(|why| gap(resource, &why)));
+    }
+    stated.extend(values::last_values(measured));
+    let (allergies, contradictions) = allergies::consistent(allergies);
+    stated.extend(allergies);
+    gaps.extend(contradictions);
+    Ok(Understood { patient, known, stated, examined, gaps })
 }
 
 /// Whether everything under a key was searched by us to the last page, and all of it could be used.
@@ -214,34 +248,44 @@ pub fn subject(request: &HookRequest, caller: &Caller) -> Result<(String, String
     Ok((bare(base.as_str()).to_owned(), patient.absolute(base)))
 }
 
-fn understand(resource: &Resource, base: &Base, known: &mut Known) -> std::result::Result<Found, String> {
+fn understand(
+    resource: &Resource,
+    base: &Base,
+    known: &mut Known,
+    doubts: &mut Doubts,
+) -> std::result::Result<Found, String> {
     let source = Source { reference: resource.reference(base), origin: resource.origin };
     Ok(match resource.head.resource_type.as_str() {
         "Condition" => {
             let condition: lenient::Condition = lenient::read(&resource.raw)?;
-            withdrawn(None, &condition.verification_status).unwrap_or_else(|| facts::condition(&condition, source))
+            withdrawn(None, &condition.verification_status)
+                .unwrap_or_else(|| facts::condition(&condition, source, doubts))
         }
         "MedicationRequest" => {
             let medication: lenient::MedicationRequest = lenient::read(&resource.raw)?;
-            withdrawn(medication.status.as_deref(), &None).unwrap_or_else(|| facts::medication(&medication, source))
+            withdrawn(medication.status.as_deref(), &None)
+                .unwrap_or_else(|| facts::medication(&medication, source, doubts))
         }
         "AllergyIntolerance" => {
             let allergy: lenient::AllergyIntolerance = lenient::read(&resource.raw)?;
-            withdrawn(None, &allergy.verification_status).unwrap_or_else(|| facts::allergy(&allergy, source))
+            withdrawn(None, &allergy.verification_status)
+                .unwrap_or_else(|| allergies::allergy(&allergy, source, doubts))
         }
         "Observation" => {
             let observation: lenient::Observation = lenient::read(&resource.raw)?;
-            withdrawn(observation.status.as_deref(), &None).unwrap_or_else(|| facts::observation(&observation, source))
+            withdrawn(observation.status.as_deref(), &None)
+                .unwrap_or_else(|| values::observation(&observation, source, doubts))
         }
         "DiagnosticReport" => {
             let report: lenient::DiagnosticReport = lenient::read(&resource.raw)?;
             known.report(&report, base);
-            withdrawn(report.status.as_deref(), &None).unwrap_or_else(|| facts::report(&report, &resource.head, source))
+            withdrawn(report.status.as_deref(), &None)
+                .unwrap_or_else(|| facts::report(&report, &resource.head, source, doubts))
         }
         "ImagingStudy" => {
             let study: lenient::ImagingStudy = lenient::read(&resource.raw)?;
-            let found =
-                withdrawn(study.status.as_deref(), &None).unwrap_or_else(|| facts::study(&study, source.clone()));
+            let found = withdrawn(study.status.as_deref(), &None)
+                .unwrap_or_else(|| facts::study(&study, source.clone(), doubts));
             if matches!(found, Found::Stated(_)) {
                 known.studies.push((source.reference, study));
             }

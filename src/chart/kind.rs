@@ -14,21 +14,44 @@ const DCM: &str = "http://dicom.nema.org/resources/ontology/DCM";
 /// DICOM's word, and what records write for it.
 type Table = &'static [(&'static str, &'static [&'static str])];
 
-/// Whether a record's word stands for that one of DICOM's.
-pub fn means(table: Table, dicom: &str, word: &str) -> bool {
-    let known = table.iter().find(|(name, _)| *name == dicom);
-    known.is_some_and(|(_, words)| words.iter().any(|known| word.eq_ignore_ascii_case(known)))
+fn means(words: &[&str], word: &str) -> bool {
+    words.iter().any(|known| word.eq_ignore_ascii_case(known))
 }
 
 /// The one of DICOM's words that a concept stands for. `None` where it names none, or several.
 pub fn named(table: Table, concept: Option<&Concept>) -> Option<String> {
-    let words: Vec<&str> = concept.map(words).into_iter().flatten().collect();
-    let mut found = table.iter().filter(|(dicom, _)| words.iter().any(|word| means(table, dicom, word)));
-    let (dicom, _) = found.next()?;
-    found.next().is_none().then(|| (*dicom).to_owned())
+    let mut found = all_named(table, concept);
+    let dicom = found.next()?;
+    found.next().is_none().then(|| dicom.to_owned())
 }
 
-fn words(concept: &Concept) -> impl Iterator<Item = &str> {
+/// Every one of DICOM's words that a concept stands for; more than one where it contradicts itself.
+pub fn all_named(table: Table, concept: Option<&Concept>) -> impl Iterator<Item = &'static str> {
+    let words = move |known: &[&str]| concept.is_some_and(|concept| words(concept).any(|word| means(known, word)));
+    table.iter().filter(move |(_, known)| words(known)).map(|(dicom, _)| *dicom)
+}
+
+/// Every one of DICOM's words that a sentence mentions, word by word.
+pub fn mentioned(table: Table, sentence: &str) -> impl Iterator<Item = &'static str> {
+    table.iter().filter(move |(_, known)| split(sentence).any(|word| means(known, word))).map(|(dicom, _)| *dicom)
+}
+
+/// The side of the body that a sentence mentions. `None` where it mentions neither or both.
+pub fn side(sentence: &str) -> Option<&'static str> {
+    let mentions = |side: &str| split(sentence).any(|word| word.eq_ignore_ascii_case(side));
+    match (mentions("left"), mentions("right")) {
+        (true, false) => Some("left"),
+        (false, true) => Some("right"),
+        _ => None,
+    }
+}
+
+fn split(sentence: &str) -> impl Iterator<Item = &str> {
+    sentence.split(|c: char| !c.is_alphanumeric())
+}
+
+/// What a concept says: codes and words.
+pub fn words(concept: &Concept) -> impl Iterator<Item = &str> {
     let codings = concept.coding.iter().flat_map(|coding| [coding.code.as_deref(), coding.display.as_deref()]);
     codings.chain([concept.text.as_deref()]).flatten()
 }
@@ -77,6 +100,21 @@ mod tests {
             assert_eq!(named(table, Some(&concept(text))).as_deref(), dicom, "{text}");
         }
         assert_eq!(named(VIEWS, None), None);
+    }
+
+    #[test]
+    fn a_sentence_is_read_word_by_word() {
+        for (sentence, parts, of_side) in [
+            ("XR Chest 2 Views", &["CHEST"][..], None),
+            ("x-ray of thorax/head, Left", &["CHEST", "HEAD"], Some("left")),
+            ("overhead view of the right hand", &[], Some("right")),
+            ("left and RIGHT", &[], None),
+            ("leftover", &[], None),
+            ("", &[], None),
+        ] {
+            assert_eq!(mentioned(BODY_PARTS, sentence).collect::<Vec<_>>(), parts, "{sentence}");
+            assert_eq!(side(sentence), of_side, "{sentence}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The Chart: everything fetched for one request, every fact with an evidence id, every failure named. Nothing is thought here.
 
+mod allergies;
 mod attachments;
 mod collect;
 mod facts;
@@ -8,6 +9,7 @@ mod gather;
 mod kind;
 mod order;
 mod relevance;
+mod values;
 mod words;
 
 pub use gather::{Sources, gather, subject};
@@ -102,6 +104,9 @@ pub struct Evidence {
     /// Absolute URL of the resource; `urn:oid:<uid>` of a DICOM instance.
     pub reference: String,
     pub date: Option<Date>,
+    /// A date is given that is none, such as 30 February.
+    #[serde(default)]
+    pub misdated: bool,
     pub fact: Fact,
     /// How the fact was had.
     pub origin: Origin,
@@ -125,6 +130,8 @@ pub enum Fact {
     Measurement(Measurement),
     Note {
         text: String,
+        #[serde(default)]
+        preliminary: bool,
     },
     /// `worded`: the EHR gave it in words of its own, not only as a code's display.
     Medication {
@@ -132,15 +139,23 @@ pub enum Fact {
         worded: bool,
         dosage: Option<String>,
     },
+    /// `unconfirmed`: in which way it is not confirmed, such as `provisional`.
     Problem {
         text: String,
         worded: bool,
         status: String,
+        #[serde(default)]
+        unconfirmed: Option<String>,
     },
+    /// `none_known`: a statement that there is no such allergy.
     Allergy {
         text: String,
         criticality: Option<String>,
         reactions: Vec<String>,
+        #[serde(default)]
+        none_known: bool,
+        #[serde(default)]
+        unconfirmed: Option<String>,
     },
     Study {
         text: String,
@@ -179,6 +194,9 @@ pub struct Measurement {
     pub flag: Option<String>,
     /// Against the value before, such as `up from 3.9 on 2025-11-02`.
     pub change: Option<String>,
+    /// Not verified yet by who measured it.
+    #[serde(default)]
+    pub preliminary: bool,
 }
 
 /// Something looked for and not had. `what` names it as a reader knows it, `why` is one clause without patient data.

@@ -3,14 +3,18 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::Gap;
+use super::{
+    Gap,
+    facts::When,
+    kind::{self, BODY_PARTS},
+};
 use crate::{
     caller::Caller,
     cds_hooks::HookRequest,
     egress::Base,
     error::{Error, Result},
     fhir::{Coding, Date, Reference, lenient},
-    service::Applies,
+    service::{Applies, OrderCode},
 };
 
 /// An imaging order as far as the product needs it.
@@ -24,6 +28,9 @@ pub struct Order {
     /// DICOM modality and body part, where the service's table knows the code.
     pub modality: Option<String>,
     pub body_part: Option<String>,
+    /// What in it speaks against something else in it; then nothing is read for it.
+    #[serde(default)]
+    pub contradiction: Option<String>,
     /// The studies the order names, then the Media.
     pub names: Vec<StudyName>,
     /// Ids of the DocumentReferences it names: letters, or pictures.
@@ -66,8 +73,11 @@ pub fn asked(applies: &Applies, request: &HookRequest, caller: &Caller) -> Resul
     for (at, raw) in orders.iter().enumerate() {
         match read(applies, raw, base, &request.context.patient_id) {
             Ok(None) => {}
-            Ok(Some(order)) => match &mut found {
-                None => found = Some(Asked { order, others: 0, gaps: Vec::new() }),
+            Ok(Some((order, misdated))) => match &mut found {
+                None => {
+                    gaps.extend(misdated.map(|why| (at, why)));
+                    found = Some(Asked { order, others: 0, gaps: Vec::new() });
+                }
                 Some(asked) => asked.others += 1,
             },
             Err(why) => gaps.push((at, why)),
@@ -88,32 +98,32 @@ pub fn asked(applies: &Applies, request: &HookRequest, caller: &Caller) -> Resul
     }
 }
 
+/// The order, where it is one of imaging, and what is doubtful about it.
 fn read(
     applies: &Applies,
     raw: &RawValue,
     base: &Base,
     patient_id: &str,
-) -> std::result::Result<Option<Order>, String> {
+) -> std::result::Result<Option<(Order, Option<String>)>, String> {
     // Orders of other kinds are none of our business, however they are written.
     let kind: lenient::Kind = lenient::read(raw)?;
     if kind.resource_type != "ServiceRequest" {
         return Ok(None);
     }
-    let head: lenient::Head = lenient::read(raw)?;
     let request: lenient::ServiceRequest = lenient::read(raw)?;
     if matches!(request.status.as_deref(), Some("entered-in-error" | "revoked")) || request.do_not_perform == Some(true)
     {
         return Ok(None);
     }
     let Some(order) = imaging_order(applies, &request, base) else { return Ok(None) };
-    if head.is_changed() {
-        return Err("it carries a modifier extension we do not know".into());
-    }
+    lenient::sound(raw)?;
     let subject = request.subject.as_ref().and_then(|s| s.reference.as_deref()).and_then(Reference::parse);
     if !subject.is_some_and(|s| s.is(base, "Patient", patient_id)) {
         return Err("it is not an order for the patient of the request".into());
     }
-    Ok(Some(order))
+    let misdated = When::first([request.authored_on.as_deref()]).misdated;
+    let told = "the date given is not a valid date, so films up to now were looked for";
+    Ok(Some((order, misdated.then(|| told.into()))))
 }
 
 fn imaging_order(applies: &Applies, request: &lenient::ServiceRequest, base: &Base) -> Option<Order> {
@@ -144,9 +154,34 @@ fn imaging_order(applies: &Applies, request: &lenient::ServiceRequest, base: &Ba
         authored_on: request.authored_on.as_deref().and_then(Date::parse),
         modality: known.map(|k| k.modality.clone()),
         body_part: known.map(|k| k.body_part.clone()),
+        contradiction: contradiction(applies, request),
         names,
         documents: request.supporting_info.iter().filter_map(|info| document(info, base)).collect(),
     })
+}
+
+/// What in an order speaks against something else in it, as far as codes of the service's table, the names of a few parts of
+/// the body, and the words "left" and "right" tell.
+fn contradiction(applies: &Applies, request: &lenient::ServiceRequest) -> Option<String> {
+    let concepts = || request.code.iter().chain(request.body_site.iter());
+    let said: Vec<&str> = concepts().flat_map(kind::words).collect();
+    let sides: Vec<&str> = said.iter().filter_map(|words| kind::side(words)).collect();
+    if sides.iter().any(|side| *side != sides[0]) {
+        return Some("it names the left side and the right side".into());
+    }
+    let coded = |c: &&OrderCode| request.code.as_ref().is_some_and(|code| code.has(&c.system, &c.code));
+    let mut known = applies.codes.iter().filter(coded);
+    let first = known.next()?;
+    if known.any(|other| other.body_part != first.body_part || !kind::same_modality(&other.modality, &first.modality)) {
+        return Some("its codes are those of different examinations".into());
+    }
+    let meant = first.body_part.as_str();
+    let other = said.into_iter().find_map(|words| {
+        let parts: Vec<&str> = kind::mentioned(BODY_PARTS, words).collect();
+        parts.first().copied().filter(|_| !parts.contains(&meant))
+    });
+    other
+        .map(|other| format!("its code is for the {}, and it names the {}", meant.to_lowercase(), other.to_lowercase()))
 }
 
 fn study_name(info: &lenient::Ref, base: &Base) -> Option<StudyName> {

@@ -8,13 +8,13 @@ pub fn sort(facts: &mut [Stated], service: &Service, moment: &Date) {
     facts.sort_by(|a, b| {
         rank(a, service, moment)
             .cmp(&rank(b, service, moment))
-            .then_with(|| b.date.cmp(&a.date))
+            .then_with(|| b.when.date.cmp(&a.when.date))
             .then_with(|| a.source.reference.cmp(&b.source.reference))
     });
 }
 
 fn rank(stated: &Stated, service: &Service, moment: &Date) -> (u8, usize) {
-    let fresh = stated.date.as_ref().is_some_and(|date| date.is_within(super::FRESH_DAYS, moment));
+    let fresh = stated.when.date.as_ref().is_some_and(|date| date.is_within(super::FRESH_DAYS, moment));
     match &stated.fact {
         Fact::Image { role: Role::Current, .. } => (0, 0),
         Fact::Image { role: Role::Prior, .. } => (0, 1),

@@ -21,6 +21,14 @@ fn hidden(c: char) -> bool {
         | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// `Type/id`.
+pub fn short(reference: &str) -> String {
+    Reference::parse(reference)
+        .map_or_else(|| reference.to_owned(), |named| format!("{}/{}", named.resource_type, named.id))
+}
+
+const PRELIMINARY: &str = "preliminary";
+
 impl StudyRead {
     /// Whether it is an ImagingStudy.
     pub fn is_study(&self) -> bool {
@@ -68,13 +76,15 @@ impl Fact {
                 }
             }
             Fact::Measurement(m) => (if m.vital { "vital sign" } else { "measurement" }, measured(m)),
-            Fact::Note { text } => ("note", text.clone()),
+            Fact::Note { text, preliminary } => ("note", joined(text, [preliminary.then(|| PRELIMINARY.to_owned())])),
             Fact::Medication { text, dosage, .. } => ("medication", joined(text, [dosage.clone()])),
-            Fact::Problem { text, status, .. } => ("problem", joined(text, [Some(status.clone())])),
-            Fact::Allergy { text, criticality, reactions } => {
+            Fact::Problem { text, status, unconfirmed, .. } => {
+                ("problem", joined(text, [Some(status.clone()), unconfirmed.clone()]))
+            }
+            Fact::Allergy { text, criticality, reactions, unconfirmed, .. } => {
                 let criticality = criticality.as_ref().map(|c| format!("criticality {c}"));
                 let reactions = (!reactions.is_empty()).then(|| reactions.join(" and "));
-                ("allergy", joined(text, [criticality, reactions]))
+                ("allergy", joined(text, [unconfirmed.clone(), criticality, reactions]))
             }
             Fact::Study { text, modality } => ("imaging study", joined(text, [modality.clone()])),
             Fact::Report { text, status, conclusion } => {
@@ -87,7 +97,8 @@ impl Fact {
 
 fn measured(m: &Measurement) -> String {
     let value = format!("{}: {} {}", m.text, m.value, m.unit.as_deref().unwrap_or(""));
-    joined(value.trim_end(), [m.flag.as_deref().map(|code| flag(code).to_owned()), m.change.clone()])
+    let preliminary = m.preliminary.then(|| PRELIMINARY.to_owned());
+    joined(value.trim_end(), [preliminary, m.flag.as_deref().map(|code| flag(code).to_owned()), m.change.clone()])
 }
 
 fn joined<const N: usize>(text: &str, more: [Option<String>; N]) -> String {

@@ -245,7 +245,7 @@ impl Drop for Progress {
 
 /// Posts the order to our own server as the EHR would, and prints what comes of it. Whether a report did.
 async fn show_answer(server: &Server, peers: &Demo, patient: &str) -> Result<bool> {
-    let own = Own { egress: Egress::new()?, base: [server.base.clone().into()] };
+    let own = Own { egress: Egress::new(2 * LARGEST_ANSWER)?, base: [server.base.clone().into()] };
     let request = peers
         .authorized_request(patient)
         .ok_or_else(|| Error::invalid("the patient's request.json names no patient"))?;

@@ -48,7 +48,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         let (accept, token, max_bytes) = ("application/json", None, LARGEST_ANSWER);
         let ask = Get { url: &url, allowed: &allowed, accept, token, max_bytes, deadline };
-        let reply = Egress::new()?.get(ask).await.map_err(|_| Error::fault(format!("nothing answers at {url}")))?;
+        let reply = Egress::new(LARGEST_ANSWER)?
+            .get(ask)
+            .await
+            .map_err(|_| Error::fault(format!("nothing answers at {url}")))?;
         println!("{}", String::from_utf8_lossy(&reply.body));
         Ok(if reply.status == 200 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })

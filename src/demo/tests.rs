@@ -77,7 +77,7 @@ struct Running {
 async fn running() -> Running {
     let (root, folders) = fixtures();
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    Running { demo: start(&folders, any, any).await.unwrap(), egress: Egress::new().unwrap(), _root: root }
+    Running { demo: start(&folders, any, any).await.unwrap(), egress: Egress::new(1 << 30).unwrap(), _root: root }
 }
 
 impl Running {

@@ -247,7 +247,9 @@ async fn answer(reply: &'static str) -> (Url, tokio::task::JoinHandle<String>) {
 async fn get(base: &Url, max_bytes: usize, token: Option<&AccessToken>) -> Result<Reply> {
     let deadline = Instant::now() + Duration::from_secs(60);
     let allowed = &[base.clone().into()];
-    Egress::new()?.get(Get { url: base, allowed, accept: "application/fhir+json", token, max_bytes, deadline }).await
+    Egress::new(1 << 30)?
+        .get(Get { url: base, allowed, accept: "application/fhir+json", token, max_bytes, deadline })
+        .await
 }
 
 #[tokio::test]
@@ -281,6 +283,35 @@ async fn a_body_over_the_limit_is_cut_off_whether_declared_or_not() {
     assert_eq!(&get(&base, 10, None).await.unwrap().body[..], b"abcdefghij");
 }
 
+const DECLARED: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabcdef";
+const UNDECLARED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n0\r\n\r\n";
+
+#[tokio::test]
+async fn an_answer_is_read_only_once_there_is_room_for_all_of_it() {
+    let egress = Egress::new(10).unwrap();
+    let far = Instant::now() + Duration::from_secs(60);
+    let get = async |reply, deadline| {
+        let (base, _served) = answer(reply).await;
+        let allowed = &[base.clone().into()];
+        egress.get(Get { url: &base, allowed, accept: "*/*", token: None, max_bytes: 9, deadline }).await
+    };
+    let held = get(DECLARED, far).await.unwrap();
+    assert_eq!(egress.room(), 4, "an answer counts as long as it is held");
+    for reply in [DECLARED, UNDECLARED] {
+        let refused = get(reply, Instant::now() + Duration::from_millis(500)).await.err().unwrap();
+        assert!(refused.kind == Kind::Busy && refused.retry_after.is_some(), "{refused}");
+    }
+    assert_eq!(egress.room(), 4, "who gave up waiting holds nothing");
+    // Both wait for the room of the first answer, and then one for the other.
+    let length = async |reply| get(reply, far).await.unwrap().body.len();
+    let lengths = tokio::join!(length(UNDECLARED), length(DECLARED), async { drop(held) });
+    assert_eq!(lengths, (6, 6, ()));
+    assert_eq!(egress.room(), 10);
+    // What was not announced counts as the most there may be, and then as what it was.
+    let _held = get(UNDECLARED, far).await.unwrap();
+    assert_eq!(egress.room(), 4);
+}
+
 #[tokio::test]
 async fn a_truncated_answer_is_an_error_that_names_no_address() {
     let (base, _served) = answer("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc").await;
@@ -302,7 +333,7 @@ async fn an_address_outside_is_refused_before_any_connection() {
         max_bytes: 1,
         deadline: Instant::now(),
     };
-    assert_eq!(Egress::new().unwrap().get(get).await.err().unwrap().kind, Kind::Forbidden);
+    assert_eq!(Egress::new(1 << 30).unwrap().get(get).await.err().unwrap().kind, Kind::Forbidden);
 }
 
 #[tokio::test]
@@ -311,5 +342,5 @@ async fn a_deadline_in_the_past_is_a_timeout() {
     let base = url(&format!("http://{}/fhir", listener.local_addr().unwrap()));
     let allowed = &[base.clone().into()];
     let get = Get { url: &base, allowed, accept: "*/*", token: None, max_bytes: 1, deadline: Instant::now() };
-    assert_eq!(Egress::new().unwrap().get(get).await.err().unwrap().kind, Kind::Timeout);
+    assert_eq!(Egress::new(1 << 30).unwrap().get(get).await.err().unwrap().kind, Kind::Timeout);
 }

@@ -9,6 +9,9 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use super::{Reference, lenient};
+use crate::egress::Base;
+
 /// Resources taken of one search or one Bundle; what is beyond is told.
 pub const MAX_RESOURCES: usize = 2_000;
 const MAX_LINKS: usize = 20;
@@ -18,6 +21,10 @@ const MAX_ISSUES: usize = 50;
 #[derive(Debug, Default)]
 pub struct Split {
     pub resources: Vec<Box<RawValue>>,
+    /// Not a resource by itself, nor an error.
+    pub is_bundle: bool,
+    /// The server of each resource, where the Bundle gives its address.
+    servers: Vec<Option<String>>,
     /// Sentences about what was left out of `resources`: the rest is not all there was.
     pub problems: Vec<String>,
     /// `link[relation=next].url`, as it came: it may be relative and may point anywhere.
@@ -30,6 +37,20 @@ pub struct Split {
     pub doubtful: bool,
     /// Why there is no data at all: the server reported an error and no match. An empty search has `None`.
     pub failed: Option<String>,
+}
+
+impl Split {
+    /// The resources that are not said to be of another server than this one, and a sentence on those that are: an id is
+    /// one record's at one server only.
+    pub fn of(&self, base: &Base) -> (Vec<&RawValue>, Option<String>) {
+        let server = |at: usize| self.servers.get(at).and_then(Option::as_deref);
+        let is_here = |(at, _): &(usize, _)| server(*at).is_none_or(|server| base.is(server));
+        let here: Vec<&RawValue> =
+            self.resources.iter().enumerate().filter(is_here).map(|(_, resource)| &**resource).collect();
+        let elsewhere = self.resources.len() - here.len();
+        let told = format!("{elsewhere} record(s) of another server were received and not used");
+        (here, (elsewhere > 0).then_some(told))
+    }
 }
 
 #[derive(Deserialize)]
@@ -52,11 +73,19 @@ struct Wire<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Entry<'a> {
+    full_url: Option<String>,
     #[serde(borrow)]
     resource: Option<&'a RawValue>,
     search: Option<Search>,
+    request: Option<Request>,
     response: Option<Response>,
+}
+
+#[derive(Deserialize)]
+struct Request {
+    method: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -73,12 +102,6 @@ struct Response {
 struct Link {
     relation: Option<String>,
     url: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Typed {
-    resource_type: String,
 }
 
 #[derive(Deserialize)]
@@ -100,8 +123,13 @@ struct Issue {
 pub fn split(raw: &RawValue) -> Result<Split, String> {
     let wire: Wire = parse(raw)?;
     match (wire.resource_type.as_deref(), wire.response) {
+        // INVARIANT: what_a_bundle_does_not_give_as_it_stands_is_no_fact
+        (Some("Bundle"), _) if wire.kind.is_some_and(|kind| kind.get() == "\"history\"") => {
+            let told = "the EHR sent a history of changes and not the records as they stand, so it was not used";
+            Ok(Split { problems: vec![told.into()], doubtful: true, ..Split::default() })
+        }
         (Some("Bundle"), _) => {
-            let mut split = entries(wire.entry, wire.link);
+            let mut split = Split { is_bundle: true, ..entries(wire.entry, wire.link) };
             split.total = wire.total.and_then(|total| total.get().parse().ok());
             split.doubtful |= wire.total.is_some() && split.total.is_none();
             // INVARIANT: a_bundle_that_may_not_be_all_is_doubtful
@@ -113,7 +141,7 @@ pub fn split(raw: &RawValue) -> Result<Split, String> {
         (Some(_), _) => Ok(Split { resources: vec![raw.to_owned()], ..Split::default() }),
         (None, Some(response)) => match (refusal(&response), wire.resource) {
             (Some(refusal), _) => Ok(failed(refusal)),
-            (None, Some(inner)) if parse::<Typed>(inner).is_ok() => split(inner),
+            (None, Some(inner)) if lenient::resource_type(inner).is_some() => split(inner),
             (None, _) => Err("the wrapper holds no resource".into()),
         },
         (None, None) => Err("not a FHIR resource".into()),
@@ -134,22 +162,39 @@ fn entries(entry: Option<&RawValue>, link: Option<&RawValue>) -> Split {
             unreadable += 1;
             continue;
         };
-        errors.extend(entry.response.as_ref().and_then(refusal));
+        if let Some(refusal) = entry.response.as_ref().and_then(refusal) {
+            errors.push(refusal);
+            continue;
+        }
+        if entry.request.and_then(|request| request.method).is_some_and(|method| method == "DELETE") {
+            split.problems.push("an entry says that its record was deleted, so it was not used".into());
+            continue;
+        }
         let Some(resource) = entry.resource else {
             split.doubtful = true;
             continue;
         };
-        let Ok(Typed { resource_type }) = parse(resource) else {
+        let Some(resource_type) = lenient::resource_type(resource) else {
             unreadable += 1;
             continue;
         };
+        // A `urn:` is a name within the Bundle and says nothing of the record.
+        let full_url = entry.full_url.as_deref().filter(|url| !url.starts_with("urn:"));
+        let address = full_url.and_then(Reference::parse);
+        split.doubtful |= full_url.is_some() && address.is_none();
         let marked = entry.search.and_then(|search| search.mode).is_some_and(|mode| mode == "outcome");
         if resource_type == "OperationOutcome" {
             split.doubtful = true;
             errors.extend(worst(resource).map(reported));
         } else if marked {
             split.problems.push("an entry marked as an outcome is none and was left out".into());
+        } else if address.as_ref().is_some_and(|address| !is_of(resource, &resource_type, address)) {
+            split
+                .problems
+                .push("the address of an entry names another record than the one in it, so it was not used".into());
         } else {
+            let server = address.map(|address| address.base).filter(|server| !server.is_empty());
+            split.servers.push(server.map(str::to_owned));
             split.resources.push(resource.to_owned());
         }
     }
@@ -159,6 +204,7 @@ fn entries(entry: Option<&RawValue>, link: Option<&RawValue>) -> Split {
     if left_out > 0 {
         split.problems.push(format!("the Bundle has more than {MAX_RESOURCES} entries; {left_out} were left out"));
     }
+    split.problems.dedup();
     errors.dedup();
     errors.truncate(MAX_ISSUES);
     match split.resources.is_empty() {
@@ -179,6 +225,17 @@ fn entries(entry: Option<&RawValue>, link: Option<&RawValue>) -> Split {
         }
     }
     split
+}
+
+/// Whether it is the resource that an address names.
+fn is_of(resource: &RawValue, resource_type: &str, named: &Reference) -> bool {
+    #[derive(Deserialize)]
+    struct Identified<'a> {
+        #[serde(borrow)]
+        id: Option<&'a RawValue>,
+    }
+    let id = parse::<Identified>(resource).ok().and_then(|identified| identified.id);
+    resource_type == named.resource_type && id.is_some_and(|id| id.get().trim_matches('"') == named.id)
 }
 
 fn failed(reason: String) -> Split {
@@ -250,7 +307,7 @@ const ISSUE_TYPES: [&str; 31] = [
 ];
 
 fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, String> {
-    super::lenient::read(raw)
+    lenient::read(raw)
 }
 
 /// The items of an array, a null as none, or the one object standing where an array belongs; and how many went beyond `most`.

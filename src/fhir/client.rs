@@ -5,7 +5,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     slice,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -22,6 +22,7 @@ use url::{Url, form_urlencoded};
 
 use super::{FHIR_JSON, Split, bundle::MAX_RESOURCES, essence, is_id, is_json, lenient, split};
 use crate::{
+    capacity::{Processor, Share},
     egress::{self, AccessToken, Base, Egress, Get, Reply},
     error::{Error, Kind, Result},
 };
@@ -40,11 +41,20 @@ pub struct Limits {
     pub max_pages: usize,
     /// Requests at once.
     pub parallel: usize,
+    /// Bytes of the answers to all requests of ours together, each held until its request has been understood.
+    pub max_held_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { max_bytes_per_response: 8 << 20, max_bytes: 32 << 20, max_calls: 50, max_pages: 10, parallel: 8 }
+        Limits {
+            max_bytes_per_response: 8 << 20,
+            max_bytes: 32 << 20,
+            max_calls: 50,
+            max_pages: 10,
+            parallel: 8,
+            max_held_bytes: 256 << 20,
+        }
     }
 }
 
@@ -54,6 +64,11 @@ impl Limits {
         let all = [self.max_bytes_per_response, self.max_bytes, self.max_calls, self.max_pages, self.parallel];
         if all.contains(&0) || self.parallel > Semaphore::MAX_PERMITS {
             return Err(Error::invalid("a limit of [upstream] is zero or absurd"));
+        }
+        // A request alone is never refused for want of room.
+        if self.max_bytes.saturating_add(self.max_bytes_per_response) > self.max_held_bytes {
+            let least = "upstream.max_bytes and upstream.max_bytes_per_response together";
+            return Err(Error::invalid(format!("upstream.max_held_bytes must be at least {least}")));
         }
         Ok(())
     }
@@ -77,10 +92,11 @@ pub struct Found {
     pub problems: Vec<String>,
 }
 
-/// A client for one request: it holds that request's token, budget and deadline, and ends with it.
+/// A client for one request: it holds that request's token, budget, deadline and share of memory, and ends with it.
 #[derive(Clone)]
 pub struct Client {
     egress: Egress,
+    processor: Processor,
     base: Base,
     token: Option<AccessToken>,
     limits: Limits,
@@ -88,14 +104,23 @@ pub struct Client {
     permits: Arc<Semaphore>,
     calls: Arc<AtomicUsize>,
     bytes: Arc<AtomicUsize>,
+    /// Of every answer that was used: what is made of one is held as long as this client.
+    held: Arc<Mutex<Vec<Share>>>,
 }
 
 impl Client {
     /// `base` must be one of the caller's allowed bases: the token goes there and nowhere else.
-    pub fn new(egress: Egress, base: Base, token: Option<AccessToken>, limits: Limits, deadline: Instant) -> Client {
+    pub fn new(
+        egress: Egress,
+        processor: Processor,
+        base: Base,
+        token: Option<AccessToken>,
+        limits: Limits,
+        deadline: Instant,
+    ) -> Client {
         let permits = Arc::new(Semaphore::new(limits.parallel.clamp(1, Semaphore::MAX_PERMITS)));
-        let (calls, bytes) = Default::default();
-        Client { egress, base, token, limits, deadline, permits, calls, bytes }
+        let (calls, bytes, held) = Default::default();
+        Client { egress, processor, base, token, limits, deadline, permits, calls, bytes, held }
     }
 
     pub fn has_token(&self) -> bool {
@@ -154,8 +179,10 @@ impl Client {
             found.problems.push("the EHR says that it searched for something else than was asked".into());
         }
         loop {
-            found.complete &= page.problems.is_empty() && !page.doubtful;
-            found.resources.append(&mut page.resources);
+            let (here, elsewhere) = page.of(&self.base);
+            found.complete &= page.problems.is_empty() && elsewhere.is_none() && !page.doubtful;
+            found.resources.extend(here.into_iter().map(RawValue::to_owned));
+            found.problems.extend(elsewhere);
             found.problems.append(&mut page.problems);
             if found.resources.len() > MAX_RESOURCES {
                 found.resources.truncate(MAX_RESOURCES);
@@ -198,8 +225,7 @@ impl Client {
     }
 
     async fn page(&self, url: &Url) -> Result<Split> {
-        let (head, raw) = self.fetch(url, &FHIR, resource).await?;
-        let page = split(&raw).map_err(|_| not_fhir())?;
+        let (head, page) = self.fetch(url, &FHIR, bundle).await?;
         match page.failed {
             Some(reason) => Err(Error::upstream(reason)),
             None if head.resource_type != "Bundle" => Err(Error::upstream("the answer to a search is not a Bundle")),
@@ -208,7 +234,7 @@ impl Client {
     }
 
     /// One answer, the request repeated once where that may help and the time allows it.
-    async fn fetch<T>(&self, url: &Url, wanted: &Wanted<'_>, read: Read<T>) -> Result<T> {
+    async fn fetch<T: Send + 'static>(&self, url: &Url, wanted: &Wanted<'_>, read: Read<T>) -> Result<T> {
         let permit = timeout_at(self.deadline, self.permits.acquire()).await;
         let _permit = permit.map_err(|_| Error::timeout("no answer from the EHR before the deadline"))?;
         let error = match self.attempt(url, wanted, read).await {
@@ -223,7 +249,12 @@ impl Client {
         self.attempt(url, wanted, read).await.map_err(|failure| failure.error)
     }
 
-    async fn attempt<T>(&self, url: &Url, wanted: &Wanted<'_>, read: Read<T>) -> std::result::Result<T, Failure> {
+    async fn attempt<T: Send + 'static>(
+        &self,
+        url: &Url,
+        wanted: &Wanted<'_>,
+        read: Read<T>,
+    ) -> std::result::Result<T, Failure> {
         let left = self.limits.max_bytes.saturating_sub(self.bytes.load(Ordering::Relaxed));
         let counted = self.calls.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |calls| {
             (calls < self.limits.max_calls).then_some(calls + 1)
@@ -244,10 +275,15 @@ impl Client {
             kind => Failure { error, repeat: kind == Kind::Upstream },
         })?;
         // Requests in flight together each saw the same remainder: what goes over in sum is dropped here.
-        if self.bytes.fetch_add(reply.body.len(), Ordering::Relaxed) + reply.body.len() > self.limits.max_bytes {
+        let length = reply.body.len();
+        if self.bytes.fetch_add(length, Ordering::Relaxed) + length > self.limits.max_bytes {
             return Err(Error::upstream("the limit on bytes for one request is used up").into());
         }
-        read(&reply)
+        let work = move || read(&reply).map(|made| (made, reply.share));
+        let (made, share) = self.processor.work(length, self.deadline, work).await??;
+        // INVARIANT: what_was_fetched_keeps_its_share_of_memory_until_its_request_ends
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(share);
+        Ok(made)
     }
 
     fn calls_left(&self) -> usize {
@@ -280,6 +316,12 @@ impl From<Error> for Failure {
 fn resource(reply: &Reply) -> std::result::Result<Resource, Failure> {
     sent(reply)?;
     Ok(json(reply)?)
+}
+
+/// The answer to a search, and what it is.
+fn bundle(reply: &Reply) -> std::result::Result<(Head, Split), Failure> {
+    let (head, raw) = resource(reply)?;
+    Ok((head, split(&raw).map_err(|_| not_fhir())?))
 }
 
 /// Whether the answer is one at all.
@@ -328,6 +370,9 @@ pub fn query(resource_type: &str, parameters: &[(&str, &str)]) -> String {
     format!("{resource_type}?{encoded}")
 }
 
+/// No server takes a longer address, so no link that is longer is one.
+const LONGEST_LINK: usize = 8 << 10;
+
 /// Whether the link of a search asks for what `query` asks for, neither more narrowly nor for something else.
 pub fn same_search(link: &str, query: &str) -> bool {
     // How many come at once, in which order and in which form does not change what is found.
@@ -345,7 +390,7 @@ pub fn same_search(link: &str, query: &str) -> bool {
         named.sort();
         Some((resource_type, named))
     };
-    split(link).is_some_and(|link| split(query) == Some(link))
+    link.len() <= LONGEST_LINK && split(link).is_some_and(|link| split(query) == Some(link))
 }
 
 #[cfg(test)]

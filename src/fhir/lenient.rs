@@ -3,20 +3,22 @@
 //! `null` is absent, unknown members are ignored, an object where an array belongs is an array of one, decimals stay text.
 
 mod attachment;
+mod sound;
 mod study;
 
 pub use attachment::{Attachment, Binary, DocumentContent, DocumentReference, Media};
+pub use sound::{TWO_VALUES, sound};
 pub use study::{Endpoint, Extension, ImagingStudy, Instance, Series};
 
 use std::{fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
+    de::{Error, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::{Number, value::RawValue};
 
-/// An array that may come as a single object, as `null`, or not at all.
+/// An array that may come as a single object or text, as `null`, or not at all.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Many<T>(pub Vec<T>);
 
@@ -43,6 +45,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Many<T> {
             }
             fn visit_unit<E>(self) -> Result<Many<T>, E> {
                 Ok(Many::default())
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Many<T>, E> {
+                Ok(Many(vec![T::deserialize(text.into_deserializer())?]))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Many<T>, A::Error> {
                 let mut items = Vec::new();
@@ -74,18 +79,8 @@ pub struct Head {
     pub id: Option<String>,
     #[serde(default)]
     pub meta: Option<Meta>,
-    #[serde(default)]
-    pub modifier_extension: Many<serde::de::IgnoredAny>,
-    pub implicit_rules: Option<serde::de::IgnoredAny>,
     pub subject: Option<Ref>,
     pub patient: Option<Ref>,
-}
-
-impl Head {
-    /// The resource's meaning is changed in a way we do not know (a modifier extension, implicit rules), so it is not used.
-    pub fn is_changed(&self) -> bool {
-        !self.modifier_extension.is_empty() || self.implicit_rules.is_some()
-    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -143,10 +138,15 @@ pub struct Ref {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Identifier {
+    /// Such as `official` or `old`.
+    #[serde(rename = "use")]
+    pub purpose: Option<String>,
     pub system: Option<String>,
     pub value: Option<String>,
     /// The organisation that gave it.
     pub assigner: Option<Box<Ref>>,
+    /// When it is or was in use.
+    pub period: Option<Period>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -171,8 +171,18 @@ pub struct Patient {
     pub id: Option<String>,
     #[serde(default)]
     pub identifier: Many<Identifier>,
+    pub active: Option<bool>,
     pub gender: Option<String>,
     pub birth_date: Option<String>,
+    #[serde(default)]
+    pub link: Many<PatientLink>,
+}
+
+/// How another record of a patient stands to this one, such as `replaced-by`.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct PatientLink {
+    #[serde(rename = "type")]
+    pub relation: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -206,6 +216,7 @@ pub struct MedicationRequest {
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Medication {
     pub id: Option<String>,
+    pub status: Option<String>,
     pub code: Option<Concept>,
 }
 
@@ -221,6 +232,9 @@ pub struct AllergyIntolerance {
     pub code: Option<Concept>,
     pub clinical_status: Option<Concept>,
     pub verification_status: Option<Concept>,
+    /// Of what: texts such as `food` or `medication`. What is none says nothing.
+    #[serde(default)]
+    pub category: Many<serde_json::Value>,
     pub criticality: Option<String>,
     pub recorded_date: Option<String>,
     #[serde(default)]
@@ -241,6 +255,9 @@ pub struct Observation {
     #[serde(default)]
     pub category: Many<Concept>,
     pub code: Option<Concept>,
+    /// What it is about, where that is not the patient.
+    #[serde(default)]
+    pub focus: Many<serde::de::IgnoredAny>,
     pub effective_date_time: Option<String>,
     pub effective_instant: Option<String>,
     pub effective_period: Option<Period>,
@@ -264,16 +281,20 @@ pub struct Observation {
 pub struct Component {
     pub code: Option<Concept>,
     pub value_quantity: Option<Quantity>,
+    pub data_absent_reason: Option<Concept>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReferenceRange {
+    /// Of which values; absent: of normal ones.
+    #[serde(rename = "type")]
+    pub meaning: Option<Concept>,
     pub low: Option<Quantity>,
     pub high: Option<Quantity>,
     #[serde(default)]
     pub applies_to: Many<Concept>,
-    pub age: Option<serde::de::IgnoredAny>,
+    pub age: Option<IgnoredAny>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -310,10 +331,37 @@ pub struct ServiceRequest {
     #[serde(default)]
     pub category: Many<Concept>,
     pub code: Option<Concept>,
+    #[serde(default)]
+    pub body_site: Many<Concept>,
     pub authored_on: Option<String>,
     pub subject: Option<Ref>,
     #[serde(default)]
     pub supporting_info: Many<Ref>,
+}
+
+/// The type of a resource, read no further than to its member `resourceType`, which nearly always comes first.
+pub fn resource_type(raw: &RawValue) -> Option<String> {
+    struct Type<'a>(&'a mut Option<String>);
+    impl<'de> Visitor<'de> for Type<'_> {
+        type Value = ();
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("a resource")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+            while let Some(name) = map.next_key::<String>()? {
+                if name == "resourceType" {
+                    *self.0 = Some(map.next_value()?);
+                    break;
+                }
+                map.next_value::<IgnoredAny>()?;
+            }
+            Ok(())
+        }
+    }
+    let mut found = None;
+    // What comes after the type is left unread, which the reader calls an error.
+    serde_json::Deserializer::from_str(raw.get()).deserialize_map(Type(&mut found)).ok();
+    found
 }
 
 /// Reads one resource; the error names the element, never what stood there.
@@ -342,6 +390,24 @@ mod tests {
         assert_eq!(observation.category[0].coding[0].code.as_deref(), Some("laboratory"));
         assert_eq!(observation.value_quantity.unwrap().value.unwrap().to_string(), "72.50");
         assert!(observation.reference_range.is_empty());
+    }
+
+    #[test]
+    fn a_type_is_read_wherever_it_stands() {
+        let of = |text: &str| resource_type(serde_json::from_str(text).unwrap());
+        for text in [r#"{"resourceType":"Media","id":7}"#, r#" {"a":[{"resourceType":7}],"resourceType":"Media"}"#] {
+            assert_eq!(of(text).as_deref(), Some("Media"), "{text}");
+        }
+        for text in [
+            "{}",
+            "[]",
+            "7",
+            r#"["resourceType","Media"]"#,
+            r#"{"a":{"resourceType":"Media"}}"#,
+            r#"{"resourceType":7}"#,
+        ] {
+            assert_eq!(of(text), None, "{text}");
+        }
     }
 
     #[test]

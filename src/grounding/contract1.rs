@@ -251,11 +251,12 @@ mod tests {
             });
             Fact::Image { role, image: serde_json::from_value(image).unwrap() }
         };
-        let facts = [image(Role::Current), image(Role::Prior), Fact::Note { text: "cough".into() }];
+        let facts = [image(Role::Current), image(Role::Prior), Fact::Note { text: "cough".into(), preliminary: false }];
         let evidence = facts.into_iter().zip(1..).map(|(fact, number)| Evidence {
             id: EvidenceId(number),
             reference: format!("urn:oid:1.{number}"),
             date: None,
+            misdated: false,
             fact,
             origin: Origin::Fetched,
         });

@@ -29,7 +29,8 @@ pub fn summarise(chart: &Chart) -> Assessment {
 
 /// One fact as a short line; the text within is the EHR's.
 fn words(evidence: &Evidence) -> String {
-    let day = evidence.date.as_ref().map_or("date not stated", |d| d.day());
+    let undated = if evidence.misdated { "the date given is not a valid date" } else { "date not stated" };
+    let day = evidence.date.as_ref().map_or(undated, |d| d.day());
     let (_, text) = evidence.fact.described();
     match &evidence.fact {
         Fact::Problem { .. } => format!("{text}, since {day}"),

@@ -64,8 +64,14 @@ pub async fn call(
         return Err(Error::not_found("no service of that id; GET /cds-services lists what is offered"));
     }
     Span::current().record("service", &id).record("tenant", &caller.tenant);
-    let body = bodies.json(request).await?;
-    let hook = HookRequest::parse(&body.bytes)?;
+    let Arrival { received, request_id } = arrival;
+    let deadline = of_id.iter().map(|service| received + service.deadline()).min().unwrap_or(received);
+    let body = bodies.json(request, deadline).await?;
+    let length = body.bytes.len();
+    let read = move || (HookRequest::parse(&body.bytes), body.share);
+    // The share is kept: what was read from a body takes no less memory than the body did.
+    let (hook, _share) = app.processor.work(length, deadline, read).await?;
+    let hook = Arc::new(hook?);
     Span::current().record("hook_instance", log::hashed(&hook.hook_instance));
     if !hook.deviations.is_empty() {
         tracing::info!(deviations = hook.deviations.join("; "), "the request leaves the standard");
@@ -74,8 +80,7 @@ pub async fn call(
         Error::invalid("this service is not offered for the hook named; GET /cds-services lists what is offered")
             .at("hook")
     })?;
-    let Arrival { received, request_id } = &arrival;
-    let call = Call { service, request: &hook, caller: &caller, request_id, received: *received };
+    let call = Call { service, request: &hook, caller: &caller, request_id: &request_id, received };
     guidance::respond(&app, call).await.map(json)
 }
 

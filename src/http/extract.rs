@@ -9,15 +9,13 @@ use axum::{
 };
 use bytes::BytesMut;
 use futures::StreamExt;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout_at};
 
 use super::Config;
 use crate::{
     app::App,
     caller::Caller,
+    capacity::{Memory, Share},
     error::{Error, Kind, Result},
 };
 
@@ -45,29 +43,27 @@ impl FromRequestParts<Arc<App>> for Caller {
 #[derive(Clone)]
 pub struct Bodies {
     limits: Config,
-    /// Bytes of memory left.
-    left: Arc<Semaphore>,
+    memory: Memory,
 }
 
-/// A body, and its share of the memory there is for bodies: free again when this is dropped.
+/// A body, and its share of the memory there is for bodies, to be kept as long as what was read from it.
 #[derive(Debug)]
 pub struct Body {
     pub bytes: Bytes,
-    _share: OwnedSemaphorePermit,
+    pub share: Share,
 }
 
 impl Bodies {
     /// Room for [`TOGETHER`] bodies of the largest size, whatever number of connections brings them.
     pub fn new(limits: &Config) -> Bodies {
-        Bodies { limits: limits.clone(), left: Arc::new(Semaphore::new(TOGETHER * limits.max_body_bytes)) }
+        Bodies { limits: limits.clone(), memory: Memory::of(TOGETHER * limits.max_body_bytes) }
     }
 
     /// The JSON body, read whole; never more than a frame beyond the limit.
     ///
-    /// Another media type or any encoding: `UnsupportedMedia`. Too long: `TooLarge`. Too slow, broken off, or of two media
-    /// types: `Invalid`.
-    /// No room beside the bodies held already: `Busy`.
-    pub async fn json(&self, request: Request) -> Result<Body> {
+    /// Another media type or any encoding: `UnsupportedMedia`. Too long: `TooLarge`. Not there at the deadline, broken off, or
+    /// of two media types: `Invalid`. No room beside the bodies held already: `Busy`.
+    pub async fn json(&self, request: Request, deadline: Instant) -> Result<Body> {
         check_type(request.headers())?;
         let limit = self.limits.max_body_bytes;
         let too_large = || Error::too_large(format!("the body is larger than {limit} bytes"));
@@ -78,27 +74,31 @@ impl Bodies {
         }
         let read = async {
             let mut chunks = request.into_body().into_data_stream();
-            let (mut body, mut share) = (BytesMut::new(), self.share(0)?);
+            let (mut length, mut held) = (0, self.share(0).map(|share| (BytesMut::new(), share)));
             while let Some(chunk) = chunks.next().await {
                 let chunk = chunk.map_err(|_| Error::invalid("the body broke off"))?;
-                if body.len() + chunk.len() > limit {
+                length += chunk.len();
+                if length > limit {
                     return Err(too_large());
                 }
                 // INVARIANT: bodies_take_no_more_memory_than_there_is_for_them
                 // What has arrived counts, not what was announced: who announces and waits keeps nobody out.
-                share.merge(self.share(chunk.len())?);
-                body.extend_from_slice(&chunk);
+                // What finds no room is read to its end and dropped: who is still sending when the answer comes misses it.
+                held = held.and_then(|(mut body, mut share)| {
+                    share.add(self.share(chunk.len())?);
+                    body.extend_from_slice(&chunk);
+                    Ok((body, share))
+                });
             }
-            Ok(Body { bytes: body.freeze(), _share: share })
+            held.map(|(body, share)| Body { bytes: body.freeze(), share })
         };
-        timeout(self.limits.body_timeout(), read)
+        timeout_at(deadline.min(Instant::now() + self.limits.body_timeout()), read)
             .await
             .unwrap_or_else(|_| Err(Error::invalid("the body did not arrive in time")))
     }
 
-    fn share(&self, bytes: usize) -> Result<OwnedSemaphorePermit> {
-        let permit = u32::try_from(bytes).ok().and_then(|bytes| self.left.clone().try_acquire_many_owned(bytes).ok());
-        permit.ok_or_else(|| Error::busy("too many large requests are being answered", SOON))
+    fn share(&self, bytes: usize) -> Result<Share> {
+        self.memory.share(bytes).ok_or_else(|| Error::busy("too many large requests are being answered", SOON))
     }
 }
 
@@ -122,14 +122,19 @@ fn check_type(headers: &HeaderMap) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures::stream;
+
     use super::*;
 
     #[tokio::test]
     async fn bodies_take_no_more_memory_than_there_is_for_them() {
         let bodies = Bodies::new(&Config { max_body_bytes: 1024, ..Config::default() });
+        let far = Instant::now() + Duration::from_secs(60);
         let json = async |length: usize| {
             let request = Request::post("/").header(header::CONTENT_TYPE, "application/json");
-            bodies.json(request.body(axum::body::Body::from(" ".repeat(length))).unwrap()).await
+            bodies.json(request.body(axum::body::Body::from(" ".repeat(length))).unwrap(), far).await
         };
         let mut held = Vec::new();
         for _ in 0..TOGETHER {
@@ -142,5 +147,34 @@ mod tests {
         assert_eq!(json(1025).await.unwrap_err().kind, Kind::TooLarge);
         // Neither what was answered nor what was refused keeps its share.
         held.push(json(1024).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_body_without_room_is_read_to_its_end_before_it_is_refused() {
+        let bodies = Bodies::new(&Config { max_body_bytes: 1024, ..Config::default() });
+        let held = bodies.memory.share(TOGETHER * 1024 - 10).unwrap();
+        let taken = Arc::new(AtomicUsize::new(0));
+        let counted = taken.clone();
+        let chunks = stream::repeat_with(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, Infallible>("12345678")
+        });
+        let request = Request::post("/").header(header::CONTENT_TYPE, "application/json");
+        let request = request.body(axum::body::Body::from_stream(chunks.take(5))).unwrap();
+        let far = Instant::now() + Duration::from_secs(60);
+        assert_eq!(bodies.json(request, far).await.unwrap_err().kind, Kind::Busy);
+        assert_eq!((taken.load(Ordering::Relaxed), bodies.memory.left()), (5, 10));
+        drop(held);
+    }
+
+    #[tokio::test]
+    async fn a_body_is_waited_for_no_longer_than_its_answer_may_take() {
+        let bodies = Bodies::new(&Config { body_timeout_ms: 600_000, ..Config::default() });
+        let request = Request::post("/").header(header::CONTENT_TYPE, "application/json");
+        let never = stream::pending::<std::result::Result<Bytes, Infallible>>();
+        let request = request.body(axum::body::Body::from_stream(never)).unwrap();
+        let soon = Instant::now() + Duration::from_millis(20);
+        let ended = tokio::time::timeout(Duration::from_secs(60), bodies.json(request, soon)).await;
+        assert_eq!(ended.expect("it waits for its own timeout").unwrap_err().kind, Kind::Invalid);
     }
 }

@@ -10,6 +10,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use bytes::Bytes;
+use serde_json::value::RawValue;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout_at;
@@ -160,7 +161,10 @@ fn binary(
     declared: &str,
     limit: usize,
 ) -> Result<Bytes, &'static str> {
-    let binary: lenient::Binary = serde_json::from_slice(body).map_err(|_| "the EHR's answer is not readable FHIR")?;
+    let unreadable = "the EHR's answer is not readable FHIR";
+    let raw: &RawValue = serde_json::from_slice(body).map_err(|_| unreadable)?;
+    lenient::sound(raw)?;
+    let binary: lenient::Binary = lenient::read(raw).map_err(|_| unreadable)?;
     let asked = Reference::parse(url.as_str()).filter(|asked| asked.resource_type == "Binary");
     let same = asked.is_none_or(|asked| binary.id.as_deref() == Some(asked.id));
     if binary.resource_type.as_deref() != Some("Binary") || !same {

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, header::is_code};
-use crate::fhir::{Date, lenient::Patient};
+use crate::fhir::{
+    Date,
+    lenient::{Identifier, Patient},
+};
 
 /// What a patient's record gives a film to be compared with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +22,8 @@ struct Known {
     value: String,
     /// Whether its system is one that films' numbers are of.
     counts: bool,
+    /// Whether the patient still has it.
+    current: bool,
     /// Its system, and its assigner's name: what a film may call the issuer.
     issuers: Vec<String>,
 }
@@ -79,6 +84,8 @@ impl PatientId {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Match {
     None,
+    /// The patient had that number once: it may have been given to somebody else since.
+    Former,
     /// The record has that number, and another one of the issuer the film names.
     OfAnotherIssuer,
     OfUnknownIssuer,
@@ -86,14 +93,15 @@ enum Match {
 }
 
 impl Identity {
-    /// Of the patient's identifiers those count whose system is one of `systems`.
-    pub fn of(patient: &Patient, systems: &[String]) -> Identity {
+    /// Of the patient's identifiers those count whose system is one of `systems` and that are in use at `now`.
+    pub fn of(patient: &Patient, systems: &[String], now: &Date) -> Identity {
         let identifiers = patient.identifier.iter().filter_map(|identifier| {
             let value = identifier.value.as_deref().map(str::trim).filter(|value| !value.is_empty())?;
             let assigner = identifier.assigner.as_ref().and_then(|assigner| assigner.display.as_deref());
             Some(Known {
                 value: value.to_owned(),
                 counts: identifier.system.as_ref().is_some_and(|system| systems.contains(system)),
+                current: in_use(identifier, now),
                 issuers: identifier.system.as_deref().into_iter().chain(assigner).map(issuer).collect(),
             })
         });
@@ -106,7 +114,7 @@ impl Identity {
 
     /// No film can be tied to the patient, and none is used.
     pub fn is_empty(&self) -> bool {
-        !self.identifiers.iter().any(|known| known.counts)
+        !self.identifiers.iter().any(|known| known.counts && known.current)
     }
 
     /// Whether the film is the patient's, and what has to be said where it is.
@@ -117,6 +125,7 @@ impl Identity {
         // INVARIANT: pixels_of_another_patient_are_dropped_and_named
         match best {
             Match::None => return Err(Failure::AnotherPatient),
+            Match::Former => return Err(Failure::FormerNumber),
             Match::OfAnotherIssuer => return Err(Failure::AnotherIssuer),
             Match::OfUnknownIssuer => doubts.push(OTHER_ISSUER),
             Match::Full => {}
@@ -136,10 +145,14 @@ impl Identity {
     }
 
     fn matches(&self, film: &PatientId) -> Match {
-        let mut same = self.identifiers.iter().filter(|known| known.counts && known.value == film.value).peekable();
-        let Some(named) = film.issuer.as_deref().map(issuer).filter(|_| same.peek().is_some()) else {
-            return if same.peek().is_some() { Match::Full } else { Match::None };
-        };
+        let of_that_number = self.identifiers.iter().filter(|known| known.counts && known.value == film.value);
+        let (current, former): (Vec<_>, Vec<_>) = of_that_number.partition(|known| known.current);
+        let mut same = current.into_iter().peekable();
+        // INVARIANT: a_number_that_is_no_longer_in_use_joins_no_film
+        if same.peek().is_none() {
+            return if former.is_empty() { Match::None } else { Match::Former };
+        }
+        let Some(named) = film.issuer.as_deref().map(issuer) else { return Match::Full };
         if same.any(|known| known.issuers.contains(&named)) {
             Match::Full
         } else if self.identifiers.iter().any(|known| known.issuers.contains(&named)) {
@@ -148,6 +161,18 @@ impl Identity {
             Match::OfUnknownIssuer
         }
     }
+}
+
+/// Whether an identifier is neither marked as old nor outside its period. A period that cannot be read has ended.
+fn in_use(identifier: &Identifier, now: &Date) -> bool {
+    let bound = |text: &Option<String>, holds: fn(&Date, &Date) -> bool| {
+        text.as_deref().is_none_or(|text| Date::parse(text).is_some_and(|date| holds(&date, now)))
+    };
+    identifier.purpose.as_deref() != Some("old")
+        && identifier.period.as_ref().is_none_or(|period| {
+            bound(&period.start, |start, now| start.instant() <= now.instant())
+                && bound(&period.end, |end, now| end.latest() >= now.instant())
+        })
 }
 
 /// An issuer as it is compared: FHIR writes object identifiers as URIs, DICOM does not.
@@ -162,7 +187,8 @@ mod tests {
 
     fn identity(patient: &str, systems: &[&str]) -> Identity {
         let systems: Vec<String> = systems.iter().map(|s| s.to_string()).collect();
-        Identity::of(&serde_json::from_str(patient).unwrap(), &systems)
+        let now = Date::parse("2025-11-20T12:00:00Z").unwrap();
+        Identity::of(&serde_json::from_str(patient).unwrap(), &systems, &now)
     }
 
     fn id(value: &str, issuer: &str) -> PatientId {
@@ -216,6 +242,41 @@ mod tests {
         assert_eq!(identity.check(&film(id("99", "1.2.3"))), Err(Failure::AnotherPatient));
         let both = Subject { others: vec![id("88", "the clinic")], ..film(id("77", "the clinic")) };
         assert_eq!(identity.check(&both), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_number_that_is_no_longer_in_use_joins_no_film() {
+        let judged = |more: &str| {
+            let record = format!(r#"{{"identifier":[{{"system":"s","value":"9RG1"{more}}}]}}"#);
+            let identity = identity(&record, &["s"]);
+            let check = identity.check(&film(id("9RG1", "")));
+            assert_eq!(identity.is_empty(), check.is_err(), "{more}");
+            check
+        };
+        for more in [
+            "",
+            r#","use":"usual","period":{"start":"2020","end":"2025-11-20"}"#,
+            r#","use":"official","period":{}"#,
+            r#","period":{"start":"2025-11-20","end":null}"#,
+            r#","period":{"end":"2025"}"#,
+        ] {
+            assert_eq!(judged(more), Ok(vec![]), "{more}");
+        }
+        for more in [
+            r#","use":"old""#,
+            r#","period":{"end":"2025-11-19"}"#,
+            r#","period":{"end":"2024"}"#,
+            r#","period":{"start":"2025-12"}"#,
+            r#","period":{"end":"2026-02-30"}"#,
+        ] {
+            assert_eq!(judged(more), Err(Failure::FormerNumber), "{more}");
+        }
+        let both = r#"{"identifier":[{"system":"s","value":"1","use":"old"},{"system":"s","value":"2"}]}"#;
+        let identity = identity(both, &["s"]);
+        assert_eq!(identity.check(&film(id("2", ""))), Ok(vec![]));
+        assert_eq!(identity.check(&film(id("1", ""))), Err(Failure::FormerNumber));
+        let with_the_other = Subject { others: vec![id("2", "")], ..film(id("1", "")) };
+        assert_eq!(identity.check(&with_the_other), Ok(vec![]));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use url::Url;
 use super::{Decoder, Film, Identity, Image, Wanted, endpoint::route, selection::candidates, uid, wado::Archive};
 use crate::{
     caller::AllowedBase,
+    capacity::Processor,
     egress::{AccessToken, Egress},
     error::{Error, Result},
     fhir::lenient::{Endpoint, ImagingStudy},
@@ -15,6 +16,7 @@ use crate::{
 /// The way to one EHR's archives, for one request.
 pub struct Access<'a> {
     pub egress: &'a Egress,
+    pub processor: &'a Processor,
     pub decoder: &'a Decoder,
     pub base: &'a AllowedBase,
     pub token: Option<&'a AccessToken>,
@@ -30,6 +32,8 @@ pub struct Limits {
     pub max_instance_bytes: usize,
     /// A whole study, where an archive gives no single film. Held in memory while its films are decoded.
     pub max_study_bytes: usize,
+    /// Films and studies of all requests together, each held until it is decoded. Further ones wait.
+    pub max_held_bytes: usize,
     /// Films beyond are named and not read.
     pub max_films_per_study: usize,
     /// Decoding one file, in seconds: of the clock and of the processor.
@@ -46,6 +50,8 @@ impl Default for Limits {
         Limits {
             max_instance_bytes: 128 << 20,
             max_study_bytes: 256 << 20,
+            // Two of the largest films are decoded while a third one arrives.
+            max_held_bytes: 384 << 20,
             max_films_per_study: 4,
             max_decode_seconds: 5,
             max_decode_bytes: 1 << 30,
@@ -58,6 +64,10 @@ impl Limits {
     pub fn check(&self) -> Result<()> {
         if self.max_instance_bytes == 0 || self.max_study_bytes == 0 || self.max_films_per_study == 0 {
             return Err(Error::invalid("the limits of imaging must be above zero"));
+        }
+        if self.max_held_bytes < self.max_instance_bytes.max(self.max_study_bytes) {
+            let least = "imaging.max_instance_bytes and imaging.max_study_bytes";
+            return Err(Error::invalid(format!("imaging.max_held_bytes must be at least {least}")));
         }
         if !(1..=3600).contains(&self.max_decode_seconds) {
             return Err(Error::invalid("imaging.max_decode_seconds must be 1 to 3600"));

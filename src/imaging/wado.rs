@@ -144,7 +144,10 @@ impl<'a> Archive<'a> {
             200 => {
                 let reason = "the archive's answer is broken".to_owned();
                 let broken = || Missed { reason, telling: true, then: step.next() };
-                return multipart::parts(&reply.content_type, &reply.body).ok_or_else(broken);
+                let (access, length) = (self.access, reply.body.len());
+                let parts = move || multipart::parts(&reply.content_type, &reply.share.hold(reply.body));
+                let parts = access.processor.work(length, access.deadline, parts).await;
+                return parts.map_err(|_| stop(Failure::Late.reason()))?.ok_or_else(broken);
             }
             400 | 406 | 415 | 501 => step.next(),
             // Retrieval of single instances is optional for servers.
@@ -178,6 +181,7 @@ impl<'a> Archive<'a> {
         reply.map_err(|error| match error.kind {
             Kind::Timeout => "the archive did not answer in time".into(),
             Kind::TooLarge => "it is larger than the limit".into(),
+            Kind::Busy => "this server had no room for it beside other films".into(),
             Kind::Forbidden => "the archive's address is not one this server may contact".into(),
             _ => format!("the archive could not be read: {}", error.message),
         })

@@ -7,10 +7,11 @@ use std::{
     process::Command,
 };
 
-/// Each module and what it may import. Level 0 (`error`, `caller`, `egress`, `file`) is open to all.
-const MAY_IMPORT: [(&str, &[&str]); 23] = [
+/// Each module and what it may import. Level 0 (`error`, `caller`, `capacity`, `egress`, `file`) is open to all.
+const MAY_IMPORT: [(&str, &[&str]); 24] = [
     ("error", &[]),
     ("caller", &[]),
+    ("capacity", &[]),
     ("egress", &[]),
     ("file", &[]),
     ("fhir", &[]),
@@ -33,7 +34,7 @@ const MAY_IMPORT: [(&str, &[&str]); 23] = [
     ("cli", &["*"]),
     ("main", &["cli"]),
 ];
-const LEVEL_0: [&str; 4] = ["error", "caller", "egress", "file"];
+const LEVEL_0: [&str; 5] = ["error", "caller", "capacity", "egress", "file"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

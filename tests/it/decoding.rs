@@ -10,6 +10,7 @@ use std::{
 
 use curbside::{
     engine::{Engine, Step},
+    fhir::Date,
     imaging::{Decoder, Failure, Identity, Limits, Source, Wanted},
 };
 use serde_json::{Value, json};
@@ -23,13 +24,17 @@ use crate::{
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_curbside");
 
+fn now() -> Date {
+    Date::parse("2025-11-20T12:00:00Z").unwrap()
+}
+
 pub fn wanted(side: u32) -> Wanted {
     let record = json!({"identifier": [{"system": "urn:mrn", "value": PATIENT}]});
     Wanted {
         study_uid: STUDY.into(),
         series_uid: SERIES.into(),
         instance_uid: INSTANCE.into(),
-        patient: Identity::of(&serde_json::from_value(record).unwrap(), &["urn:mrn".into()]),
+        patient: Identity::of(&serde_json::from_value(record).unwrap(), &["urn:mrn".into()], &now()),
         side,
         retrieved: "test",
     }
@@ -296,7 +301,7 @@ async fn a_real_jpeg_2000_film_gives_the_bytes_of_its_uncompressed_twin() {
         study_uid: uid(&study["identifier"][0]["value"]),
         series_uid: uid(&study["series"][0]["uid"]),
         instance_uid: uid(&study["series"][0]["instance"][0]["uid"]),
-        patient: Identity::of(&serde_json::from_value(person).unwrap(), &systems),
+        patient: Identity::of(&serde_json::from_value(person).unwrap(), &systems, &now()),
         ..wanted(896)
     };
     // Unoptimised, decoding it takes longer than it may.

@@ -99,16 +99,17 @@ impl Plan {
         }
     }
 
-    /// The imaging service with a deadline of its own.
+    /// The services with another deadline than their own.
     pub fn with_deadline(mut self, milliseconds: u64) -> Plan {
-        let built_in =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("cds-hooks/services/imaging-draft-report/service.json");
-        let mut service = read_json(&built_in);
-        service["deadline_ms"] = json!(milliseconds);
         let services = TempDir::new().expect("a folder");
-        let folder = services.path().join("imaging-draft-report");
-        std::fs::create_dir(&folder).expect("a folder");
-        std::fs::write(folder.join("service.json"), service.to_string()).expect("a file");
+        for id in ["imaging-draft-report", "chart-summary"] {
+            let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("cds-hooks/services").join(id);
+            let mut service = read_json(&built_in.join("service.json"));
+            service["deadline_ms"] = json!(milliseconds);
+            let folder = services.path().join(id);
+            std::fs::create_dir(&folder).expect("a folder");
+            std::fs::write(folder.join("service.json"), service.to_string()).expect("a file");
+        }
         self.services = Some(services.path().to_owned());
         self.kept.push(services);
         self

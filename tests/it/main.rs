@@ -7,6 +7,7 @@ mod chart_summary;
 mod command_line;
 #[cfg(feature = "mistralrs")]
 mod command_line_real;
+mod contradictions;
 mod decoding;
 #[path = "../../src/http/openapi/tests/documented.rs"]
 mod documented;
@@ -21,6 +22,7 @@ mod film_file;
 mod first_light;
 mod harness;
 mod hostile;
+mod limits;
 mod look_alikes;
 mod prefetch_states;
 mod random;

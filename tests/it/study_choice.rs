@@ -8,7 +8,7 @@ use crate::harness::{Hospital, Plan, cases, copy_of, patient, read_json, record_
 const ANSWER: &str = r#"{"findings":[],"urgency":"routine"}"#;
 
 /// The demonstration patient with a changed record, and an order that a test changes.
-async fn open(change: impl Fn(&mut Vec<Value>)) -> Hospital {
+pub async fn open(change: impl Fn(&mut Vec<Value>)) -> Hospital {
     let copy = record_of(&patient("demo"), change);
     let engine = Engine::scripted(scripted_model(), vec![Step::Text(ANSWER.into())]);
     let mut plan = Plan::new(vec![copy.path().to_owned()], engine);
@@ -16,22 +16,22 @@ async fn open(change: impl Fn(&mut Vec<Value>)) -> Hospital {
     plan.open().await
 }
 
-async fn order(hospital: &Hospital, change: impl Fn(&mut Value)) -> Value {
+pub async fn order(hospital: &Hospital, change: impl Fn(&mut Value)) -> Value {
     let name = hospital.ehr.names().next().unwrap().to_owned();
     let mut request = hospital.ehr.authorized_request(&name).unwrap();
     change(&mut request["context"]["draftOrders"]["entry"][0]["resource"]);
     hospital.sign(&request).await.only_card()
 }
 
-fn unnamed(order: &mut Value) {
+pub fn unnamed(order: &mut Value) {
     order.as_object_mut().unwrap().remove("supportingInfo");
 }
 
-fn study<'a>(resources: &'a mut [Value], id: &str) -> &'a mut Value {
+pub fn study<'a>(resources: &'a mut [Value], id: &str) -> &'a mut Value {
     resources.iter_mut().find(|r| r["id"] == id && r["resourceType"] == "ImagingStudy").expect("the study")
 }
 
-fn words(card: &Value) -> String {
+pub fn words(card: &Value) -> String {
     format!("{} {}", card["summary"].as_str().unwrap(), card["detail"].as_str().unwrap())
 }
 

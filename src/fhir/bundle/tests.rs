@@ -83,6 +83,34 @@ fn one_bad_entry_leaves_the_others() {
 }
 
 #[test]
+fn only_what_an_entry_gives_as_it_stands_is_taken() {
+    let base = "https://ehr.example/fhir".parse().unwrap();
+    let here = |more: &str| {
+        let entry = format!(r#"{{"resource":{{"resourceType":"Patient","id":"1"}}{more}}}"#);
+        let split = of(&format!(r#"{{"resourceType":"Bundle","type":"searchset","entry":[{entry}]}}"#));
+        let (here, elsewhere) = split.of(&base);
+        (here.len(), split.problems.len() + elsewhere.iter().count() + split.failed.iter().count(), split.doubtful)
+    };
+    for (more, expected) in [
+        ("", (1, 0, false)),
+        (r#","fullUrl":"https://ehr.example/fhir/Patient/1/_history/2""#, (1, 0, false)),
+        (r#","fullUrl":"Patient/1""#, (1, 0, false)),
+        (r#","fullUrl":"urn:uuid:1""#, (1, 0, false)),
+        (r#","fullUrl":"somewhere""#, (1, 0, true)),
+        (r#","fullUrl":"https://ehr.example/fhir/Patient/2""#, (0, 1, false)),
+        (r#","fullUrl":"https://ehr.example/fhir/Person/1""#, (0, 1, false)),
+        (r#","fullUrl":"https://other.example/fhir/Patient/1""#, (0, 1, false)),
+        (r#","request":{"method":"DELETE","url":"Patient/1"}"#, (0, 1, false)),
+        (r#","response":{"status":"410"}"#, (0, 1, false)),
+        (r#","response":{"status":"201 Created"}"#, (1, 0, false)),
+    ] {
+        assert_eq!(here(more), expected, "{more}");
+    }
+    let history = of(r#"{"resourceType":"Bundle","type":"history","entry":[{"resource":{"resourceType":"Patient"}}]}"#);
+    assert_eq!((history.resources.len(), history.problems.len(), history.failed), (0, 1, None));
+}
+
+#[test]
 fn entries_are_bounded_and_the_rest_is_counted() {
     let entry = r#"{"resource":{"resourceType":"Patient"}}"#;
     let split = of(&format!(r#"{{"resourceType":"Bundle","entry":[{}]}}"#, vec![entry; MAX_RESOURCES + 3].join(",")));
@@ -121,12 +149,12 @@ fn json() -> impl proptest::strategy::Strategy<Value = serde_json::Value> {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    let names = "resourceType|entry|resource|link|relation|url|search|mode|response|status|issue|severity|code|type|total|meta|x";
+    let names = "resourceType|id|fullUrl|entry|resource|link|relation|url|search|mode|request|method|response|status|issue|severity|code|type|total|meta|x";
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
-        "Bundle|OperationOutcome|Patient|searchset|outcome|match|next|error|fatal|SUBSETTED|[0-9]{3} OK|\\PC{0,8}"
+        "Bundle|OperationOutcome|Patient|Patient/1|https://x.example/Patient/1|urn:x|DELETE|history|searchset|outcome|match|next|error|fatal|SUBSETTED|[0-9]{3} OK|\\PC{0,8}"
             .prop_map(Value::from),
     ];
     leaf.prop_recursive(5, 60, 8, move |inner| {
@@ -147,6 +175,8 @@ proptest::proptest! {
                 proptest::prop_assert!(resource.get().contains("resourceType"));
             }
             proptest::prop_assert!(split.failed.is_none() || split.resources.is_empty());
+            let (here, elsewhere) = split.of(&"https://ehr.example/fhir".parse().unwrap());
+            proptest::prop_assert_eq!(here.len() < split.resources.len(), elsewhere.is_some());
         }
     }
 }

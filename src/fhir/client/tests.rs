@@ -11,6 +11,10 @@ use axum::{
 
 use super::*;
 
+fn egress() -> Egress {
+    Egress::new(Limits::default().max_held_bytes).unwrap()
+}
+
 const JSON: &str = "application/fhir+json; charset=utf-8";
 
 fn json(text: impl Into<String>) -> Response {
@@ -50,7 +54,7 @@ impl Ehr {
 
     fn client(&self, limits: Limits) -> Client {
         let deadline = Instant::now() + Duration::from_secs(60);
-        Client::new(Egress::new().unwrap(), self.base.clone().into(), None, limits, deadline)
+        Client::new(egress(), Processor::default(), self.base.clone().into(), None, limits, deadline)
     }
 
     fn asked(&self) -> usize {
@@ -225,7 +229,7 @@ async fn a_server_is_asked_where_it_is_reached_and_its_links_are_followed_under_
         *own.lock().unwrap() = ehr.base.to_string();
         let base = Base::new(named.parse().unwrap(), ehr.base.clone());
         let deadline = Instant::now() + Duration::from_secs(60);
-        let client = Client::new(Egress::new().unwrap(), base, None, Limits::default(), deadline);
+        let client = Client::new(egress(), Processor::default(), base, None, Limits::default(), deadline);
         let found = client.search("Observation?patient=1").await.unwrap();
         assert_eq!((found.resources.len(), found.complete, found.problems.len()), (5, false, 1));
         let asked = [
@@ -301,6 +305,24 @@ async fn bytes_are_limited_for_one_answer_and_for_all() {
 }
 
 #[tokio::test]
+async fn what_was_fetched_keeps_its_share_of_memory_until_its_request_ends() {
+    let next = |n| if n == 0 { "Observation?page=1" } else { "" };
+    let ehr = Ehr::start(move |n, _| bundle(n, next(n))).await;
+    let (egress, all) = (egress(), Limits::default().max_held_bytes);
+    let (base, far) = (ehr.base.clone().into(), Instant::now() + Duration::from_secs(60));
+    let client = Client::new(egress.clone(), Processor::default(), base, None, Limits::default(), far);
+    let found = client.search("Observation?patient=1").await.unwrap();
+    let held: usize = found.resources.iter().map(|raw| raw.get().len()).sum();
+    assert!(found.resources.len() == 2 && all - egress.room() > held, "{}", egress.room());
+    // Nor does a copy with another deadline let go of it.
+    let copy = client.until(far);
+    drop(client);
+    assert!(all - egress.room() > held);
+    drop(copy);
+    assert_eq!(egress.room(), all);
+}
+
+#[tokio::test]
 async fn requests_at_once_are_limited() {
     static NOW: AtomicUsize = AtomicUsize::new(0);
     static MOST: AtomicUsize = AtomicUsize::new(0);
@@ -314,8 +336,14 @@ async fn requests_at_once_are_limited() {
     });
     tokio::spawn(async move { axum::serve(listener, app).await });
     let limits = Limits { parallel: 2, ..Limits::default() };
-    let client =
-        Client::new(Egress::new().unwrap(), base.into(), None, limits, Instant::now() + Duration::from_secs(60));
+    let client = Client::new(
+        egress(),
+        Processor::default(),
+        base.into(),
+        None,
+        limits,
+        Instant::now() + Duration::from_secs(60),
+    );
     let all = futures::future::join_all((0..12).map(|_| client.read("Patient", "12"))).await;
     assert!(all.iter().all(Result::is_ok));
     assert!(MOST.load(SeqCst) <= 2);

@@ -10,12 +10,19 @@ use super::{Concept, Many, Period, Ref};
 pub struct Media {
     pub id: Option<String>,
     pub status: Option<String>,
+    /// `image`, `video` or `audio`.
+    #[serde(rename = "type")]
+    pub form: Option<Concept>,
     pub modality: Option<Concept>,
     pub view: Option<Concept>,
     pub body_site: Option<Concept>,
     pub device_name: Option<String>,
     pub created_date_time: Option<String>,
     pub created_period: Option<Period>,
+    /// How many pictures follow one another.
+    pub frames: Option<Number>,
+    /// In seconds.
+    pub duration: Option<Number>,
     pub content: Option<Attachment>,
 }
 

@@ -25,7 +25,7 @@ const GUARD: Duration = Duration::from_secs(60);
 fn routes(config: &Config) -> Router {
     let bodies = Bodies::new(config);
     let length = async move |request: Request| -> Response {
-        let body = bodies.json(request).await;
+        let body = bodies.json(request, tokio::time::Instant::now() + GUARD).await;
         body.map_or_else(IntoResponse::into_response, |body| body.bytes.len().to_string().into_response())
     };
     wrapped(Router::new().route("/", get(|| async { "hello" })).route("/length", post(length)), config)

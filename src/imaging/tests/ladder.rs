@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     caller::AllowedBase,
+    capacity::Processor,
     egress::{AccessToken, Base, Egress},
     fhir::lenient::{Endpoint, ImagingStudy},
     imaging::{Access, Decoder, Limits, Study, read_study},
@@ -42,10 +43,11 @@ fn base(dicomweb: &[&Server]) -> AllowedBase {
 }
 
 async fn read_with(base: &AllowedBase, limits: &Limits, study: &Value, endpoints: &[Value]) -> Study {
-    let (egress, decoder) = (Egress::new().unwrap(), Decoder::on_a_thread());
+    let (egress, decoder) = (Egress::new(1 << 30).unwrap(), Decoder::on_a_thread());
     let token = AccessToken::new("planted".into());
     let access = Access {
         egress: &egress,
+        processor: &Processor::default(),
         decoder: &decoder,
         base,
         token: Some(&token),
@@ -320,10 +322,11 @@ async fn what_cannot_be_read_is_not_asked_for() {
     let read = read_with(&base(&[&server]), &Limits::default(), &unnamed, &[]).await;
     assert_eq!((read.study_uid.as_deref(), reasons(&read)), (None, vec!["the study has no valid DICOM identifier"]));
 
-    let (egress, decoder) = (Egress::new().unwrap(), Decoder::on_a_thread());
+    let (egress, decoder) = (Egress::new(1 << 30).unwrap(), Decoder::on_a_thread());
     let (base, limits) = (base(&[&server]), Limits::default());
     let access = Access {
         egress: &egress,
+        processor: &Processor::default(),
         decoder: &decoder,
         base: &base,
         token: None,

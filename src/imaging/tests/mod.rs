@@ -8,7 +8,10 @@ mod ladder;
 mod reading;
 
 use self::file::*;
-use crate::imaging::{Decoder, Failure, Film, Identity, Wanted};
+use crate::{
+    fhir::Date,
+    imaging::{Decoder, Failure, Film, Identity, Wanted},
+};
 
 pub fn wanted(side: u32) -> Wanted {
     Wanted {
@@ -21,10 +24,14 @@ pub fn wanted(side: u32) -> Wanted {
     }
 }
 
+pub fn now() -> Date {
+    Date::parse("2025-11-20T12:00:00Z").unwrap()
+}
+
 /// The record of the patient that films name.
 pub fn patient() -> Identity {
     let record = serde_json::json!({"identifier": [{"system": "urn:mrn", "value": PATIENT}]});
-    Identity::of(&serde_json::from_value(record).unwrap(), &["urn:mrn".into()])
+    Identity::of(&serde_json::from_value(record).unwrap(), &["urn:mrn".into()], &now())
 }
 
 pub async fn decode(bytes: Vec<u8>, side: u32) -> Result<Film, Failure> {

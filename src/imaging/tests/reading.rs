@@ -254,7 +254,7 @@ async fn whose_film_it_is_and_what_contradicts_it_is_told() {
     use crate::imaging::identity::{OTHER_BIRTH_DATE, OTHER_ISSUER, OTHER_SEX};
     let record = serde_json::json!({"birthDate": "1950-03-01", "gender": "male", "identifier": [
         {"system": "urn:mrn", "value": PATIENT, "assigner": {"display": "General"}}, {"system": "urn:clinic", "value": "9"}]});
-    let identity = Identity::of(&serde_json::from_value(record).unwrap(), &["urn:mrn".into()]);
+    let identity = Identity::of(&serde_json::from_value(record).unwrap(), &["urn:mrn".into()], &now());
     type Edit = fn(&mut File);
     let cases: [(Result<&[&str], Failure>, Edit); 9] = [
         (Ok(&[]), |f| f.text((0x0010, 0x0021), "LO", "GENERAL")),

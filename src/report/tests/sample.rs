@@ -66,19 +66,26 @@ pub fn sample() -> Sample {
         ("urn:oid:1.2.3.1.1", image(Role::Current, 3, "2034-08-15")),
         ("urn:oid:1.2.2.1.1", image(Role::Prior, 2, "2032-01-10")),
         ("Observation/o1", Fact::Measurement(serde_json::from_value(measurement).unwrap())),
-        ("Condition/c1", Fact::Problem { text: text(), status: "active".into(), worded: true }),
+        ("Condition/c1", Fact::Problem { text: text(), status: "active".into(), worded: true, unconfirmed: None }),
         ("MedicationRequest/m1", Fact::Medication { text: text(), dosage: Some(text()), worded: true }),
         (
             "AllergyIntolerance/a1",
-            Fact::Allergy { text: text(), criticality: Some("high".into()), reactions: vec![text()] },
+            Fact::Allergy {
+                text: text(),
+                criticality: Some("high".into()),
+                reactions: vec![text()],
+                none_known: false,
+                unconfirmed: None,
+            },
         ),
         ("DiagnosticReport/r1", Fact::Report { text: text(), status: "final".into(), conclusion: Some(text()) }),
-        ("Observation/o2", Fact::Note { text: text() }),
+        ("Observation/o2", Fact::Note { text: text(), preliminary: false }),
     ];
     let evidence = facts.into_iter().zip(1..).map(|((reference, fact), number)| Evidence {
         id: EvidenceId(number),
         reference: if reference.starts_with("urn:") { reference.into() } else { format!("{BASE}/{reference}") },
         date: Date::parse("2034-08-14"),
+        misdated: false,
         fact,
         origin: Origin::Prefetch,
     });

@@ -103,7 +103,7 @@ fn order_without_name(request: &mut Value) {
 #[tokio::test]
 async fn a_media_that_does_not_fit_is_not_read() {
     type Change = fn(&mut Vec<Value>);
-    let changes: [(&str, &str, Change); 9] = [
+    let changes: [(&str, &str, Change); 14] = [
         ("signed report", "", |resources| {
             resources.push(json!({
                 "resourceType": "DiagnosticReport", "id": "signed", "status": "final", "code": {"text": "Chest"},
@@ -123,6 +123,18 @@ async fn a_media_that_does_not_fit_is_not_read() {
         ("withdrawn", "it was entered in error", |r| of_type(r, "Media")["status"] = json!("entered-in-error")),
         ("changed in meaning", "modifier extension", |r| {
             of_type(r, "Media")["modifierExtension"] = json!([{"url": "urn:x", "valueBoolean": true}]);
+        }),
+        ("a video", "it is a recording and not one picture", |r| {
+            let system = "http://terminology.hl7.org/CodeSystem/media-type";
+            of_type(r, "Media")["type"] = json!({"coding": [{"system": system, "code": "video"}]});
+        }),
+        ("several pictures", "it is a recording and not one picture", |r| of_type(r, "Media")["frames"] = json!(2)),
+        ("a length in time", "it is a recording and not one picture", |r| of_type(r, "Media")["duration"] = json!(4.5)),
+        ("two parts of the body", "1 do not state one part of the body that is known here", |r| {
+            of_type(r, "Media")["bodySite"] = json!({"coding": [{"code": "51185008"}, {"code": "69536005"}]});
+        }),
+        ("an impossible date", "the date given is not a valid date, so it was not used", |r| {
+            of_type(r, "Media")["createdDateTime"] = json!("2025-11-31");
         }),
     ];
     for (why, said, change) in changes {

@@ -1,0 +1,124 @@
+//! Allergies, and statements that none are known: the one never stands beside the other. <https://hl7.org/fhir/R4/allergyintolerance.html>
+
+use super::{
+    Fact, Gap,
+    facts::{Doubts, Found, Source, Stated, When, asserted, label, unconfirmed},
+};
+use crate::fhir::lenient::{AllergyIntolerance, Concept};
+
+const SNOMED: &str = "http://snomed.info/sct";
+const IPS: &str = "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips";
+
+/// What a statement that none are known speaks of.
+#[derive(Clone, Copy)]
+enum Scope {
+    Everything,
+    /// A category of FHIR.
+    Category(&'static str),
+    /// A word in the name of the allergen.
+    Substance(&'static str),
+}
+
+/// Codes as read in charts, never emitted.
+const NONE_KNOWN: [(&str, &str, Scope); 10] = [
+    (SNOMED, "716186003", Scope::Everything),
+    (SNOMED, "409137002", Scope::Category("medication")),
+    (SNOMED, "428607008", Scope::Category("environment")),
+    (SNOMED, "429625007", Scope::Category("food")),
+    (SNOMED, "716184000", Scope::Substance("latex")),
+    (SNOMED, "716220001", Scope::Substance("animal")),
+    (IPS, "no-known-allergies", Scope::Everything),
+    (IPS, "no-known-medication-allergies", Scope::Category("medication")),
+    (IPS, "no-known-environmental-allergies", Scope::Category("environment")),
+    (IPS, "no-known-food-allergies", Scope::Category("food")),
+];
+/// Words after "no known" that narrow it.
+const NARROWED: [(&str, Scope); 6] = [
+    ("drug", Scope::Category("medication")),
+    ("medic", Scope::Category("medication")),
+    ("environment", Scope::Category("environment")),
+    ("food", Scope::Category("food")),
+    ("latex", Scope::Substance("latex")),
+    ("animal", Scope::Substance("animal")),
+];
+
+/// One AllergyIntolerance that is current.
+pub struct Allergy {
+    stated: Stated,
+    name: String,
+    categories: Vec<String>,
+    none_known: Option<Scope>,
+}
+
+pub fn allergy(resource: &AllergyIntolerance, source: Source, doubts: &mut Doubts) -> Found {
+    if !asserted(&resource.verification_status) {
+        return Found::Nothing;
+    }
+    let status = resource.clinical_status.as_ref();
+    if status.is_some_and(|s| s.hl7("inactive") || s.hl7("resolved")) {
+        return Found::Nothing;
+    }
+    let (Some(text), Some(code)) = (label(&resource.code), &resource.code) else {
+        return Found::Unusable("it does not say to what");
+    };
+    if code.has(IPS, "no-allergy-info") {
+        return Found::Unusable("it says that nothing is known of allergies");
+    }
+    let name = text.to_lowercase();
+    let (coded, worded) = (scope_of_code(code), scope_of_words(&name));
+    // Words of the EHR's own go before a code.
+    let own_words = code.text.as_deref().is_some_and(|text| !text.trim().is_empty());
+    let none_known = if own_words { worded } else { coded.or(worded) };
+    if coded.is_some() && none_known.is_none() {
+        doubts.push("its code says that none are known and its words name something, so it is shown as an allergy");
+    }
+    let manifestations = resource.reaction.iter().flat_map(|reaction| reaction.manifestation.iter());
+    let reactions = manifestations.filter_map(|m| m.label().map(str::to_owned)).collect();
+    let when = When::told([resource.recorded_date.as_deref()], doubts);
+    let criticality = resource.criticality.clone();
+    let unconfirmed = unconfirmed(&resource.verification_status);
+    let fact = Fact::Allergy { text, criticality, reactions, none_known: none_known.is_some(), unconfirmed };
+    Found::Allergy(Box::new(Allergy {
+        stated: Stated { source, when, fact },
+        name,
+        categories: resource.category.iter().filter_map(|category| category.as_str().map(str::to_owned)).collect(),
+        none_known,
+    }))
+}
+
+fn scope_of_code(code: &Concept) -> Option<Scope> {
+    NONE_KNOWN.iter().find(|(system, known, _)| code.has(system, known)).map(|(.., scope)| *scope)
+}
+
+fn scope_of_words(name: &str) -> Option<Scope> {
+    match name {
+        "nka" => return Some(Scope::Everything),
+        "nkda" => return Some(Scope::Category("medication")),
+        _ => {}
+    }
+    let of = name.strip_prefix("no known ").filter(|of| of.contains("allerg"))?;
+    let narrowed = NARROWED.iter().find(|(word, _)| of.contains(word));
+    Some(narrowed.map_or(Scope::Everything, |(_, scope)| *scope))
+}
+
+impl Scope {
+    /// Whether that there is no such one speaks against this allergy. One that does not say what kind it is may be of any.
+    fn covers(self, allergy: &Allergy) -> bool {
+        match self {
+            Scope::Everything => true,
+            Scope::Category(kind) => allergy.categories.is_empty() || allergy.categories.iter().any(|c| c == kind),
+            Scope::Substance(word) => allergy.name.contains(word),
+        }
+    }
+}
+
+/// What is stated of allergies. A statement that none are known is a gap where one is named that it speaks of.
+pub fn consistent(allergies: Vec<Allergy>) -> (Vec<Stated>, Vec<Gap>) {
+    let (none_known, named): (Vec<_>, Vec<_>) = allergies.into_iter().partition(|a| a.none_known.is_some());
+    // INVARIANT: a_statement_that_none_are_known_never_stands_beside_an_allergy
+    let contradicted = |a: &Allergy| a.none_known.is_some_and(|scope| named.iter().any(|n| scope.covers(n)));
+    let (contradicted, kept): (Vec<_>, Vec<_>) = none_known.into_iter().partition(contradicted);
+    let why = "it states that none are known, which the allergies recorded contradict, so it was not used";
+    let gaps = contradicted.iter().map(|a| a.stated.gap(why)).collect();
+    (named.into_iter().chain(kept).map(|a| a.stated).collect(), gaps)
+}

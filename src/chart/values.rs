@@ -1,0 +1,238 @@
+//! Observations as values: what was measured, and how the last value of each test changed. <https://hl7.org/fhir/R4/observation.html>
+
+use std::collections::HashMap;
+
+use serde_json::Number;
+
+use super::{
+    Fact, Measurement,
+    facts::{Doubts, Found, Source, Stated, When, label},
+};
+use crate::fhir::lenient::{Concept, Observation, Quantity, TWO_VALUES};
+
+const LOINC: &str = "http://loinc.org";
+const UCUM: &str = "http://unitsofmeasure.org";
+const VALUE_AND_NONE: &str = "it gives a value and says that there is none, so it was not used";
+/// HL7's interpretations, the gravest first. What is none of them comes after these, and before "normal".
+const GRAVEST: [&str; 6] = ["HH", "LL", "AA", "H", "L", "A"];
+
+/// One Observation that may be the last value of its test.
+pub struct Value {
+    source: Source,
+    when: When,
+    test: String,
+    low: Option<f64>,
+    high: Option<f64>,
+    measurement: Measurement,
+}
+
+pub fn observation(resource: &Observation, source: Source, doubts: &mut Doubts) -> Found {
+    match resource.status.as_deref() {
+        Some("final" | "amended" | "corrected" | "preliminary") => {}
+        Some("registered" | "cancelled") => return Found::Nothing,
+        Some("unknown") => return Found::Unusable("its status is not known, so it was not used"),
+        _ => return Found::Unusable("its status is not stated"),
+    }
+    let preliminary = resource.status.as_deref() == Some("preliminary");
+    if !resource.focus.is_empty() {
+        return Found::Unusable("it names something or somebody else as what it is about, so it was not used");
+    }
+    let Some(text) = label(&resource.code) else { return Found::Unusable("it does not say which test") };
+    let start = resource.effective_period.as_ref().and_then(|p| p.start.as_deref());
+    let category = |code| resource.category.iter().any(|c: &Concept| c.code(code));
+    let given = match value(resource) {
+        Ok(given) => given,
+        Err(why) => return Found::Unusable(why),
+    };
+    let Some(Given { text: value, quantity, components }) = given else {
+        let absent = resource.data_absent_reason.is_some();
+        return if absent { Found::Nothing } else { Found::Unusable("its value is of a form that is not read") };
+    };
+    let times = [
+        resource.effective_date_time.as_deref(),
+        resource.effective_instant.as_deref(),
+        start,
+        resource.issued.as_deref(),
+    ];
+    let when = When::told(times, doubts);
+    if category("exam") && resource.value_string.is_some() {
+        return Found::stated(Stated { source, when, fact: Fact::Note { text: value, preliminary } });
+    }
+    let loinc: Vec<String> = resource
+        .code
+        .iter()
+        .flat_map(|c| c.coding.iter())
+        .filter(|c| c.system.as_deref() == Some(LOINC))
+        .filter_map(|c| c.code.clone())
+        .collect();
+    let ucum = quantity.filter(|q| q.system.as_deref() == Some(UCUM)).and_then(|q| q.code.clone());
+    let unit = quantity.and_then(|q| q.unit.clone().or_else(|| q.code.clone()));
+    let interpretations = resource.interpretation.iter();
+    let stated = interpretations.flat_map(|i| match i.coding.is_empty() {
+        true => i.text.clone().into_iter().collect::<Vec<_>>(),
+        false => i.coding.iter().filter_map(|c| c.code.clone()).collect(),
+    });
+    // INVARIANT: of_several_interpretations_the_gravest_is_said
+    let rank = |flag: &String| (GRAVEST.iter().position(|known| known == flag).unwrap_or(GRAVEST.len()), flag == "N");
+    let stated = stated.min_by_key(rank);
+    let range = quantity.filter(|_| stated.is_none() && components.is_none());
+    let (low, high) = range.map_or((None, None), |value| bounds(resource, value, doubts));
+    let test = loinc.first().cloned().unwrap_or_else(|| text.to_lowercase());
+    let measurement = Measurement {
+        text,
+        loinc,
+        vital: category("vital-signs"),
+        value,
+        unit,
+        ucum,
+        components,
+        flag: stated,
+        change: None,
+        preliminary,
+    };
+    Found::Value(Box::new(Value { source, when, test, low, high, measurement }))
+}
+
+/// Keeps the last value of each test and says how it changed.
+pub fn last_values(mut values: Vec<Value>) -> Vec<Stated> {
+    values.sort_by(|a, b| b.when.date.cmp(&a.when.date).then_with(|| a.source.reference.cmp(&b.source.reference)));
+    let mut tests: Vec<(Value, Option<Value>)> = Vec::new();
+    let mut at: HashMap<String, usize> = HashMap::new();
+    for value in values {
+        match at.get(&value.test) {
+            None => {
+                at.insert(value.test.clone(), tests.len());
+                tests.push((value, None));
+            }
+            Some(&i) if tests[i].1.is_none() => tests[i].1 = Some(value),
+            Some(_) => {}
+        }
+    }
+    tests.into_iter().map(|(last, before)| stated(last, before)).collect()
+}
+
+fn stated(last: Value, before: Option<Value>) -> Stated {
+    let mut measurement = last.measurement;
+    let value: Option<f64> = measurement.value.parse().ok();
+    if measurement.flag.is_none() {
+        measurement.flag = value.and_then(|v| match (last.low, last.high) {
+            (Some(low), _) if v < low => Some("L".to_owned()),
+            (_, Some(high)) if v > high => Some("H".to_owned()),
+            _ => None,
+        });
+    }
+    measurement.change = before.filter(|b| b.measurement.unit == measurement.unit).map(|b| {
+        let day = b.when.date.as_ref().map_or(String::new(), |d| format!(" on {}", d.day()));
+        let word = match (value, b.measurement.value.parse::<f64>().ok()) {
+            (Some(now), Some(then)) if now > then => "up from",
+            (Some(now), Some(then)) if now < then => "down from",
+            (Some(_), Some(_)) => "unchanged from",
+            _ if b.measurement.value == measurement.value => "unchanged from",
+            _ => "before:",
+        };
+        let mark = if b.measurement.preliminary { " (preliminary)" } else { "" };
+        format!("{word} {}{day}{mark}", b.measurement.value)
+    });
+    Stated { source: last.source, when: last.when, fact: Fact::Measurement(measurement) }
+}
+
+/// The value of an Observation in words.
+struct Given<'a> {
+    text: String,
+    /// What it is measured in.
+    quantity: Option<&'a Quantity>,
+    components: Option<(String, String)>,
+}
+
+/// `None`: it gives none that is read here. An error: it contradicts itself.
+fn value(resource: &Observation) -> Result<Option<Given<'_>>, &'static str> {
+    if let Some(pressure) = pressure(resource)? {
+        return Ok(Some(pressure));
+    }
+    let quantity = resource.value_quantity.as_ref();
+    let text = match quantity {
+        Some(quantity) => amount(quantity)?,
+        None => plain_value(resource),
+    };
+    if text.is_some() && resource.data_absent_reason.is_some() {
+        return Err(VALUE_AND_NONE);
+    }
+    Ok(text.map(|text| Given { text, quantity, components: None }))
+}
+
+/// Systolic over diastolic, where both are given.
+fn pressure(resource: &Observation) -> Result<Option<Given<'_>>, &'static str> {
+    let part = |code| {
+        let mut found = resource.component.iter().filter(|c| c.code.as_ref().is_some_and(|k| k.has(LOINC, code)));
+        let Some(component) = found.next() else { return Ok(None) };
+        let Some(quantity) = component.value_quantity.as_ref() else { return Ok(None) };
+        match amount(quantity)? {
+            Some(_) if found.next().is_some() => Err(TWO_VALUES),
+            Some(_) if component.data_absent_reason.is_some() => Err(VALUE_AND_NONE),
+            amount => Ok(amount.map(|amount| (amount, quantity))),
+        }
+    };
+    let (Some((systolic, quantity)), Some((diastolic, other))) = (part("8480-6")?, part("8462-4")?) else {
+        return Ok(None);
+    };
+    if unit(quantity) != unit(other) {
+        return Err("its two values are in different units, so it was not used");
+    }
+    if resource.data_absent_reason.is_some() {
+        return Err(VALUE_AND_NONE);
+    }
+    let text = format!("{systolic}/{diastolic}");
+    Ok(Some(Given { text, quantity: Some(quantity), components: Some((systolic, diastolic)) }))
+}
+
+/// The bounds of normal values, where the Observation gives one range that is for everybody and can be one.
+fn bounds(resource: &Observation, value: &Quantity, doubts: &mut Doubts) -> (Option<f64>, Option<f64>) {
+    // Several ranges are for several kinds of people; which one holds here is not ours to guess.
+    let [range] = &resource.reference_range.0[..] else { return (None, None) };
+    if !range.applies_to.is_empty() || range.age.is_some() {
+        return (None, None);
+    }
+    if range.meaning.as_ref().is_some_and(|meaning| !meaning.code("normal")) {
+        doubts.push("its reference range is not that of normal values, so it was not used");
+        return (None, None);
+    }
+    let bound = |bound: Option<&Quantity>| bound.filter(|bound| comparable(bound, value)).and_then(number);
+    match (bound(range.low.as_ref()), bound(range.high.as_ref())) {
+        (Some(low), Some(high)) if low > high => {
+            doubts.push("its reference range ends below where it begins, so it was not used");
+            (None, None)
+        }
+        bounds => bounds,
+    }
+}
+
+fn plain_value(resource: &Observation) -> Option<String> {
+    let concept = resource.value_codeable_concept.as_ref().and_then(|c| c.label().map(str::to_owned));
+    concept
+        .or_else(|| resource.value_string.clone())
+        .or_else(|| resource.value_integer.as_ref().map(Number::to_string))
+        .or_else(|| resource.value_boolean.map(|b| if b { "yes".into() } else { "no".into() }))
+}
+
+/// The value as the EHR wrote it, comparator first.
+fn amount(quantity: &Quantity) -> Result<Option<String>, &'static str> {
+    let comparator = quantity.comparator.as_deref().unwrap_or_default();
+    let Some(value) = &quantity.value else { return Ok(None) };
+    match comparator {
+        "" | "<" | "<=" | ">=" | ">" => Ok(Some(format!("{comparator}{value}"))),
+        _ => Err("its value has a comparator that is not known, so it was not used"),
+    }
+}
+
+fn number(quantity: &Quantity) -> Option<f64> {
+    quantity.value.as_ref()?.to_string().parse().ok().filter(|v: &f64| v.is_finite())
+}
+
+fn unit(quantity: &Quantity) -> Option<&str> {
+    quantity.code.as_deref().or(quantity.unit.as_deref())
+}
+
+fn comparable(bound: &Quantity, value: &Quantity) -> bool {
+    let exact = value.comparator.is_none() && bound.comparator.is_none();
+    exact && (unit(bound).is_none() || unit(bound) == unit(value))
+}

@@ -1,0 +1,175 @@
+//! Whether a resource means what its elements say. <https://hl7.org/fhir/R4/extensibility.html#modifierExtension>
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+/// Elements of which an object has one, in one of several types. <https://hl7.org/fhir/R4/formats.html#choice>
+const CHOICES: [&str; 5] = ["value", "effective", "onset", "medication", "created"];
+
+const CHANGED: &str = "it or a part of it is changed in meaning (modifier extension or rules) in a way we do not know, so it was not used";
+pub const TWO_VALUES: &str = "it gives two values where there can be one, so it was not used";
+const TOO_DEEP: &str = "it is nested too deeply to be read";
+
+/// Refuses a resource that is changed in meaning by a modifier extension or rules of its own, in whole or in any part, read
+/// or not, and one that gives two values where there can be one.
+pub fn sound(raw: &RawValue) -> Result<(), &'static str> {
+    // INVARIANT: what_is_changed_in_meaning_anywhere_is_not_used
+    match serde_json::from_str::<Element>(raw.get()) {
+        Ok(Element { fault: Some(fault), .. }) => Err(fault),
+        Ok(_) => Ok(()),
+        Err(_) => Err(TOO_DEEP),
+    }
+}
+
+/// One element, and what is wrong with it or below it.
+#[derive(Default)]
+struct Element {
+    /// Neither null nor an array of nothing.
+    filled: bool,
+    fault: Option<&'static str>,
+}
+
+impl Element {
+    const FILLED: Element = Element { filled: true, fault: None };
+}
+
+impl<'de> Deserialize<'de> for Element {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ElementVisitor)
+    }
+}
+
+struct ElementVisitor;
+
+impl<'de> Visitor<'de> for ElementVisitor {
+    type Value = Element;
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("any JSON")
+    }
+    fn visit_unit<E>(self) -> Result<Element, E> {
+        Ok(Element::default())
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<Element, E> {
+        Ok(Element::FILLED)
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<Element, E> {
+        Ok(Element::FILLED)
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<Element, E> {
+        Ok(Element::FILLED)
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<Element, E> {
+        Ok(Element::FILLED)
+    }
+    fn visit_str<E>(self, _: &str) -> Result<Element, E> {
+        Ok(Element::FILLED)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Element, A::Error> {
+        let mut all = Element::default();
+        while let Some(item) = seq.next_element::<Element>()? {
+            all.filled |= item.filled;
+            all.fault = all.fault.or(item.fault);
+        }
+        Ok(all)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Element, A::Error> {
+        let (mut fault, mut given) = (None, [false; CHOICES.len()]);
+        while let Some((name, value)) = map.next_entry::<Name, Element>()? {
+            fault = fault.or(value.fault);
+            match name {
+                _ if !value.filled => {}
+                Name::Changes => fault = Some(CHANGED),
+                Name::Choice(at) if std::mem::replace(&mut given[at], true) => fault = fault.or(Some(TWO_VALUES)),
+                Name::Choice(_) | Name::Other => {}
+            }
+        }
+        Ok(Element { filled: true, fault })
+    }
+}
+
+/// The name of a member, as far as it matters here.
+enum Name {
+    Changes,
+    Choice(usize),
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+        impl Visitor<'_> for NameVisitor {
+            type Value = Name;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a name")
+            }
+            fn visit_str<E: Error>(self, name: &str) -> Result<Name, E> {
+                let typed = |choice: &&str| {
+                    name.strip_prefix(*choice).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
+                };
+                Ok(match name {
+                    "modifierExtension" | "implicitRules" => Name::Changes,
+                    _ => CHOICES.iter().position(typed).map_or(Name::Other, Name::Choice),
+                })
+            }
+        }
+        deserializer.deserialize_str(NameVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(text: &str) -> Result<(), &'static str> {
+        sound(serde_json::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn what_changes_the_meaning_is_found_wherever_it_stands() {
+        for text in [
+            r#"{"modifierExtension":[{}]}"#,
+            r#"{"modifierExtension":{"url":"x"}}"#,
+            r#"{"implicitRules":"x"}"#,
+            r#"{"implicitRules":""}"#,
+            r#"{"a":[1.50,{"b":{"modifier\u0045xtension":[{"url":"x"}]}}]}"#,
+            r#"{"contained":[{"implicitRules":"x"}]}"#,
+            r#"{"valueString":"a","valueInteger":1,"modifierExtension":[{}]}"#,
+        ] {
+            assert_eq!(judged(text), Err(CHANGED), "{text}");
+        }
+        for text in [
+            "{}",
+            r#"{"modifierExtension":[],"implicitRules":null,"a":{"modifierExtension":[null]}}"#,
+            r#"{"text":"modifierExtension","code":["implicitRules"],"_implicitRules":null}"#,
+        ] {
+            assert_eq!(judged(text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_object_has_one_value() {
+        for text in [
+            r#"{"valueString":"a","valueQuantity":{}}"#,
+            r#"{"a":[{"effectiveDateTime":"2025","effectivePeriod":{}}]}"#,
+            r#"{"medicationReference":{},"medicationCodeableConcept":{}}"#,
+        ] {
+            assert_eq!(judged(text), Err(TWO_VALUES), "{text}");
+        }
+        for text in [
+            r#"{"value":1,"valueString":"a","valueset":"b","valueInteger":null}"#,
+            r#"{"valueString":"a","_valueString":{},"component":[{"valueString":"b"}]}"#,
+        ] {
+            assert_eq!(judged(text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn depth_does_not_reach_the_stack() {
+        assert_eq!(judged(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))), Err(TOO_DEEP));
+    }
+}
