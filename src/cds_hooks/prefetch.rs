@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Keys one request may carry; every service asks for fewer.
-const MAX_KEYS: usize = 100;
+pub(super) const MAX_KEYS: usize = 100;
 
 /// What a client sent under one prefetch key. A key that was not sent has no state: `Prefetch::get` answers `None`.
 pub enum State {

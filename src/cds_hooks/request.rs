@@ -2,6 +2,8 @@
 //!
 //! Strict on what the product needs, lenient on the rest. No error repeats what stood in the request.
 
+mod schema;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};

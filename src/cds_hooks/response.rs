@@ -1,31 +1,37 @@
 //! What a service answers: cards. <https://cds-hooks.hl7.org/2.0/#cds-service-response>
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::fhir::Coding;
 
 /// The body of a 200 answer; `cards` may be empty, never absent.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+#[schema(as = HookResponse)]
 pub struct Response {
     pub cards: Vec<Card>,
 }
 
 /// One card. `detail` is GitHub Flavored Markdown that we wrote; text from a model or a chart stands in it escaped.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Card {
+    #[schema(value_type = String, format = "uuid")]
     pub uuid: Uuid,
     /// At most 139 UTF-16 units.
+    #[schema(max_length = 139)]
     pub summary: String,
     #[serde(skip_serializing_if = "String::is_empty")]
+    #[schema(required = false)]
     pub detail: String,
     pub indicator: Indicator,
     pub source: Source,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     pub links: Vec<Link>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Indicator {
     Info,
@@ -33,22 +39,23 @@ pub enum Indicator {
     Critical,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Source {
     pub label: String,
     pub topic: Coding,
 }
 
 /// A link of configured origin; never written by a model.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Link {
     pub label: String,
+    #[schema(format = "uri")]
     pub url: String,
     #[serde(rename = "type")]
     pub kind: LinkType,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LinkType {
     Absolute,

@@ -51,7 +51,7 @@ pub struct Admission {
 }
 
 /// What has happened since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Counts {
     /// Calls made to the runtime; canaries are not among them.
     pub calls: u64,

@@ -18,10 +18,11 @@ pub use outcome::{SYSTEM, issue_code, outcome};
 pub use reference::{Reference, is_id};
 
 /// A code in a code system.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize, utoipa::ToSchema)]
 pub struct Coding {
     pub system: String,
     pub code: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub display: Option<String>,
 }

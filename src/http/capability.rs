@@ -39,7 +39,17 @@ fn resource(served: &Served) -> Value {
 }
 
 fn parameter(parameter: &Parameter) -> Value {
-    let (kind, documentation) = match parameter.by {
+    let (kind, documentation) = told(parameter.by);
+    let mut value = json!({ "name": parameter.name, "type": kind, "documentation": documentation });
+    if let Some(definition) = parameter.definition {
+        value["definition"] = json!(definition);
+    }
+    value
+}
+
+/// The type of a search parameter, and how it is used.
+pub fn told(by: By) -> (&'static str, &'static str) {
+    match by {
         By::Id => ("token", "One id or several, separated by commas."),
         By::Patient => (
             "reference",
@@ -48,10 +58,5 @@ fn parameter(parameter: &Parameter) -> Value {
         By::Target => ("reference", "The resource the provenance is of, as Type/id."),
         By::Status(_) => ("token", "A status code or several, separated by commas."),
         By::Date => ("date", "Prefixes eq, ne, gt, lt, ge, le, sa and eb; may be repeated."),
-    };
-    let mut value = json!({ "name": parameter.name, "type": kind, "documentation": documentation });
-    if let Some(definition) = parameter.definition {
-        value["definition"] = json!(definition);
     }
-    value
 }

@@ -13,24 +13,43 @@ use tracing::Span;
 use super::{
     extract::{Arrival, Bodies},
     log,
+    openapi::{Any, Hook},
 };
 use crate::{
     app::App,
     caller::Caller,
-    cds_hooks::HookRequest,
+    cds_hooks::{self, HookRequest},
     error::{Error, Result},
+    fhir::FHIR_JSON,
     guidance::{self, Call},
-    service::{Service, discovery},
+    service::{Discovery, Service, discovery},
 };
 
-/// `GET /cds-services`: what is offered; 200.
+/// The services offered.
+#[utoipa::path(
+    get,
+    path = "/cds-services",
+    tag = "CDS Hooks",
+    responses((status = OK, description = "What is offered, and which data to prefetch.", body = Discovery), Any)
+)]
 pub async fn discover(State(app): State<Arc<App>>) -> Result<Response> {
     let body = serde_json::to_string(&discovery(offered(&app)))
         .map_err(|e| Error::fault("discovery could not be written").because(e))?;
     Ok(json(body))
 }
 
-/// `POST /cds-services/{id}`: 200 with cards, or an outcome.
+/// Calls a service: a hook has fired.
+#[utoipa::path(
+    post,
+    path = "/cds-services/{id}",
+    tag = "CDS Hooks",
+    params(("id" = String, Path, description = "The id of a service that `GET /cds-services` lists.", example = "chart-summary")),
+    request_body(
+        content((HookRequest = "application/json"), (HookRequest = FHIR_JSON)),
+        description = "In UTF-8, not compressed.",
+    ),
+    responses((status = OK, description = "Cards; none where the service has nothing to say.", body = cds_hooks::Response), Any, Hook)
+)]
 pub async fn call(
     State(app): State<Arc<App>>,
     caller: Caller,

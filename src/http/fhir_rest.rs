@@ -2,6 +2,7 @@
 //!
 //! Whatever is answered is first written to the audit trail; where that fails, nothing is answered.
 
+mod parameters;
 mod searchset;
 #[cfg(test)]
 mod tests;
@@ -18,13 +19,18 @@ use axum::{
 use chrono::{DateTime, Utc};
 use url::Url;
 
-use super::{capability, extract::Arrival, reply};
+use super::{
+    capability,
+    extract::Arrival,
+    openapi::{Any, Named, Negotiated, Resource, Stored},
+    reply,
+};
 use crate::{
     app::App,
     caller::Caller,
     egress,
     error::{Error, Result},
-    fhir::Reference,
+    fhir::{FHIR_JSON, Reference},
     store::{
         Action, Event,
         search::{Query, served},
@@ -36,13 +42,36 @@ fn base(app: &App) -> Result<Url> {
     egress::join(&app.public_base, "fhir")
 }
 
-/// `GET /fhir/metadata`: 200 or 406.
+/// What the FHIR server serves.
+#[utoipa::path(
+    get,
+    path = "/fhir/metadata",
+    tag = "FHIR",
+    params(parameters::Format),
+    responses(
+        (status = OK, description = "A CapabilityStatement.", body = Resource, content_type = FHIR_JSON),
+        Any, Negotiated
+    )
+)]
 pub async fn metadata(State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response> {
     reply::takes_json(&headers, &query.unwrap_or_default())?;
     Ok(reply::fhir_json(StatusCode::OK, capability::statement(&base(&app)?).to_string()))
 }
 
-/// `GET /fhir/{resource_type}/{id}`: 200, 304, 404, or 406.
+/// Reads a resource.
+#[utoipa::path(
+    get,
+    path = "/fhir/{type}/{id}",
+    tag = "FHIR",
+    params(parameters::Read),
+    responses(
+        (status = OK, description = "The resource.", body = Resource, content_type = FHIR_JSON,
+            headers(("ETag", description = "The version."), ("Last-Modified", description = "When it was stored."))),
+        (status = NOT_MODIFIED, description = "The client has it already.",
+            headers(("ETag", description = "The version."), ("Last-Modified", description = "When it was stored."))),
+        Any, Named, Negotiated, Stored
+    )
+)]
 pub async fn read(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -90,7 +119,17 @@ pub async fn read(
     Ok(response)
 }
 
-/// `GET /fhir/{resource_type}`: a searchset Bundle, 400 or 406.
+/// Searches among the resources of one type.
+#[utoipa::path(
+    get,
+    path = "/fhir/{type}",
+    tag = "FHIR",
+    params(parameters::Search),
+    responses(
+        (status = OK, description = "A page of what was found.", body = searchset::Bundle, content_type = FHIR_JSON),
+        Any, Named, Negotiated, Stored
+    )
+)]
 pub async fn search(
     State(app): State<Arc<App>>,
     caller: Caller,

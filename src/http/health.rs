@@ -7,50 +7,128 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::{app::App, engine::Health};
+use super::openapi::Any;
+use crate::{
+    app::App,
+    engine::{Counts, Health},
+    error::{Error, Result},
+};
 
-/// `GET /livez`: 200 as long as anything is answered at all.
-pub async fn livez() -> Response {
-    answer(StatusCode::OK, json!({ "status": "live" }))
+/// What a probe is told.
+#[derive(Debug, Default, PartialEq, Serialize, ToSchema)]
+struct Condition {
+    status: Status,
+    /// How far the model has been loaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    phase: Option<String>,
+    /// `none` where no model is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    model: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    engine: Option<Work>,
 }
 
-/// `GET /readyz`: 200, or 503 with the reason.
-pub async fn readyz(State(app): State<Arc<App>>) -> Response {
-    let (status, mut body) = readiness(app.store.check().await, app.engine.health());
-    if app.engine.info().is_some() {
-        body["engine"] = json!(app.engine.counts());
-        body["engine"]["canary_age_seconds"] = json!(app.engine.canary_age().map(|age| age.as_secs()));
+/// What the model's engine has done.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+struct Work {
+    #[serde(flatten)]
+    counts: Counts,
+    /// Since the last canary; `null` before the first.
+    #[schema(required = true)]
+    canary_age_seconds: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    #[default]
+    Live,
+    Ready,
+    Loading,
+    Degraded,
+    Unavailable,
+}
+
+/// Answers as long as anything is answered at all.
+#[utoipa::path(
+    get,
+    path = "/livez",
+    tag = "Server",
+    responses((status = OK, description = "The process lives.", body = Condition), Any)
+)]
+pub async fn livez() -> Result<Response> {
+    answer(StatusCode::OK, &Condition::default())
+}
+
+/// Says whether the server can answer, and if not, why.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "Server",
+    responses(
+        (status = OK, description = "It can.", body = Condition),
+        (status = SERVICE_UNAVAILABLE, description = "It cannot.", body = Condition,
+            headers(("Retry-After" = u32, description = "Seconds after which to ask again."))),
+        Any
+    )
+)]
+pub async fn readyz(State(app): State<Arc<App>>) -> Result<Response> {
+    let (status, condition) = readiness(app.store.check().await, app.engine.health());
+    let age = || app.engine.canary_age().map(|age| age.as_secs());
+    let engine = app.engine.info().map(|_| Work { counts: app.engine.counts(), canary_age_seconds: age() });
+    let mut response = answer(status, &Condition { engine, ..condition })?;
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(1));
     }
-    answer(status, body)
+    Ok(response)
 }
 
-fn readiness(store: Result<(), &'static str>, health: Health) -> (StatusCode, Value) {
+fn readiness(store: std::result::Result<(), &'static str>, health: Health) -> (StatusCode, Condition) {
     const NO_MODEL: &str = "no model is configured; services that need none answer";
+    let but = |status, reason: String| {
+        (StatusCode::SERVICE_UNAVAILABLE, Condition { status, reason: Some(reason), ..Condition::default() })
+    };
+    let ready = Condition { status: Status::Ready, ..Condition::default() };
     if let Err(reason) = store {
-        return (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "unavailable", "reason": reason }));
+        return but(Status::Unavailable, reason.into());
     }
     match health {
-        Health::Loading { phase } => (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "loading", "phase": phase })),
-        Health::Degraded { reason } => {
-            (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "degraded", "reason": reason }))
+        Health::Loading { phase } => {
+            let loading = Condition { status: Status::Loading, phase: Some(phase), ..Condition::default() };
+            (StatusCode::SERVICE_UNAVAILABLE, loading)
         }
-        Health::Dead { reason } => {
-            (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "unavailable", "reason": reason }))
-        }
-        Health::Absent => (StatusCode::OK, json!({ "status": "ready", "model": "none", "reason": NO_MODEL })),
-        Health::Ready => (StatusCode::OK, json!({ "status": "ready" })),
+        Health::Degraded { reason } => but(Status::Degraded, reason),
+        Health::Dead { reason } => but(Status::Unavailable, reason),
+        Health::Absent => (StatusCode::OK, Condition { model: Some("none"), reason: Some(NO_MODEL.into()), ..ready }),
+        Health::Ready => (StatusCode::OK, ready),
     }
 }
 
-fn answer(status: StatusCode, body: Value) -> Response {
-    (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body.to_string()).into_response()
+fn answer(status: StatusCode, condition: &Condition) -> Result<Response> {
+    let body =
+        serde_json::to_string(condition).map_err(|e| Error::fault("a probe could not be answered").because(e))?;
+    Ok((status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+
+    fn readiness(store: std::result::Result<(), &'static str>, health: Health) -> (StatusCode, Value) {
+        let (status, condition) = super::readiness(store, health);
+        (status, serde_json::to_value(condition).unwrap())
+    }
 
     #[test]
     fn readiness_says_why_not() {

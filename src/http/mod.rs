@@ -7,6 +7,7 @@ mod fhir_rest;
 mod health;
 mod host;
 pub mod log;
+mod openapi;
 mod pages;
 mod reply;
 mod router;

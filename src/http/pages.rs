@@ -10,7 +10,11 @@ use axum::{
 };
 use uuid::Uuid;
 
-use super::{extract::Arrival, reply};
+use super::{
+    extract::Arrival,
+    openapi::{Any, Named, Stored},
+    reply,
+};
 use crate::{
     app::App,
     caller::Caller,
@@ -24,7 +28,13 @@ const DAMAGED_RETRY: Duration = Duration::from_secs(30);
 /// Reports that the start page lists.
 const LISTED: u32 = 10;
 
-/// `GET /`: what this server is, and the caller's newest reports.
+/// What this server is, and the caller's newest reports.
+#[utoipa::path(
+    get,
+    path = "/",
+    tag = "Pages",
+    responses((status = OK, description = "A page.", content_type = "text/html", body = String), Any, Stored)
+)]
 pub async fn start(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -40,11 +50,25 @@ pub async fn start(
     web::start_page(&start).map(page)
 }
 
+/// The style sheet of the pages.
+#[utoipa::path(
+    get,
+    path = web::STYLE_PATH,
+    tag = "Pages",
+    responses((status = OK, description = "The style sheet.", content_type = "text/css", body = String), Any)
+)]
 pub async fn style() -> Response {
     typed("text/css; charset=utf-8", web::STYLE)
 }
 
-/// `GET /reports/{id}`: a draft report as a page; 404.
+/// A draft report as a page.
+#[utoipa::path(
+    get,
+    path = "/reports/{id}",
+    tag = "Pages",
+    params(("id" = String, Path, description = "The id of the DiagnosticReport.", format = "uuid")),
+    responses((status = OK, description = "A page.", content_type = "text/html", body = String), Any, Named, Stored)
+)]
 pub async fn report(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -61,7 +85,14 @@ pub async fn report(
     })
 }
 
-/// `GET /pictures/{sha256}`: a picture as the model saw it, PNG; 404.
+/// A picture as the model saw it.
+#[utoipa::path(
+    get,
+    path = "/pictures/{sha256}",
+    tag = "Pages",
+    params(("sha256" = String, Path, description = "The hash of its pixels, hex.", pattern = "^[0-9a-f]{64}$")),
+    responses((status = OK, description = "A picture.", content(("image/png"))), Any, Named, Stored)
+)]
 pub async fn picture(
     State(app): State<Arc<App>>,
     caller: Caller,

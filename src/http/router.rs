@@ -7,33 +7,40 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::{from_fn, from_fn_with_state, map_response},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use tower_http::catch_panic::CatchPanicLayer;
+use url::Url;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Config, cds_services, extract::Bodies, fhir_rest, health, host, log, pages};
+use super::{Config, cds_services, extract::Bodies, fhir_rest, health, host, log, openapi, pages};
 use crate::{
     app::App,
     error::{Error, Kind},
-    web,
 };
 
 /// The whole HTTP interface.
 pub fn router(app: Arc<App>, config: &Config) -> Router {
-    let routes = Router::new()
-        .route("/", get(pages::start))
-        .route(web::STYLE_PATH, get(pages::style))
-        .route("/reports/{id}", get(pages::report))
-        .route("/pictures/{sha256}", get(pages::picture))
-        .route("/cds-services", get(cds_services::discover))
-        .route("/cds-services/{id}", post(cds_services::call))
-        .route("/fhir/metadata", get(fhir_rest::metadata))
-        .route("/fhir/{type}", get(fhir_rest::search))
-        .route("/fhir/{type}/{id}", get(fhir_rest::read))
-        .route("/livez", get(health::livez))
-        .route("/readyz", get(health::readyz))
-        .with_state(app.clone());
+    let (routes, document) = routes(&app.public_base).split_for_parts();
+    let routes = routes.layer(Extension(Arc::new(document))).with_state(app.clone());
     wrapped(routes.layer(from_fn_with_state(app, host::named)), config)
+}
+
+/// Every route. What it does and may answer is said beside its handler, and served as it is said.
+// INVARIANT: no_route_is_without_its_description
+pub(super) fn routes(public_base: &Url) -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(openapi::head(public_base))
+        .routes(routes!(pages::start))
+        .routes(routes!(pages::style))
+        .routes(routes!(pages::report))
+        .routes(routes!(pages::picture))
+        .routes(routes!(cds_services::discover))
+        .routes(routes!(cds_services::call))
+        .routes(routes!(fhir_rest::metadata))
+        .routes(routes!(fhir_rest::search))
+        .routes(routes!(fhir_rest::read))
+        .routes(routes!(health::livez))
+        .routes(routes!(health::readyz))
+        .routes(routes!(openapi::openapi))
 }
 
 /// Around the routes, from the inside: panics caught, every refusal an outcome, safe headers, the log line.

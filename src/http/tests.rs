@@ -18,6 +18,7 @@ use url::Url;
 use super::{
     Config,
     log::{panicked, tests::Lines},
+    openapi::tests::{document, documented},
     router,
     router::wrapped,
 };
@@ -55,10 +56,17 @@ async fn app_with(caller: Caller, intended_use: Option<&str>, engine: Engine) ->
     (Arc::new(App::with(settings, engine, Arc::new(chrono::Utc::now)).await.unwrap()), folder)
 }
 
-/// The answer of an application of its own.
-async fn send(intended_use: Option<&str>, request: Request<Body>) -> Response<Body> {
+/// The answer of an application of its own; it is one that the OpenAPI document tells of.
+pub(super) async fn send(intended_use: Option<&str>, request: Request<Body>) -> Response<Body> {
     let (app, _folder) = app(intended_use).await;
-    router(app, &Config { max_body_bytes: 2048, ..Config::default() }).oneshot(request).await.unwrap()
+    let router = router(app, &Config { max_body_bytes: 2048, ..Config::default() });
+    let (method, target) = (request.method().to_string(), request.uri().path().to_owned());
+    let (head, body) = router.oneshot(request).await.unwrap().into_parts();
+    let body = to_bytes(body, 1 << 20).await.unwrap();
+    let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let answer = documented::Answer { status: head.status.as_u16(), header: &header, body: &body };
+    document().check(&method, &target, &answer);
+    Response::from_parts(head, Body::from(body))
 }
 
 async fn read(response: Response<Body>) -> String {
@@ -72,7 +80,7 @@ async fn outcome(response: Response<Body>) -> Value {
     outcome
 }
 
-fn ask(method: Method, path: &str) -> Request<Body> {
+pub(super) fn ask(method: Method, path: &str) -> Request<Body> {
     Request::builder().method(method).uri(path).header(header::HOST, "localhost").body(Body::empty()).unwrap()
 }
 
@@ -264,7 +272,9 @@ async fn r3_another_hook_than_offered_is_refused() {
 
 #[tokio::test]
 async fn every_answer_is_kept_by_nobody_and_sniffed_by_nobody() {
-    for path in ["/", "/cds-services", "/fhir/DiagnosticReport", "/reports/x", "/nowhere", "/livez", "/readyz"] {
+    for path in
+        ["/", "/cds-services", "/fhir/DiagnosticReport", "/reports/x", "/nowhere", "/livez", "/readyz", "/openapi.json"]
+    {
         let response = send(None, ask(Method::GET, path)).await;
         assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store", "{path}");
         assert_eq!(response.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");

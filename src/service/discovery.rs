@@ -1,28 +1,34 @@
 //! What `GET /cds-services` shows. <https://cds-hooks.hl7.org/2.0/#discovery>
 
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::{PrefetchTemplate, Service};
 
 /// The body of discovery; `services` may be empty, never absent.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Discovery<'a> {
     services: Vec<Entry<'a>>,
 }
 
-#[derive(Serialize)]
+/// A service offered, and what to send it.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Service)]
 struct Entry<'a> {
     hook: &'a str,
     id: &'a str,
     title: &'a str,
     description: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "in_order")]
+    #[schema(value_type = Option<std::collections::BTreeMap<String, String>>, nullable = false)]
     prefetch: &'a [PrefetchTemplate],
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     usage_requirements: Option<&'a str>,
     /// A proposal (FHIR-57316): the client shows a wait indicator.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
     potentially_long_running: bool,
 }
 

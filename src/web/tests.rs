@@ -127,5 +127,10 @@ fn the_start_page_lists_drafts_by_their_id() {
     let recent = Recent { report_id: report_id.into(), service: "Draft <report>".into(), issued: "2034-08-15".into() };
     let html = start_page(&Start { reports: vec![recent], ..Start::default() }).unwrap();
     assert!(html.contains(&format!("href=\"/reports/{report_id}\"")) && html.contains("Draft &lt;report&gt;"));
-    assert!(html.contains("/cds-services") && html.contains("/fhir/metadata") && html.contains("Not a medical device"));
+    assert!(
+        html.contains("/cds-services")
+            && html.contains("/fhir/metadata")
+            && html.contains("/openapi.json")
+            && html.contains("Not a medical device")
+    );
 }

@@ -185,9 +185,10 @@ fn every_invariant_has_its_test() {
 
 #[test]
 fn each_library_has_its_place() {
-    let places: [(&str, &[&str]); 6] = [
+    let places: [(&str, &[&str]); 7] = [
         ("mistralrs::", &["engine/mistral.rs"]),
         ("axum::", &["http", "web", "demo"]),
+        ("utoipa_axum::", &["http"]),
         ("fhirbolt::", &["fhir"]),
         ("reqwest::Client", &["egress.rs"]),
         ("std::env::var", &["config.rs"]),

@@ -20,6 +20,8 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use url::Url;
 
+use crate::documented::{self, Document};
+
 pub const TOKEN_FREE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 /// `fixtures/` of the clone.
@@ -147,7 +149,9 @@ impl Plan {
             .build()
             .expect("a client");
         kept.push(own);
-        Hospital { ehr, app, url, client, stop: Some(stop), serving, _kept: kept }
+        let document = answer(client.get(url.join("/openapi.json").expect("a path"))).await;
+        let document = Document::new(document.json());
+        Hospital { ehr, app, url, client, document, stop: Some(stop), serving, _kept: kept }
     }
 }
 
@@ -156,6 +160,8 @@ pub struct Hospital {
     pub app: Arc<App>,
     pub url: Url,
     pub client: reqwest::Client,
+    /// What the server says of itself; `get` and `post` hold its answers to it.
+    document: Document,
     stop: Option<oneshot::Sender<()>>,
     serving: tokio::task::JoinHandle<curbside::error::Result<()>>,
     _kept: Vec<TempDir>,
@@ -202,12 +208,23 @@ impl Answer {
 
 impl Hospital {
     pub async fn get(&self, path: &str) -> Answer {
-        answer(self.client.get(self.url.join(path).expect("a path"))).await
+        let url = self.url.join(path).expect("a path");
+        self.documented("GET", &url, answer(self.client.get(url.clone())).await)
     }
 
     pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Answer {
-        let request = self.client.post(self.url.join(path).expect("a path")).header("content-type", "application/json");
-        answer(request.body(body)).await
+        let url = self.url.join(path).expect("a path");
+        let request = self.client.post(url.clone()).header("content-type", "application/json");
+        self.documented("POST", &url, answer(request.body(body)).await)
+    }
+
+    #[track_caller]
+    fn documented(&self, method: &str, url: &Url, answer: Answer) -> Answer {
+        let header =
+            |name: &str| answer.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into());
+        let told = documented::Answer { status: answer.status, header: &header, body: answer.text.as_bytes() };
+        self.document.check(method, url.path(), &told);
+        answer
     }
 
     pub async fn sign(&self, request: &Value) -> Answer {

@@ -9,6 +9,8 @@ mod command_line;
 mod command_line_real;
 mod contradictions;
 mod decoding;
+#[path = "../../src/http/openapi/tests/documented.rs"]
+mod documented;
 mod egress;
 #[cfg(feature = "mistralrs")]
 mod eighteen_cases;

@@ -5,10 +5,12 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
 use url::Url;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
     error::{Error, Result},
+    http::openapi::Resource,
     store::{Found, Stored, search::Query},
 };
 
@@ -29,8 +31,9 @@ pub fn write(base: &Url, query: &Query, found: Found) -> Result<String> {
 }
 
 /// Resources go out as the text they are stored as.
-#[derive(Serialize)]
-struct Bundle {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Searchset)]
+pub struct Bundle {
     #[serde(rename = "resourceType")]
     resource_type: &'static str,
     #[serde(rename = "type")]
@@ -38,13 +41,16 @@ struct Bundle {
     total: i64,
     link: Vec<Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false, min_items = 1)]
     entry: Vec<Entry>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SearchsetEntry)]
 struct Entry {
     #[serde(rename = "fullUrl")]
     full_url: String,
+    #[schema(value_type = Resource)]
     resource: Box<RawValue>,
     search: Value,
 }
