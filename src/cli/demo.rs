@@ -54,6 +54,9 @@ pub struct Options {
     /// Exit after the answer instead of serving on; the exit code is 0 if a report came.
     #[arg(long)]
     once: bool,
+    /// Start the EHR and the PACS alone, open to everyone, for a `serve` of your own: its configuration is printed.
+    #[arg(long, conflicts_with_all = ["once", "data", "model", "patient"])]
+    ehr_only: bool,
     /// Show the program's log on stderr.
     #[arg(long)]
     verbose: bool,
@@ -61,6 +64,9 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<ExitCode> {
     let folders = patients(&options.fixtures, &options.patient)?;
+    if options.ehr_only {
+        return super::block_on(open_hospital(options, folders));
+    }
     let model = options.model.clone().unwrap_or_else(|| options.fixtures.join("model"));
     if !model.is_dir() {
         return Err(Error::invalid(format!("{} is no folder; name the model's with --model DIR", model.display())));
@@ -73,6 +79,30 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     super::block_on(demonstrate(options, folders, engine))
 }
 
+/// The EHR and the PACS, until told to stop, and the lines under which a configuration allows them.
+async fn open_hospital(options: &Options, folders: Vec<PathBuf>) -> Result<ExitCode> {
+    let peers = start_peers(options, &folders).await?;
+    let base = peers.allowed_base();
+    say(&format!(
+        "intended_use = \"research\"\n[[ehr]]\nfhir = {:?}\ndicomweb = [{:?}]\npatient_id_systems = {:?}\n",
+        peers.fhir_base.as_str(),
+        peers.dicomweb_base.as_str(),
+        base.patient_id_systems,
+    ));
+    super::stop_asked().await?;
+    peers.shutdown().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn start_peers(options: &Options, folders: &[PathBuf]) -> Result<Demo> {
+    let (ehr, pacs) = (at(options, 1), at(options, 2));
+    demo::start(folders, ehr, pacs).await.map_err(|e| super::unbound(e, &format!("{ehr} or {pacs}"), PORTS))
+}
+
+fn at(options: &Options, offset: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], options.port + offset))
+}
+
 async fn demonstrate(options: &Options, folders: Vec<PathBuf>, engine: engine::Config) -> Result<ExitCode> {
     let stop = CancellationToken::new();
     let asked = stop.clone();
@@ -81,12 +111,9 @@ async fn demonstrate(options: &Options, folders: Vec<PathBuf>, engine: engine::C
         asked.cancel();
     });
     let data = Data::new(options.data.as_deref())?;
-    let at = |offset: u16| SocketAddr::from(([127, 0, 0, 1], options.port + offset));
-    let peers = demo::start(&folders, at(1), at(2))
-        .await
-        .map_err(|e| super::unbound(e, &format!("{} or {}", at(1), at(2)), PORTS))?;
+    let peers = start_peers(options, &folders).await?;
     let config = Config {
-        listen: at(0),
+        listen: at(options, 0),
         intended_use: Some(IntendedUse::Research),
         ehr: vec![peers.allowed_base()],
         engine,

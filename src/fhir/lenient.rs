@@ -18,7 +18,10 @@ use serde::{
 };
 use serde_json::{Number, value::RawValue};
 
-/// An array that may come as a single object or text, as `null`, or not at all.
+/// Far above any real array: what is read takes many times the bytes it came in.
+const MOST_ITEMS: usize = 20_000;
+
+/// An array that may come as a single object or text, as `null`, or not at all. One of more than [`MOST_ITEMS`] is an error.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Many<T>(pub Vec<T>);
 
@@ -52,6 +55,10 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Many<T> {
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Many<T>, A::Error> {
                 let mut items = Vec::new();
                 while let Some(item) = seq.next_element::<Option<T>>()? {
+                    // INVARIANT: an_array_without_an_end_is_not_kept
+                    if items.len() == MOST_ITEMS {
+                        return Err(Error::custom("an array of more items than are read"));
+                    }
                     items.extend(item);
                 }
                 Ok(Many(items))
@@ -390,6 +397,13 @@ mod tests {
         assert_eq!(observation.category[0].coding[0].code.as_deref(), Some("laboratory"));
         assert_eq!(observation.value_quantity.unwrap().value.unwrap().to_string(), "72.50");
         assert!(observation.reference_range.is_empty());
+    }
+
+    #[test]
+    fn an_array_without_an_end_is_not_kept() {
+        let of = |count: usize| parse::<Observation>(&format!(r#"{{"category":[{}]}}"#, vec!["{}"; count].join(",")));
+        assert_eq!(of(MOST_ITEMS).unwrap().category.len(), MOST_ITEMS);
+        assert_eq!(of(MOST_ITEMS + 1).unwrap_err(), "its element category is not readable");
     }
 
     #[test]

@@ -150,6 +150,8 @@ impl<'a> Archive<'a> {
                 return parts.map_err(|_| stop(Failure::Late.reason()))?.ok_or_else(broken);
             }
             400 | 406 | 415 | 501 => step.next(),
+            // What Orthanc without its GDCM plugin says where it is to decode what it cannot.
+            500 if step == Step::Transcoded => step.next(),
             // Retrieval of single instances is optional for servers.
             404 if step != Step::WholeStudy => Some(Step::WholeStudy),
             _ => None,

@@ -1,6 +1,12 @@
 //! The binary itself: what it says, how it ends, and what it never says.
 
-use std::process::{Command, Output};
+use std::{
+    io::{BufRead, BufReader},
+    net::TcpListener,
+    process::{Command, Output, Stdio},
+};
+
+use curbside::config::Config;
 
 pub fn curbside(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_curbside"));
@@ -50,4 +56,30 @@ fn help_explains_every_option() {
             assert!(said, "{command} {} is not in\n{text}", option.name);
         }
     }
+}
+
+#[tokio::test]
+async fn the_ehr_and_the_pacs_of_the_demonstration_can_be_had_alone() {
+    let free = |port| TcpListener::bind(("127.0.0.1", port)).ok().and_then(|l| Some(l.local_addr().ok()?.port()));
+    let port = std::iter::repeat_with(|| free(0).expect("a port") - 1).find(|first| free(first + 2).is_some());
+    let port = port.expect("three in a row").to_string();
+    let mut child = curbside(&["demo", "--ehr-only", "--port", &port]).stdout(Stdio::piped()).spawn().expect("it runs");
+    let mut printed = String::new();
+    for line in BufReader::new(child.stdout.take().expect("its output")).lines() {
+        printed += &(line.expect("text") + "\n");
+        if printed.contains("patient_id_systems") {
+            break;
+        }
+    }
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("curbside.toml");
+    std::fs::write(&file, &printed).unwrap();
+    let config = Config::load(Some(&file), &[], &[]).unwrap_or_else(|e| panic!("{e}: {printed}"));
+    // What is nobody's is locked too as soon as an order has been signed: here nobody needs a token.
+    for path in ["Endpoint/c01-endpoint", "Patient/demo", "Observation?patient=c01"] {
+        let address = format!("{}/{path}", config.ehr[0].fhir.as_str());
+        assert_eq!(reqwest::get(&address).await.expect("an answer").status(), 200, "{address}");
+    }
+    assert!(Command::new("kill").arg(child.id().to_string()).status().expect("kill").success());
+    assert_eq!(child.wait().expect("its end").code(), Some(0));
 }

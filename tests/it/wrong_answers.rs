@@ -316,7 +316,7 @@ pub fn archives() -> Vec<Row> {
         (410, "the archive no longer has it (410)", 1),
         (415, "does not offer it in a form that is read here (415)", 3),
         (429, "the archive is busy (429)", 1),
-        (500, "the archive failed (500)", 1),
+        (500, "the archive failed (500)", 2),
         (501, "does not offer it in a form that is read here (501)", 3),
         (502, "the archive failed (502)", 1),
         (503, "the archive is busy (503)", 1),

@@ -89,7 +89,7 @@ async fn the_archive_is_asked_to_decode_first() {
 
 #[tokio::test]
 async fn a_way_of_asking_that_fails_gives_way_to_the_next() {
-    for status in [400, 406, 415, 501] {
+    for status in [400, 406, 415, 500, 501] {
         let server = Server::start(move |asked: &Asked, _| match asked.transcoded() {
             true => Answer::status(status),
             false => Answer::files(&[gradient().bytes()]),
