@@ -126,7 +126,7 @@ pub fn split(raw: &RawValue) -> Result<Split, String> {
         // INVARIANT: what_a_bundle_does_not_give_as_it_stands_is_no_fact
         (Some("Bundle"), _) if wire.kind.is_some_and(|kind| kind.get() == "\"history\"") => {
             let told = "the EHR sent a history of changes and not the records as they stand, so it was not used";
-            Ok(Split { problems: vec![told.into()], doubtful: true, ..Split::default() })
+            Ok(Split { is_bundle: true, problems: vec![told.into()], doubtful: true, ..Split::default() })
         }
         (Some("Bundle"), _) => {
             let mut split = Split { is_bundle: true, ..entries(wire.entry, wire.link) };

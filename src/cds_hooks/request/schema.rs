@@ -122,3 +122,90 @@ fn id(of: &str, required: bool) -> ObjectBuilder {
 fn anything() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(SchemaType::AnyValue)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// What the OpenAPI document says of a request, and what is read of one, are the same.
+    #[test]
+    fn the_form_shown_is_the_form_read() {
+        let shown = serde_json::to_value(<HookRequest as utoipa::PartialSchema>::schema()).unwrap();
+        let validator = jsonschema::draft202012::options().should_validate_formats(true).build(&shown).unwrap();
+        let agreed = |request: &Value, fit: bool, what: &str| {
+            assert_eq!(validator.is_valid(request), fit, "shown: {what}");
+            assert_eq!(HookRequest::parse(request.to_string().as_bytes()).is_ok(), fit, "read: {what}");
+        };
+        for (branch, (hook, needs)) in shown["oneOf"].as_array().unwrap().iter().zip(HOOKS) {
+            let example = &branch["examples"][0];
+            assert_eq!(example["hook"], hook);
+            agreed(example, true, hook);
+            for member in ["hook", "hookInstance", "context"] {
+                let mut less = example.clone();
+                less.as_object_mut().unwrap().remove(member);
+                agreed(&less, false, member);
+            }
+            for member in ["userId", "patientId", "encounterId", "draftOrders"] {
+                let mut less = example.clone();
+                less["context"].as_object_mut().unwrap().remove(member);
+                agreed(&less, member != "patientId" && !needs.contains(&member), &format!("{hook} {member}"));
+            }
+        }
+        let example = &shown["oneOf"][0]["examples"][0];
+        let token = |member: &str, value: Value| {
+            let mut authorization = json!({"access_token": "t", "token_type": "Bearer"});
+            authorization[member] = value;
+            json!({"fhirServer": "https://ehr.example/fhir", "fhirAuthorization": authorization})
+        };
+        let cases = [
+            (json!({"hookInstance": "one"}), false),
+            (json!({"hookInstance": null}), false),
+            (json!({"fhirServer": "https://ehr.example/fhir"}), true),
+            (json!({"fhirServer": "ftp://ehr.example/fhir"}), false),
+            (json!({"fhirServer": "https://ehr.example/fhir?x"}), false),
+            (json!({"fhirServer": 1}), false),
+            (json!({"fhirServer": null, "fhirAuthorization": null, "prefetch": null, "extension": 1}), true),
+            (json!({"fhirServer": ""}), true),
+            (token("scope", json!("patient/*.rs")), true),
+            (token("expires_in", json!("300")), true),
+            (token("expires_in", json!(300)), true),
+            (token("expires_in", json!([])), false),
+            (token("token_type", json!("bearer")), true),
+            (token("token_type", json!("Basic")), false),
+            (token("access_token", json!("")), false),
+            (token("access_token", json!("a b")), false),
+            (token("patient", json!("Patient/1288992")), true),
+            (token("patient", json!("a/b")), false),
+            (token("patient", json!("")), true),
+            (json!({"prefetch": []}), false),
+            (json!({"prefetch": {"any": 1}}), true),
+            (
+                json!({"prefetch": (0..101).map(|n| (n.to_string(), Value::Null)).collect::<serde_json::Map<_, _>>()}),
+                false,
+            ),
+        ];
+        for (members, fit) in cases {
+            let mut request = example.clone();
+            request.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+            agreed(&request, fit, &members.to_string());
+        }
+        for (member, value, fit) in [
+            ("patientId", json!("Patient/1288992"), true),
+            ("patientId", json!("Group/1288992"), false),
+            ("patientId", json!("../x"), false),
+            ("patientId", json!("a".repeat(129)), false),
+            ("userId", json!(""), false),
+            ("userId", json!("nobody"), true),
+            ("encounterId", json!(""), true),
+            ("encounterId", json!("a b"), false),
+            ("draftOrders", json!({"resourceType": "Patient"}), false),
+            ("draftOrders", json!(null), true),
+        ] {
+            let mut request = example.clone();
+            request["context"][member] = value;
+            agreed(&request, fit, &request.to_string());
+        }
+    }
+}
