@@ -23,7 +23,7 @@
 //! - A draft is never `final`: `a_draft_is_never_final`. Every AI statement is labelled and cites evidence that exists:
 //!   `a_statement_about_a_picture_cites_the_picture`, `every_shown_piece_of_evidence_is_an_entity`.
 //! - Absence is stated only where it was looked for: `absence_is_stated_only_where_it_was_looked_for`,
-//!   `p4_every_key_in_every_state_for_every_client`, `a_search_that_goes_wrong_is_a_gap_and_never_none`. A failed fetch, a
+//!   `every_key_in_every_state_for_every_client`, `a_search_that_goes_wrong_is_a_gap_and_never_none`. A failed fetch, a
 //!   skipped picture, a dropped statement is told: `each_fetch_that_fails_is_a_gap_and_never_silence`,
 //!   `a_missing_film_is_named`, `a_statement_without_its_picture_is_dropped_and_counted`.
 //! - Resources and pixels of another patient are dropped and named:

@@ -184,13 +184,13 @@ mod tests {
     }
 
     #[test]
-    fn p3_the_order_of_keys_is_kept() {
+    fn the_order_of_keys_is_kept() {
         let prefetch = parse(r#"{"z":null,"a":null,"m":null}"#).unwrap();
         assert_eq!(prefetch.entries.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["z", "a", "m"]);
     }
 
     #[test]
-    fn p4_the_five_states_are_different() {
+    fn the_five_states_are_different() {
         assert_eq!(word(parse(r#"{"other":null}"#).unwrap().get("key")), "absent");
         assert_eq!(one("null"), "null");
         assert_eq!(one(r#"{"resourceType":"Patient","id":"1"}"#), r#"resource {"resourceType":"Patient","id":"1"}"#);
@@ -212,14 +212,14 @@ mod tests {
     }
 
     #[test]
-    fn p4_a_failure_repeats_no_text_of_the_client() {
+    fn a_failure_repeats_no_text_of_the_client() {
         for issue in [r#"[{"severity":"error","code":"Jane Doe"}]"#, r#"{"code":7}"#, "null", r#""Jane""#] {
             assert!(failed(&format!(r#"{{"resourceType":"OperationOutcome","issue":{issue}}}"#)), "{issue}");
         }
     }
 
     #[test]
-    fn p4_an_ill_typed_value_fails_its_key_only() {
+    fn an_ill_typed_value_fails_its_key_only() {
         for value in ["7", r#""Jane""#, "[]", r#"["Patient"]"#, "true", "{}", r#"{"resourceType":7}"#, r#"{"Jane":1}"#]
         {
             assert!(failed(value), "{value}");
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn p5_an_outcome_entry_of_a_warning_is_an_empty_search() {
+    fn an_outcome_entry_of_a_warning_is_an_empty_search() {
         let searchset = |severity: &str| {
             format!(
                 r#"{{"resourceType":"Bundle","type":"searchset","total":0,"entry":[{{"search":{{"mode":"outcome"}},"resource":
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn p5_the_wrapper_of_the_drafts_is_unwrapped() {
+    fn the_wrapper_of_the_drafts_is_unwrapped() {
         let patient = r#"{"resourceType":"Patient","id":"1"}"#;
         let wrapped = |status: &str, inner: &str| format!(r#"{{"response":{{"status":{status}}},"resource":{inner}}}"#);
         assert_eq!(one(&wrapped(r#""200 OK""#, patient)), format!("resource {patient}"));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn p5_a_collection_is_a_bundle() {
+    fn a_collection_is_a_bundle() {
         assert_eq!(
             one(
                 r#"{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"PractitionerRole"}}]}"#
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn p6_a_key_of_the_clients_own_is_matched_by_what_it_holds() {
+    fn a_key_of_the_clients_own_is_matched_by_what_it_holds() {
         let query = "Observation?patient=1&category=laboratory&_sort=-date&_count=100";
         let bundle =
             |link: &str| format!(r#"{{"resourceType":"Bundle","link":[{{"relation":"self","url":"{link}"}}]}}"#);
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn p1_tokens_are_replaced() {
+    fn tokens_are_replaced() {
         let resolved = |template| resolve(template, &context());
         assert_eq!(resolved("Patient/{{context.patientId}}").as_deref(), Some("Patient/a.b-1"));
         assert_eq!(
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn p1_a_token_without_a_value_leaves_nothing_to_ask() {
+    fn a_token_without_a_value_leaves_nothing_to_ask() {
         let templates = [
             "Encounter/{{context.encounterId}}",
             "{{userPatientId}}",
@@ -344,13 +344,13 @@ mod tests {
     }
 
     #[test]
-    fn p1_values_are_percent_encoded() {
+    fn values_are_percent_encoded() {
         let odd = Context { patient_id: "a/../b?c&d#e".into(), ..context() };
         assert_eq!(resolve("Patient/{{context.patientId}}", &odd).as_deref(), Some("Patient/a%2F..%2Fb%3Fc%26d%23e"));
     }
 
     #[test]
-    fn p1_every_token_is_known_to_resolve() {
+    fn every_token_is_known_to_resolve() {
         for token in TOKENS {
             let resource_type = token.strip_prefix("user").and_then(|t| t.strip_suffix("Id")).unwrap_or("Practitioner");
             let full =

@@ -207,7 +207,7 @@ fn authorization(raw: &RawValue, patient_id: &str, deviations: &mut Vec<&'static
         return Err(Error::invalid("fhirAuthorization.token_type must be Bearer").at(at));
     }
     let patient = id(members.patient, "Patient", "fhirAuthorization.patient", deviations)?;
-    // INVARIANT: r5_a_token_of_one_patient_is_never_used_for_another
+    // INVARIANT: a_token_of_one_patient_is_never_used_for_another
     if patient.as_deref().is_some_and(|patient| patient != patient_id) {
         let sentence = "fhirAuthorization.patient and context.patientId must name the same patient";
         return Err(Error::invalid(sentence).at("fhirAuthorization.patient"));
@@ -273,7 +273,7 @@ fn id(
         }
         _ => &text,
     };
-    // INVARIANT: r5_an_id_never_alters_a_path
+    // INVARIANT: an_id_never_alters_a_path
     if !is_id(bare) {
         let sentence = format!("{at} must be the id of a {resource_type}: 1 to 128 of A-Z a-z 0-9 - . _");
         return Err(Error::invalid(sentence).at(at));

@@ -32,14 +32,17 @@ const NONE_KNOWN: [(&str, &str, Scope); 10] = [
     (IPS, "no-known-environmental-allergies", Scope::Category("environment")),
     (IPS, "no-known-food-allergies", Scope::Category("food")),
 ];
-/// Words after "no known" that narrow it.
-const NARROWED: [(&str, Scope); 6] = [
+/// The word between "no known" and "allergies".
+const KINDS: [(&str, Scope); 9] = [
     ("drug", Scope::Category("medication")),
-    ("medic", Scope::Category("medication")),
+    ("medication", Scope::Category("medication")),
+    ("medicine", Scope::Category("medication")),
     ("environment", Scope::Category("environment")),
+    ("environmental", Scope::Category("environment")),
     ("food", Scope::Category("food")),
     ("latex", Scope::Substance("latex")),
     ("animal", Scope::Substance("animal")),
+    ("substance", Scope::Everything),
 ];
 
 /// One AllergyIntolerance that is current.
@@ -71,6 +74,8 @@ pub fn allergy(resource: &AllergyIntolerance, source: Source, doubts: &mut Doubt
     let none_known = if own_words { worded } else { coded.or(worded) };
     if coded.is_some() && none_known.is_none() {
         doubts.push("its code says that none are known and its words name something, so it is shown as an allergy");
+    } else if none_known.is_none() && begins_as_none_known(&name) {
+        doubts.push("its words begin as a statement that none are known and go on, so they are shown as they stand");
     }
     let manifestations = resource.reaction.iter().flat_map(|reaction| reaction.manifestation.iter());
     let reactions = manifestations.filter_map(|m| m.label().map(str::to_owned)).collect();
@@ -90,15 +95,29 @@ fn scope_of_code(code: &Concept) -> Option<Scope> {
     NONE_KNOWN.iter().find(|(system, known, _)| code.has(system, known)).map(|(.., scope)| *scope)
 }
 
+/// Only of a phrase that says no more than that: `except penicillin` behind it turns it round.
 fn scope_of_words(name: &str) -> Option<Scope> {
-    match name {
-        "nka" => return Some(Scope::Everything),
-        "nkda" => return Some(Scope::Category("medication")),
-        _ => {}
-    }
-    let of = name.strip_prefix("no known ").filter(|of| of.contains("allerg"))?;
-    let narrowed = NARROWED.iter().find(|(word, _)| of.contains(word));
-    Some(narrowed.map_or(Scope::Everything, |(_, scope)| *scope))
+    let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    // What SNOMED CT puts behind its names, and the phrase's own abbreviation beside it.
+    let words: Vec<&str> = words.filter(|word| !matches!(*word, "situation" | "finding")).collect();
+    let (short, words): (Vec<&str>, Vec<&str>) = words.into_iter().partition(|word| matches!(*word, "nka" | "nkda"));
+    let phrase = match words.as_slice() {
+        [] => None,
+        ["no", "known", "allergy" | "allergies"] => Some(Scope::Everything),
+        ["no", "known", kind, "allergy" | "allergies"] => {
+            Some(KINDS.iter().find(|(word, _)| word == kind).map(|(_, scope)| *scope)?)
+        }
+        _ => return None,
+    };
+    phrase.or_else(|| match *short.first()? {
+        "nkda" => Some(Scope::Category("medication")),
+        _ => Some(Scope::Everything),
+    })
+}
+
+/// Words that begin as such a phrase does and go on to something else.
+fn begins_as_none_known(name: &str) -> bool {
+    ["no known", "nka", "nkda"].iter().any(|phrase| name.trim_start().starts_with(phrase))
 }
 
 impl Scope {
@@ -121,4 +140,38 @@ pub fn consistent(allergies: Vec<Allergy>) -> (Vec<Stated>, Vec<Gap>) {
     let why = "it states that none are known, which the allergies recorded contradict, so it was not used";
     let gaps = contradicted.iter().map(|a| a.stated.gap(why)).collect();
     (named.into_iter().chain(kept).map(|a| a.stated).collect(), gaps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_phrase_says_that_none_are_known() {
+        let covers = |name: &str| {
+            scope_of_words(name).map(|scope| match scope {
+                Scope::Everything => "everything",
+                Scope::Category(kind) | Scope::Substance(kind) => kind,
+            })
+        };
+        for (name, of) in [
+            ("no known allergies", Some("everything")),
+            ("no known allergy (situation)", Some("everything")),
+            ("nka", Some("everything")),
+            ("nkda", Some("medication")),
+            ("nkda (no known drug allergies)", Some("medication")),
+            ("no known drug allergies.", Some("medication")),
+            ("no known food allergy", Some("food")),
+            ("no known latex allergy (situation)", Some("latex")),
+            ("no known allergies except penicillin", None),
+            ("no known food or drug allergies", None),
+            ("no known allergies to penicillin", None),
+            ("nkda, but rash with amoxicillin", None),
+            ("penicillin", None),
+            ("", None),
+        ] {
+            assert_eq!(covers(name), of, "{name}");
+        }
+        assert!(begins_as_none_known("no known allergies except penicillin") && !begins_as_none_known("penicillin"));
+    }
 }

@@ -7,6 +7,7 @@ use super::{
     collect::{Admitted, Collected, Refusal, admit, ask, collect},
     facts::{MISDATED, When},
     films::{Films, FilmsRead, Known, picture},
+    gather::is_unnamed,
     kind::{self, BODY_PARTS, VIEWS},
     words::short,
 };
@@ -212,7 +213,7 @@ impl Films<'_> {
         };
         let resources = self.request.prefetch.entries.iter().flat_map(|(_, state)| match state {
             State::Resource(raw) => vec![&**raw],
-            State::Bundle(split) => split.of(&self.access.base.fhir).0,
+            State::Bundle(split) => split.of(Some(&self.access.base.fhir).filter(|base| !is_unnamed(base))).0,
             State::Null | State::Failed(_) => vec![],
         });
         let mut sent = resources.filter(|raw| is(raw));

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use futures::future::join_all;
 use serde_json::value::RawValue;
 
-use super::{Examined, Gap, Origin};
+use super::{Examined, Gap, Origin, gather::is_unnamed};
 use crate::{
     cds_hooks::{HookRequest, State, resolve},
     egress::Base,
@@ -199,7 +199,7 @@ async fn answer(
         }
     };
     // An answer, and never proof of absence: what is cut short, or dangerous to miss, is asked for once more.
-    let (here, elsewhere) = sent.of(base);
+    let (here, elsewhere) = sent.of(Some(base).filter(|base| !is_unnamed(base)));
     let (partial, nothing) = (sent.next.is_some(), here.is_empty());
     let more = sent.total.is_some_and(|total| total > sent.resources.len() as u64);
     let safety = SAFETY_TYPES.iter().any(|t| template.query.starts_with(t));

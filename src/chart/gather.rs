@@ -26,6 +26,11 @@ use crate::{
 /// Base of references where no EHR is named. It cannot be contacted.
 const UNNAMED: &str = "https://ehr-without-a-name.invalid/fhir";
 
+/// Whether it stands for an EHR that nobody named.
+pub fn is_unnamed(base: &Base) -> bool {
+    base.named().as_str() == UNNAMED
+}
+
 /// Gaps named one by one; beyond these they are counted.
 const MAX_GAPS: usize = 200;
 
@@ -61,12 +66,13 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
     let token = request.authorization.as_ref().map(|a| &a.token);
     // A server is asked only where the request names it, and a search that hangs leaves time for the films.
     let named = request.fhir_server.is_some();
-    let until = |deadline| {
+    let films_client = named.then(|| {
         let (ehrs, processor, limits) = (sources.ehrs.clone(), sources.processor.clone(), sources.upstream.clone());
-        named.then(|| Client::new(ehrs, processor, base.clone(), token.cloned(), limits, deadline))
-    };
+        Client::new(ehrs, processor, base.clone(), token.cloned(), limits, sources.fetch_by)
+    });
+    // One count of calls and bytes for the whole request.
+    let client = films_client.as_ref().map(|client| client.until(sources.search_by));
     let at_once = service.prefetch.iter().filter(|template| !template.on_demand);
-    let (client, films_client) = (until(sources.search_by), until(sources.fetch_by));
     let answers = ask(service, at_once, request, base, client.as_ref()).await;
     let (patient_id, own) = (request.context.patient_id.clone(), base.clone());
     let (length, read) = (answers.bytes(), move || understood(answers, &patient_id, &own));

@@ -94,7 +94,11 @@ pub fn observation(resource: &Observation, source: Source, doubts: &mut Doubts) 
 }
 
 /// Keeps the last value of each test and says how it changed.
-pub fn last_values(mut values: Vec<Value>) -> Vec<Stated> {
+///
+/// One whose date is none may be the last or the first: it is stated by itself and compared with nothing.
+// INVARIANT: a_value_of_no_date_is_neither_the_last_nor_the_one_before
+pub fn last_values(values: Vec<Value>) -> Vec<Stated> {
+    let (undated, mut values): (Vec<_>, Vec<_>) = values.into_iter().partition(|value| value.when.misdated);
     values.sort_by(|a, b| b.when.date.cmp(&a.when.date).then_with(|| a.source.reference.cmp(&b.source.reference)));
     let mut tests: Vec<(Value, Option<Value>)> = Vec::new();
     let mut at: HashMap<String, usize> = HashMap::new();
@@ -108,7 +112,8 @@ pub fn last_values(mut values: Vec<Value>) -> Vec<Stated> {
             Some(_) => {}
         }
     }
-    tests.into_iter().map(|(last, before)| stated(last, before)).collect()
+    let dated = tests.into_iter().map(|(last, before)| stated(last, before));
+    dated.chain(undated.into_iter().map(|value| stated(value, None))).collect()
 }
 
 fn stated(last: Value, before: Option<Value>) -> Stated {
@@ -235,4 +240,32 @@ fn unit(quantity: &Quantity) -> Option<&str> {
 fn comparable(bound: &Quantity, value: &Quantity) -> bool {
     let exact = value.comparator.is_none() && bound.comparator.is_none();
     exact && (unit(bound).is_none() || unit(bound) == unit(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chart::Origin;
+
+    fn value(id: &str, date: &str, amount: u32) -> Value {
+        let text = format!(
+            r#"{{"status":"final","code":{{"text":"Potassium"}},"effectiveDateTime":"{date}","valueQuantity":{{"value":{amount}}}}}"#
+        );
+        let source = Source { reference: id.into(), origin: Origin::Prefetch };
+        match observation(&serde_json::from_str(&text).unwrap(), source, &mut Doubts::new()) {
+            Found::Value(value) => *value,
+            _ => panic!("{text}"),
+        }
+    }
+
+    #[test]
+    fn a_value_of_no_date_is_neither_the_last_nor_the_one_before() {
+        let values = [("a", "2025-01-02", 4), ("b", "2025-02-30", 7), ("c", "2025-01-01", 5)];
+        let stated = last_values(values.map(|(id, date, amount)| value(id, date, amount)).into());
+        let said = stated.iter().map(|stated| match &stated.fact {
+            Fact::Measurement(m) => (stated.source.reference.as_str(), m.value.as_str(), m.change.as_deref()),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(said.collect::<Vec<_>>(), [("a", "4", Some("down from 5 on 2025-01-01")), ("b", "7", None)]);
+    }
 }

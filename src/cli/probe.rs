@@ -51,7 +51,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         let reply = Egress::new(LARGEST_ANSWER)?
             .get(ask)
             .await
-            .map_err(|_| Error::fault(format!("nothing answers at {url}")))?;
+            .map_err(|e| Error::fault(format!("no answer from {url}: {e}")))?;
         println!("{}", String::from_utf8_lossy(&reply.body));
         Ok(if reply.status == 200 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })

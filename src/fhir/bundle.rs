@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
+
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, SeqAccess, Visitor},
@@ -42,9 +44,11 @@ pub struct Split {
 impl Split {
     /// The resources that are not said to be of another server than this one, and a sentence on those that are: an id is
     /// one record's at one server only.
-    pub fn of(&self, base: &Base) -> (Vec<&RawValue>, Option<String>) {
+    ///
+    /// Without a base all are taken: where no EHR is named there is none that they could be of.
+    pub fn of(&self, base: Option<&Base>) -> (Vec<&RawValue>, Option<String>) {
         let server = |at: usize| self.servers.get(at).and_then(Option::as_deref);
-        let is_here = |(at, _): &(usize, _)| server(*at).is_none_or(|server| base.is(server));
+        let is_here = |(at, _): &(usize, _)| server(*at).is_none_or(|server| base.is_none_or(|base| base.is(server)));
         let here: Vec<&RawValue> =
             self.resources.iter().enumerate().filter(is_here).map(|(_, resource)| &**resource).collect();
         let elsewhere = self.resources.len() - here.len();
@@ -204,7 +208,8 @@ fn entries(entry: Option<&RawValue>, link: Option<&RawValue>) -> Split {
     if left_out > 0 {
         split.problems.push(format!("the Bundle has more than {MAX_RESOURCES} entries; {left_out} were left out"));
     }
-    split.problems.dedup();
+    let mut told = HashSet::new();
+    split.problems.retain(|problem| told.insert(problem.clone()));
     errors.dedup();
     errors.truncate(MAX_ISSUES);
     match split.resources.is_empty() {

@@ -179,7 +179,7 @@ impl Client {
             found.problems.push("the EHR says that it searched for something else than was asked".into());
         }
         loop {
-            let (here, elsewhere) = page.of(&self.base);
+            let (here, elsewhere) = page.of(Some(&self.base));
             found.complete &= page.problems.is_empty() && elsewhere.is_none() && !page.doubtful;
             found.resources.extend(here.into_iter().map(RawValue::to_owned));
             found.problems.extend(elsewhere);

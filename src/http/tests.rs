@@ -134,7 +134,7 @@ async fn trail(outside: &sqlx::SqlitePool) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn d1_discovery_always_answers() {
+async fn discovery_always_answers() {
     let response = send(None, ask(Method::GET, "/cds-services")).await;
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
@@ -184,7 +184,7 @@ async fn without_a_stated_intended_use_no_imaging_service_is_offered() {
 }
 
 #[tokio::test]
-async fn r1_a_call_is_answered_with_cards() {
+async fn a_call_is_answered_with_cards() {
     let mut body = patient_view();
     body["prefetch"] = json!({"patient": {"resourceType": "Patient", "id": "p1", "gender": "female"}});
     for kind in [
@@ -205,7 +205,7 @@ async fn r1_a_call_is_answered_with_cards() {
 }
 
 #[tokio::test]
-async fn r2_what_cannot_be_read_has_its_status_and_an_outcome() {
+async fn what_cannot_be_read_has_its_status_and_an_outcome() {
     let with = |name: header::HeaderName, value: &str| {
         let mut request = call("chart-summary", patient_view().to_string());
         request.headers_mut().insert(name, value.parse().unwrap());
@@ -245,7 +245,7 @@ async fn r2_what_cannot_be_read_has_its_status_and_an_outcome() {
 }
 
 #[tokio::test]
-async fn r2_a_wrong_method_is_told_the_right_ones() {
+async fn a_wrong_method_is_told_the_right_ones() {
     for (method, path, allow) in [
         (Method::GET, "/cds-services/chart-summary", "POST"),
         (Method::DELETE, "/cds-services", "GET,HEAD"),
@@ -260,7 +260,7 @@ async fn r2_a_wrong_method_is_told_the_right_ones() {
 }
 
 #[tokio::test]
-async fn r3_another_hook_than_offered_is_refused() {
+async fn another_hook_than_offered_is_refused() {
     let mut body = patient_view();
     for hook in ["order-select", "com.example.custom"] {
         body["hook"] = json!(hook);

@@ -149,11 +149,11 @@ fn line<'a>(
     if dated && !evidence.date.as_ref().is_some_and(fresh) {
         return Err(format!("not within {FRESH_DAYS} days of the film"));
     }
-    // Nor does it say that a value is not verified yet.
+    // A line does not say either that a value is not verified yet.
     if let Fact::Measurement(Measurement { preliminary: true, .. }) | Fact::Note { preliminary: true, .. } =
         evidence.fact
     {
-        return Err("outside contract 1: preliminary".into());
+        return Err("preliminary".into());
     }
     let (kind, value, image) = match &evidence.fact {
         Fact::Image { role, image } => {
@@ -172,7 +172,7 @@ fn line<'a>(
         Fact::Note { text, .. } => ("note", text.clone(), None),
         // Only words: a code's display, such as `Body mass index 30+ - obesity (finding)`, made it cite the wrong lines, measured.
         Fact::Medication { text, worded: true, .. } => ("med", text.clone(), None),
-        Fact::Problem { unconfirmed: Some(_), .. } => return Err("outside contract 1: not confirmed".into()),
+        Fact::Problem { unconfirmed: Some(_), .. } => return Err("not confirmed".into()),
         Fact::Problem { text, worded: true, .. } => ("history", text.clone(), None),
         Fact::Medication { .. } | Fact::Problem { .. } => return Err("given as a code only".into()),
         Fact::Allergy { .. } | Fact::Study { .. } | Fact::Report { .. } => return Err(OUTSIDE.into()),

@@ -59,12 +59,12 @@ mod tests {
     use crate::service::load;
 
     #[test]
-    fn d1_no_services_is_an_empty_array() {
+    fn no_services_is_an_empty_array() {
         assert_eq!(serde_json::to_string(&discovery([])).unwrap(), r#"{"services":[]}"#);
     }
 
     #[test]
-    fn d2_optional_members_are_left_out_never_null() {
+    fn optional_members_are_left_out_never_null() {
         let services = load(None).unwrap();
         let shown = serde_json::to_value(discovery(&services.0)).unwrap();
         for entry in shown["services"].as_array().unwrap() {
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn d6_only_services_with_a_model_say_that_they_may_be_slow() {
+    fn only_services_with_a_model_say_that_they_may_be_slow() {
         let services = load(None).unwrap();
         let shown = serde_json::to_value(discovery(&services.0)).unwrap();
         assert!(shown["services"][0].get("potentiallyLongRunning").is_none());
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn p3_templates_keep_their_order() {
+    fn templates_keep_their_order() {
         let services = load(None).unwrap();
         let text = serde_json::to_string(&discovery(&services.0[..1])).unwrap();
         let places: Vec<_> =

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn p2_templates_stay_in_the_subset_every_client_reads() {
+    fn templates_stay_in_the_subset_every_client_reads() {
         let cases = [
             "",
             "patient",

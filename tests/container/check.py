@@ -1,6 +1,6 @@
 """Runs curbside as docker/Dockerfile and docker/compose.yaml say, in a minimal Debian root, and checks what they promise.
 
-The files are linted first. Then the final stage of the Dockerfile is laid out in a root made by mmdebstrap, and the service
+The files are linted first, those for a GPU too; these are not run, and nothing is built here: the program is given. Then the final stage of the Dockerfile is laid out in a root made by mmdebstrap, and the service
 `curbside` of the compose file is started in it with the user, the variables, the mounts and the command of the two files:
 read-only, no capabilities, an ordinary user, its own process space, the host's network. No container engine is needed;
 mmdebstrap, bubblewrap and setpriv are, and root to start as somebody else.
@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -120,6 +121,11 @@ class Sandbox:
         return subprocess.run(self.command(words, **more), capture_output=True, text=True, timeout=60)
 
 
+def default(value):
+    """What compose makes of `${NAME:-default}` where NAME is not set."""
+    return re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value)
+
+
 def get(url, body=None):
     headers = {"Content-Type": "application/json"} if body else {}
     with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=60) as answer:
@@ -190,7 +196,7 @@ def prove(binary, cache, port):
             "CURBSIDE_CONFIG": "/etc/curbside.toml",
             "MODEL_PATH": "/models/demonstration",
         }
-        hospital = [str(binary), "demo", "--port", str(port + 1), "--fixtures", str(ROOT / "fixtures")]
+        hospital = [str(binary), "demo", "--ehr-only", "--port", str(port + 1), "--fixtures", str(ROOT / "fixtures")]
         with started(hospital, work / "hospital.log"):
             wait_until("the demonstration's EHR", lambda: listening(port + 2))
             exercise(image, service, sandbox, work, data, port, uid)
@@ -224,7 +230,8 @@ def exercise(image, service, sandbox, work, data, port, uid):
         check("the cards say something", answer["cards"] and answer["cards"][0]["summary"])
     # bubblewrap's first process ends as the server does.
     check("it stops on SIGTERM", process.returncode in (0, -signal.SIGTERM, 128 + signal.SIGTERM), process.returncode)
-    with started(sandbox.command(image.command), work / "server.log"):
+    # The second time with the model that the compose file names where nobody names another.
+    with started(sandbox.command(image.command, MODEL_PATH=default(service["environment"]["MODEL_PATH"])), work / "server.log"):
         wait_until("readiness after a new start", ready)
         again = get(f"{base}/fhir/DiagnosticReport?patient={PATIENT}")
         check("a new container over the same volume has the draft", again["total"] == 1)
@@ -234,7 +241,7 @@ def exercise(image, service, sandbox, work, data, port, uid):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary", type=pathlib.Path, help="the program, as the Dockerfile's build stage would give it")
-    parser.add_argument("--port", type=int, default=18180, help="first of five free ports (default 18180)")
+    parser.add_argument("--port", type=int, default=18180, help="first of four free ports (default 18180)")
     parser.add_argument("--cache", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     options = parser.parse_args()
     lint()

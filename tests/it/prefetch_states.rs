@@ -274,7 +274,7 @@ fn query(hospital: &Hospital, discovery: &Value, key: &str) -> String {
 }
 
 #[tokio::test]
-async fn p4_every_key_in_every_state_for_every_client() {
+async fn every_key_in_every_state_for_every_client() {
     let mut tried = 0;
     for holds in [false, true] {
         for client in [Client::NoServer, Client::NoToken, Client::Token] {

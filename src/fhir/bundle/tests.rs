@@ -82,13 +82,22 @@ fn one_bad_entry_leaves_the_others() {
     assert!(split.problems.iter().any(|p| p.starts_with("2 of")) && !split.problems.concat().contains("Jane"));
 }
 
+/// What an EHR sends along where none is configured gives addresses too.
+#[test]
+fn where_no_ehr_is_named_nothing_is_of_another_server() {
+    let entry = r#"{"fullUrl":"https://a.example/fhir/Patient/1","resource":{"resourceType":"Patient","id":"1"}}"#;
+    let split = of(&format!(r#"{{"resourceType":"Bundle","type":"searchset","entry":[{entry}]}}"#));
+    let elsewhere = "https://ehr.example/fhir".parse().unwrap();
+    assert_eq!([split.of(None).0.len(), split.of(Some(&elsewhere)).0.len()], [1, 0]);
+}
+
 #[test]
 fn only_what_an_entry_gives_as_it_stands_is_taken() {
     let base = "https://ehr.example/fhir".parse().unwrap();
     let here = |more: &str| {
         let entry = format!(r#"{{"resource":{{"resourceType":"Patient","id":"1"}}{more}}}"#);
         let split = of(&format!(r#"{{"resourceType":"Bundle","type":"searchset","entry":[{entry}]}}"#));
-        let (here, elsewhere) = split.of(&base);
+        let (here, elsewhere) = split.of(Some(&base));
         (here.len(), split.problems.len() + elsewhere.iter().count() + split.failed.iter().count(), split.doubtful)
     };
     for (more, expected) in [
@@ -175,7 +184,7 @@ proptest::proptest! {
                 proptest::prop_assert!(resource.get().contains("resourceType"));
             }
             proptest::prop_assert!(split.failed.is_none() || split.resources.is_empty());
-            let (here, elsewhere) = split.of(&"https://ehr.example/fhir".parse().unwrap());
+            let (here, elsewhere) = split.of(Some(&"https://ehr.example/fhir".parse().unwrap()));
             proptest::prop_assert_eq!(here.len() < split.resources.len(), elsewhere.is_some());
         }
     }

@@ -13,6 +13,7 @@ const CHOICES: [&str; 5] = ["value", "effective", "onset", "medication", "create
 
 const CHANGED: &str = "it or a part of it is changed in meaning (modifier extension or rules) in a way we do not know, so it was not used";
 pub const TWO_VALUES: &str = "it gives two values where there can be one, so it was not used";
+const UNREADABLE: &str = "it holds text that is no text, so it was not used";
 const TOO_DEEP: &str = "it is nested too deeply to be read";
 
 /// Refuses a resource that is changed in meaning by a modifier extension or rules of its own, in whole or in any part, read
@@ -22,7 +23,9 @@ pub fn sound(raw: &RawValue) -> Result<(), &'static str> {
     match serde_json::from_str::<Element>(raw.get()) {
         Ok(Element { fault: Some(fault), .. }) => Err(fault),
         Ok(_) => Ok(()),
-        Err(_) => Err(TOO_DEEP),
+        // The one error of the JSON reader that has no kind of its own.
+        Err(error) if error.to_string().starts_with("recursion limit") => Err(TOO_DEEP),
+        Err(_) => Err(UNREADABLE),
     }
 }
 
@@ -171,5 +174,6 @@ mod tests {
     #[test]
     fn depth_does_not_reach_the_stack() {
         assert_eq!(judged(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))), Err(TOO_DEEP));
+        assert_eq!(judged(r#"{"text":"\ud800"}"#), Err(UNREADABLE));
     }
 }

@@ -117,7 +117,7 @@ async fn sixteen_equal_requests_with_a_picture_get_sixteen_equal_answers() {
             )
         })
         .collect();
-    assert!(matches!(engine.admit(Priority::Clinician), Err(EngineError::NotReady { .. })));
+    assert!(matches!(engine.admit(Priority::Clinician), Err(EngineError::Busy { .. })));
     let mut answers = Vec::new();
     for call in calls {
         answers.push(call.await.unwrap().unwrap().text);

@@ -138,7 +138,7 @@ async fn an_order_whose_patient_came_as_null_is_answered_and_no_film_is_read() {
 }
 
 #[tokio::test]
-async fn p7_the_next_page_of_a_prefetched_bundle_is_asked_of_the_ehr_and_nobody_else() {
+async fn the_next_page_of_a_prefetched_bundle_is_asked_of_the_ehr_and_nobody_else() {
     let (traps, listening) = Traps::set(&["127.0.0.1:0".parse().unwrap()]).await;
     for client in [Client::NoServer, Client::NoToken, Client::Token] {
         let hospital = open(true).await;

@@ -102,7 +102,7 @@ def medplum():
     def make(folder):
         for file in files:
             shutil.copy(file, folder)
-        run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], "Medplum's validator needs Node.js 18 or later", cwd=folder)
+        run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], "Medplum's validator needs Node.js 20.19 or later", cwd=folder)
 
     return made("medplum", files, make)
 
