@@ -4,19 +4,21 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
 use sqlx::SqlitePool;
 
-use super::{Answer, Server, Site, id, seed, snapshot, spread};
+use super::{Answer, GUARD, Server, Site, id, seed, snapshot, spread};
 use crate::random::Random;
 
-/// Orders at once; the engine has three places, so that some are refused and come again.
-const WORKERS: u64 = 6;
+/// Who signs at once; the engine has three places, so that some are refused and come again.
+const SIGNERS: usize = 4;
+/// Who reads at once: each read is a write too, of its entry in the audit trail.
+const READERS: usize = 2;
 
-/// What the caller knows, whatever becomes of the server.
+/// What the callers know, whatever becomes of the server.
 #[derive(Default)]
 struct Ledger {
     /// Every order ever sent, by its hook instance.
@@ -25,7 +27,9 @@ struct Ledger {
     answered: BTreeMap<String, String>,
     /// Reports as they were read.
     read: BTreeMap<String, String>,
-    /// Requests that were answered with a draft.
+    /// Every order and read by its request id.
+    asked: BTreeSet<String>,
+    /// Those that were answered, each of which is audited.
     requests: BTreeSet<String>,
     repeats: usize,
 }
@@ -40,16 +44,34 @@ impl Ledger {
         }
     }
 
-    fn report(&mut self, id: String, report: &Answer) {
+    fn report(&mut self, id: String, request_id: String, report: &Answer) {
         assert_eq!(report.status, 200, "an acknowledged report is gone: {}", report.text);
+        self.requests.insert(request_id);
         if let Some(first) = self.read.insert(id, report.text.clone()) {
             assert_eq!(first, report.text, "an acknowledged report has changed");
         }
     }
 
+    fn ask(&mut self) -> String {
+        let request_id = id();
+        self.asked.insert(request_id.clone());
+        request_id
+    }
+
+    fn unheard(&self, request_id: &str) -> bool {
+        self.asked.contains(request_id) && !self.requests.contains(request_id)
+    }
+
     fn unanswered(&self) -> Vec<Value> {
         let open = self.sent.iter().filter(|(instance, _)| !self.answered.contains_key(*instance));
         open.map(|(_, order)| order.clone()).collect()
+    }
+
+    /// Any of the orders that were answered.
+    fn known(&self, random: &mut Random) -> Option<(Value, Answer)> {
+        let (instance, text) = self.answered.iter().nth(random.below(self.answered.len()))?;
+        let answer = Answer { status: 200, retry_after: None, text: text.clone() };
+        Some((self.sent[instance].clone(), answer))
     }
 }
 
@@ -61,31 +83,39 @@ fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
     ledger.lock().expect("no other worker failed")
 }
 
-/// Signs new orders and repeats old ones until the server is gone.
-async fn work(server: Arc<Server>, site: Arc<Site>, ledger: Arc<Mutex<Ledger>>, mut random: Random) {
+/// Signs new orders, and one in four times an old one again, until the server is gone.
+async fn sign(server: Arc<Server>, site: Arc<Site>, ledger: Arc<Mutex<Ledger>>, mut random: Random) {
     loop {
-        let order = {
-            let mut ledger = lock(&ledger);
-            let known: Vec<&String> = ledger.answered.keys().collect();
-            if random.below(4) == 0 && !known.is_empty() {
-                ledger.sent[*random.pick(&known)].clone()
-            } else {
-                let order = site.order();
-                ledger.sent.insert(instance(&order), order.clone());
-                order
+        let known = lock(&ledger).known(&mut random).filter(|_| random.below(4) == 0);
+        let order = known.map_or_else(|| site.order(), |(order, _)| order);
+        lock(&ledger).sent.insert(instance(&order), order.clone());
+        let (request_id, answer) = loop {
+            let request_id = lock(&ledger).ask();
+            let Some(answer) = server.sign(&order, &request_id).await else { return };
+            if answer.status != 503 {
+                break (request_id, answer);
             }
-        };
-        let request_id = id();
-        let Some(answer) = server.sign(&order, &request_id).await else { return };
-        if answer.status == 503 {
             assert!(answer.asks_to_retry(), "{}", answer.text);
             tokio::time::sleep(Duration::from_millis(5)).await;
-            continue;
-        }
+        };
         lock(&ledger).answer(&order, request_id, &answer);
-        let id = answer.report();
-        let Some(report) = server.report(&id).await else { return };
-        lock(&ledger).report(id, &report);
+    }
+}
+
+/// Reads drafted reports until the server is gone.
+async fn read(server: Arc<Server>, ledger: Arc<Mutex<Ledger>>, mut random: Random) {
+    loop {
+        let known = lock(&ledger).known(&mut random);
+        let Some((_, answer)) = known else {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            match server.get("/livez").await {
+                Some(_) => continue,
+                None => return,
+            }
+        };
+        let (id, request_id) = (answer.report(), lock(&ledger).ask());
+        let Some(report) = server.report(&id, &request_id).await else { return };
+        lock(&ledger).report(id, request_id, &report);
     }
 }
 
@@ -131,13 +161,11 @@ fn compare(found: &Found, before: &Found, ledger: &Ledger) {
     let sequences = found.audit.iter().map(|entry| entry.0);
     assert!(sequences.eq(1..=found.audit.len() as i64), "the audit trail has a gap");
     let mut written = BTreeMap::new();
-    for (.., action, _, request_id) in &found.audit {
-        if action == "hook" {
-            *written.entry(request_id.as_str()).or_insert(0) += 1;
-        }
+    for (.., request_id) in &found.audit {
+        *written.entry(request_id.as_str()).or_insert(0) += 1;
     }
     for request_id in &ledger.requests {
-        assert_eq!(written.get(request_id.as_str()), Some(&1), "an answered hook has no entry, or two");
+        assert_eq!(written.get(request_id.as_str()), Some(&1), "an answered request has no entry, or two");
     }
 }
 
@@ -148,7 +176,7 @@ async fn cycles(count: usize) {
     let site = Arc::new(Site::new(3, "").await);
     let ledger = Arc::new(Mutex::new(Ledger::default()));
     let mut before = Found { reports: 0, answers: BTreeMap::new(), audit: Vec::new() };
-    let (mut ready, mut unheard, mut starts) = (Vec::new(), 0, 0);
+    let (mut ready, mut unheard, mut entries, mut starts) = (Vec::new(), 0, 0, 0);
     for cycle in 0..count {
         // Now and then it is killed while it starts, too.
         if random.below(5) == 0 {
@@ -169,21 +197,15 @@ async fn cycles(count: usize) {
         }
         let sent = lock(&ledger).sent.len();
         assert_eq!(server.reports().await, sent, "each order has one report (cycle {cycle})");
-        let acknowledged: Vec<String> = {
-            let ledger = lock(&ledger);
-            let all = ledger.answered.values().rev();
-            all.take(20).map(|text| Answer { status: 200, retry_after: None, text: text.clone() }.report()).collect()
-        };
-        for id in acknowledged {
-            let report = server.report(&id).await.expect("an answer");
-            lock(&ledger).report(id, &report);
-        }
-        let workers: Vec<_> = (0..WORKERS)
-            .map(|_| {
-                let random = Random(random.next());
-                tokio::spawn(work(server.clone(), site.clone(), ledger.clone(), random))
-            })
+        let mut workers: Vec<_> = (0..SIGNERS)
+            .map(|_| tokio::spawn(sign(server.clone(), site.clone(), ledger.clone(), Random(random.next()))))
             .collect();
+        workers.extend((0..READERS).map(|_| tokio::spawn(read(server.clone(), ledger.clone(), Random(random.next())))));
+        // Half of the times from the first moment, half when the load has come to speed.
+        let (first, patience) = (lock(&ledger).answered.len(), Instant::now());
+        while cycle % 2 == 1 && lock(&ledger).answered.len() == first && patience.elapsed() < GUARD {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         tokio::time::sleep(Duration::from_millis(random.below(501) as u64)).await;
         let killed = std::process::Command::new("kill").args(["-KILL", &server.child.id().to_string()]).status();
         assert!(killed.unwrap().success());
@@ -195,18 +217,26 @@ async fn cycles(count: usize) {
         let ledger = lock(&ledger);
         compare(&now, &before, &ledger);
         unheard += now.answers.len() - ledger.answered.len();
+        entries = now.audit.iter().filter(|entry| ledger.unheard(&entry.4)).count();
         before = now;
     }
     // At the end all of it once more, over HTTP: whatever was acknowledged, in whichever cycle.
     let (server, took) = site.start().await;
     ready.push(took);
-    let all = std::mem::take(&mut *lock(&ledger));
-    for (id, text) in &all.read {
-        assert_eq!(&server.report(id).await.expect("an answer").text, text, "an acknowledged report has changed");
+    let reports: Vec<String> = {
+        let ledger = lock(&ledger);
+        let texts = ledger.answered.values();
+        texts.map(|text| Answer { status: 200, retry_after: None, text: text.clone() }.report()).collect()
+    };
+    for report in reports {
+        let request_id = id();
+        let answer = server.report(&report, &request_id).await.expect("an answer");
+        lock(&ledger).report(report, request_id, &answer);
     }
+    let all = std::mem::take(&mut *lock(&ledger));
     println!(
-        "{count} kills under load and {starts} while starting: {} orders sent, {} answered, {} answered again; {unheard} \
-         written before anybody heard; {} reports read and unchanged; {} audit entries; 0 lost, 0 doubled\nready after: {}",
+        "{count} kills under load and {starts} while starting: {} orders sent, {} answered, {} answered again; {unheard} drafts \
+         written before anybody heard; {} reports there and unchanged; {} audit entries, {entries} of them unheard; 0 lost, 0 doubled\nready after: {}",
         all.sent.len(),
         all.answered.len(),
         all.repeats,

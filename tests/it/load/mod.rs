@@ -216,8 +216,9 @@ impl Server {
         call(&self.client, &self.url, "imaging-draft-report", order, request_id).await
     }
 
-    async fn report(&self, id: &str) -> Option<Answer> {
-        self.get(&format!("/fhir/DiagnosticReport/{id}")).await
+    async fn report(&self, id: &str, request_id: &str) -> Option<Answer> {
+        let url = format!("{}/fhir/DiagnosticReport/{id}", self.url);
+        whole(self.client.get(url).header(REQUEST_ID, request_id)).await
     }
 
     async fn reports(&self) -> usize {

@@ -1,6 +1,7 @@
 //! Clients that send slowly, send nothing or never read: each has its time, and others are answered beside them.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,7 +12,7 @@ use std::{
 use futures::future::join_all;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::TcpSocket,
     time::{sleep, timeout},
 };
 
@@ -36,20 +37,26 @@ use Kind::*;
 const KINDS: [Kind; 7] =
     [Silent, SilentAfterwards, SilentInBody, DribbledHead, DribbledBody, NeverReads, DribbledReading];
 
-const HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n";
+fn head() -> Vec<u8> {
+    format!("GET {} HTTP/1.1\r\nHost: localhost\r\n", curbside::web::STYLE_PATH).into_bytes()
+}
+
 const BODY: &[u8] =
     b"POST /cds-services/imaging-draft-report HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
     Content-Length: 100000\r\n\r\n{";
 
 /// Returns when the server has ended the connection, whatever it said before.
-async fn besiege(address: &str, kind: Kind, pause: Duration) -> Duration {
-    let mut stream = TcpStream::connect(address).await.expect("the kernel takes it");
+async fn besiege(address: SocketAddr, kind: Kind, pause: Duration) -> Duration {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    // What the kernel would keep for a client is as good as read.
+    socket.set_recv_buffer_size(4096).expect("a size");
+    let mut stream = socket.connect(address).await.expect("the kernel takes it");
     let started = Instant::now();
     let first = match kind {
         Silent => vec![],
-        SilentAfterwards | NeverReads | DribbledReading => [HEAD, b"\r\n"].concat(),
+        SilentAfterwards | NeverReads | DribbledReading => [&head()[..], b"\r\n"].concat(),
         SilentInBody | DribbledBody => BODY.to_vec(),
-        DribbledHead => HEAD.to_vec(),
+        DribbledHead => head(),
     };
     // A refused write is an ended connection too.
     let _ = stream.write_all(&first).await;
@@ -97,18 +104,14 @@ async fn siege(each: usize, places: usize, time: u64) {
     // The first order starts what then stays, such as connections to the EHR.
     assert_eq!(server.sign(&site.order(), &id()).await.expect("an answer").status, 200);
     let (memory, sockets) = (server.memory(), server.sockets());
-    let address = server.url.trim_start_matches("http://").to_owned();
+    let address: SocketAddr = server.url.trim_start_matches("http://").parse().unwrap();
     let pause = Duration::from_millis(time / 20);
     let hostile: Vec<_> = KINDS
         .iter()
         .flat_map(|kind| vec![*kind; each])
         .map(|kind| {
-            let address = address.clone();
             tokio::spawn(async move {
-                (
-                    kind,
-                    timeout(GUARD, besiege(&address, kind, pause)).await.unwrap_or_else(|_| panic!("{kind:?} stays")),
-                )
+                (kind, timeout(GUARD, besiege(address, kind, pause)).await.unwrap_or_else(|_| panic!("{kind:?} stays")))
             })
         })
         .collect();
