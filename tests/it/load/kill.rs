@@ -89,33 +89,58 @@ async fn sign(server: Arc<Server>, site: Arc<Site>, ledger: Arc<Mutex<Ledger>>, 
         let known = lock(&ledger).known(&mut random).filter(|_| random.below(4) == 0);
         let order = known.map_or_else(|| site.order(), |(order, _)| order);
         lock(&ledger).sent.insert(instance(&order), order.clone());
-        let (request_id, answer) = loop {
-            let request_id = lock(&ledger).ask();
-            let Some(answer) = server.sign(&order, &request_id).await else { return };
-            if answer.status != 503 {
-                break (request_id, answer);
-            }
-            assert!(answer.asks_to_retry(), "{}", answer.text);
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        };
-        lock(&ledger).answer(&order, request_id, &answer);
+        if signed(&server, &ledger, &order).await.is_none() {
+            return;
+        }
     }
+}
+
+/// Signs an order, as often as it is refused. `None`: the server is gone.
+async fn signed(server: &Server, ledger: &Mutex<Ledger>, order: &Value) -> Option<()> {
+    loop {
+        let request_id = lock(ledger).ask();
+        let answer = server.sign(order, &request_id).await?;
+        if answer.status != 503 {
+            lock(ledger).answer(order, request_id, &answer);
+            return Some(());
+        }
+        refused(&answer).await;
+    }
+}
+
+/// The same for a drafted report that is read.
+async fn is_read(server: &Server, ledger: &Mutex<Ledger>, report: &str) -> Option<()> {
+    loop {
+        let request_id = lock(ledger).ask();
+        let answer = server.report(report, &request_id).await?;
+        if answer.status != 503 {
+            lock(ledger).report(report.to_owned(), request_id, &answer);
+            return Some(());
+        }
+        refused(&answer).await;
+    }
+}
+
+/// Too many at once, or a disk that is slower than a caller may have to wait.
+async fn refused(answer: &Answer) {
+    assert!(answer.asks_to_retry(), "{}", answer.text);
+    tokio::time::sleep(Duration::from_millis(5)).await;
 }
 
 /// Reads drafted reports until the server is gone.
 async fn read(server: Arc<Server>, ledger: Arc<Mutex<Ledger>>, mut random: Random) {
     loop {
         let known = lock(&ledger).known(&mut random);
-        let Some((_, answer)) = known else {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            match server.get("/livez").await {
-                Some(_) => continue,
-                None => return,
+        let there = match known {
+            Some((_, answer)) => is_read(&server, &ledger, &answer.report()).await,
+            None => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                server.get("/livez").await.map(drop)
             }
         };
-        let (id, request_id) = (answer.report(), lock(&ledger).ask());
-        let Some(report) = server.report(&id, &request_id).await else { return };
-        lock(&ledger).report(id, request_id, &report);
+        if there.is_none() {
+            return;
+        }
     }
 }
 
@@ -191,9 +216,7 @@ async fn cycles(count: usize) {
         // A caller who got no answer asks again. What had been written is not written twice.
         let again = lock(&ledger).unanswered();
         for order in again {
-            let request_id = id();
-            let answer = server.sign(&order, &request_id).await.expect("an answer");
-            lock(&ledger).answer(&order, request_id, &answer);
+            signed(&server, &ledger, &order).await.expect("an answer");
         }
         let sent = lock(&ledger).sent.len();
         assert_eq!(server.reports().await, sent, "each order has one report (cycle {cycle})");
@@ -229,9 +252,7 @@ async fn cycles(count: usize) {
         texts.map(|text| Answer { status: 200, retry_after: None, text: text.clone() }.report()).collect()
     };
     for report in reports {
-        let request_id = id();
-        let answer = server.report(&report, &request_id).await.expect("an answer");
-        lock(&ledger).report(report, request_id, &answer);
+        is_read(&server, &ledger, &report).await.expect("an answer");
     }
     let all = std::mem::take(&mut *lock(&ledger));
     println!(

@@ -132,9 +132,16 @@ impl Site {
 
     /// Starts the server and waits until it says that it is ready; also how long that took.
     async fn start(&self) -> (Server, Duration) {
-        let mut server = self.spawn();
-        let took = server.ready().await.unwrap_or_else(|| panic!("it did not get ready: {}", self.log()));
-        (server, took)
+        let taken = || self.log().matches("taken by another process").count();
+        loop {
+            let before = taken();
+            let mut server = self.spawn();
+            if let Some(took) = server.ready().await {
+                return (server, took);
+            }
+            // Somebody else may have got the port; anything else is its own fault.
+            assert_eq!(taken(), before + 1, "{}", self.log());
+        }
     }
 
     fn log(&self) -> String {
@@ -248,7 +255,7 @@ impl Server {
         panic!("it does not end");
     }
 
-    /// KiB, as the kernel names them, such as `VmRSS`.
+    /// KiB it holds.
     fn memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();

@@ -94,8 +94,8 @@ async fn stops(rounds: usize) {
         drafted += answered.len();
     }
     println!(
-        "{rounds} stops at full load: {taken} requests taken, {drafted} of them drafted, 0 without an answer; {never_taken} were \
-         sent as the door closed and never taken\nno longer ready after: {}\nexit 0 after: {}",
+        "{rounds} stops at full load: {taken} requests taken, {drafted} of them drafted, 0 without an answer; {never_taken} \
+         more found the door closed\nno longer ready after: {}\nexit 0 after: {}",
         spread(turned),
         spread(exited)
     );
