@@ -35,7 +35,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::harness::{TOKEN_FREE, fixtures, scripted_model};
+use crate::harness::{TOKEN_FREE, fixtures, read_json, scripted_model};
 
 /// Ends a test that would hang; no test measures it.
 const GUARD: Duration = Duration::from_secs(120);
@@ -92,15 +92,29 @@ impl Site {
         let ehr = demo::start(&[patient], TOKEN_FREE, TOKEN_FREE).await.expect("the embedded EHR");
         let site = Site { ehr, folder: TempDir::new().expect("a folder"), http: http.to_owned() };
         fs::write(site.folder.path().join(PACE), pace.to_string()).unwrap();
+        site.set_deadline(60_000);
         site
+    }
+
+    /// Milliseconds a caller waits: far from what is tested here, on a machine that does other work too.
+    fn set_deadline(&self, milliseconds: u64) {
+        for id in ["imaging-draft-report", "chart-summary"] {
+            let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("cds-hooks/services").join(id);
+            let mut service = read_json(&built_in.join("service.json"));
+            service["deadline_ms"] = milliseconds.into();
+            let folder = self.folder.path().join("services").join(id);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("service.json"), service.to_string()).unwrap();
+        }
     }
 
     fn configuration(&self, port: u16) -> String {
         let base = self.ehr.allowed_base();
         format!(
-            "listen = \"127.0.0.1:{port}\"\npublic_base = \"http://127.0.0.1\"\nintended_use = \"research\"\n\
+            "listen = \"127.0.0.1:{port}\"\npublic_base = \"http://127.0.0.1\"\nintended_use = \"research\"\nservices = {:?}\n\
              [[ehr]]\nfhir = \"{}\"\ndicomweb = [\"{}\"]\npatient_id_systems = {:?}\n\
              [store]\npath = {:?}\n[http]\n{}\n",
+            self.folder.path().join("services"),
             self.ehr.fhir_base,
             self.ehr.dicomweb_base,
             base.patient_id_systems,

@@ -117,6 +117,8 @@ async fn fifty_stops() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_program_answers_what_it_took_and_exits_with_0() {
     let site = Site::new(0, "").await;
+    // Fetching ends at six tenths of it.
+    site.set_deadline(3000);
     let mut server =
         site.run(curbside(&["serve", "--config", &site.folder.path().join("curbside.toml").display().to_string()]));
     server.ready().await.unwrap_or_else(|| panic!("it did not get ready: {}", site.log()));
