@@ -35,6 +35,8 @@ pub struct Config {
     pub header_timeout_ms: u64,
     /// Milliseconds for the whole body of a request.
     pub body_timeout_ms: u64,
+    /// Milliseconds a client has to read what it was sent, from when the network takes no more of it.
+    pub write_timeout_ms: u64,
     /// Milliseconds that requests in flight have to finish once the process is asked to stop.
     pub drain_ms: u64,
 }
@@ -46,6 +48,7 @@ impl Default for Config {
             max_connections: 256,
             header_timeout_ms: 10_000,
             body_timeout_ms: 10_000,
+            write_timeout_ms: 10_000,
             drain_ms: 25_000,
         }
     }
@@ -65,6 +68,7 @@ impl Config {
         within((1..=65_536).contains(&self.max_connections), "max_connections", "1 to 65536")?;
         within((1..=600_000).contains(&self.header_timeout_ms), "header_timeout_ms", "1 to 600000")?;
         within((1..=600_000).contains(&self.body_timeout_ms), "body_timeout_ms", "1 to 600000")?;
+        within((1..=600_000).contains(&self.write_timeout_ms), "write_timeout_ms", "1 to 600000")?;
         within(self.drain_ms <= 600_000, "drain_ms", "0 to 600000")
     }
 
@@ -73,6 +77,9 @@ impl Config {
     }
     fn body_timeout(&self) -> Duration {
         Duration::from_millis(self.body_timeout_ms)
+    }
+    fn write_timeout(&self) -> Duration {
+        Duration::from_millis(self.write_timeout_ms)
     }
     fn drain(&self) -> Duration {
         Duration::from_millis(self.drain_ms)

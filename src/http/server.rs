@@ -2,6 +2,7 @@
 //!
 //! HTTP/1.1 only: there is no protocol to detect, so a silent client is timed from its first moment.
 
+mod reader;
 #[cfg(test)]
 mod tests;
 
@@ -18,9 +19,10 @@ use std::{
 use axum::{Router, extract::Request, response::Response};
 use axum_server::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::PollSemaphore;
+use tokio_util::sync::{CancellationToken, PollSemaphore, WaitForCancellationFutureOwned};
 use tower::Service;
 
+use self::reader::Impatient;
 use super::Config;
 use crate::error::{Error, Result};
 
@@ -68,15 +70,20 @@ impl Server {
     pub async fn serve(self, router: Router, shutdown: impl Future<Output = ()>) -> Result<()> {
         let broken = |e: std::io::Error| Error::fault("the listener failed").because(e);
         let handle = Handle::new();
-        let mut server = axum_server::from_tcp(self.listener).map_err(broken)?.http1_only().handle(handle.clone());
+        let server = axum_server::from_tcp(self.listener).map_err(broken)?.http1_only().handle(handle.clone());
+        let mut server = server.acceptor(Impatient(self.config.write_timeout()));
         // `half_close` stays off: the end of what a client sends is how its leaving is seen, and a call nobody waits for ends.
         let mut protocol = server.http_builder().http1();
         protocol.header_read_timeout(self.config.header_timeout()).max_buf_size(LARGEST_HEAD);
-        let serving = server.serve(Door::new(router, self.config.max_connections));
+        let closing = CancellationToken::new();
+        let serving = server.serve(Door::new(router, self.config.max_connections, closing.clone()));
         tokio::pin!(serving);
         tokio::select! {
             ended = &mut serving => return ended.map_err(broken),
-            () = shutdown => handle.graceful_shutdown(Some(self.config.drain())),
+            () = shutdown => {
+                handle.graceful_shutdown(Some(self.config.drain()));
+                closing.cancel();
+            }
         }
         serving.await.map_err(broken)
     }
@@ -87,11 +94,17 @@ struct Door {
     router: Router,
     places: PollSemaphore,
     place: Option<OwnedSemaphorePermit>,
+    closing: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Door {
-    fn new(router: Router, places: usize) -> Door {
-        Door { router, places: PollSemaphore::new(Arc::new(Semaphore::new(places))), place: None }
+    fn new(router: Router, places: usize, closing: CancellationToken) -> Door {
+        Door {
+            router,
+            places: PollSemaphore::new(Arc::new(Semaphore::new(places))),
+            place: None,
+            closing: Box::pin(closing.cancelled_owned()),
+        }
     }
 }
 
@@ -101,8 +114,13 @@ impl Service<SocketAddr> for Door {
     type Future = std::future::Ready<std::result::Result<Connection, Infallible>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<std::result::Result<(), Infallible>> {
+        // INVARIANT: a_full_house_does_not_keep_the_process
+        // Who comes in now is shown out again. To wait for a place would keep the listener open and the drain from starting.
         if self.place.is_none() {
-            self.place = ready!(self.places.poll_acquire(cx));
+            match self.places.poll_acquire(cx) {
+                Poll::Ready(place) => self.place = place,
+                Poll::Pending => ready!(self.closing.as_mut().poll(cx)),
+            }
         }
         Poll::Ready(Ok(()))
     }

@@ -385,6 +385,7 @@ fn a_limit_that_is_none_is_refused() {
         ("max_connections", Config { max_connections: 0, ..Config::default() }),
         ("header_timeout_ms", Config { header_timeout_ms: 0, ..Config::default() }),
         ("body_timeout_ms", Config { body_timeout_ms: 0, ..Config::default() }),
+        ("write_timeout_ms", Config { write_timeout_ms: 0, ..Config::default() }),
         ("drain_ms", Config { drain_ms: u64::MAX, ..Config::default() }),
     ];
     for (member, config) in cases {

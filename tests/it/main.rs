@@ -23,6 +23,7 @@ mod first_light;
 mod harness;
 mod hostile;
 mod limits;
+mod load;
 mod look_alikes;
 mod prefetch_states;
 mod random;

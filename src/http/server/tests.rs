@@ -75,6 +75,49 @@ async fn a_client_that_never_finishes_its_body_is_cut_off() {
     assert!(text.starts_with("HTTP/1.1 400") && text.contains("OperationOutcome"), "{text}");
 }
 
+/// More than the kernel keeps for a client that reads nothing.
+const LARGE: usize = 64 << 20;
+
+const ASK: &[u8] = b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+fn large() -> Router {
+    Router::new().route("/large", get(async || "x".repeat(LARGE))).route("/", get(async || "hello"))
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_cut_off() {
+    let config = Config { max_connections: 1, write_timeout_ms: 50, ..Config::default() };
+    let (address, _) = start(large(), &config, pending());
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    slow.write_all(ASK).await.unwrap();
+    slow.readable().await.unwrap();
+    // There is one place, and it is free again.
+    let next = answer(address, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert!(next.ends_with("hello"), "{next}");
+}
+
+#[tokio::test]
+async fn a_client_that_reads_a_little_now_and_then_is_cut_off_too() {
+    let config = Config { write_timeout_ms: 1000, ..Config::default() };
+    let (address, _) = start(large(), &config, pending());
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    slow.write_all(ASK).await.unwrap();
+    let (mut read, mut part) = (0, vec![0; 256 << 10]);
+    // The whole of it would take five seconds at least.
+    while let Ok(length @ 1..) = slow.read(&mut part).await {
+        read += length;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(read < LARGE, "all of it was sent");
+}
+
+#[tokio::test]
+async fn a_client_that_reads_gets_all_of_a_large_answer() {
+    let (address, _) = start(large(), &Config::default(), pending());
+    let text = answer(address, ASK).await;
+    assert_eq!(text.split_once("\r\n\r\n").unwrap().1.len(), LARGE);
+}
+
 #[tokio::test]
 async fn a_chunked_body_beyond_the_limit_is_413() {
     let config = Config { max_body_bytes: 1024, header_timeout_ms: 200, ..Config::default() };
@@ -98,7 +141,7 @@ async fn a_wrong_method_is_told_the_right_one() {
 
 #[tokio::test]
 async fn no_more_connections_than_places_are_let_in() {
-    let mut door = Door::new(Router::new(), 2);
+    let mut door = Door::new(Router::new(), 2, CancellationToken::new());
     let enter = async |door: &mut Door| {
         std::future::poll_fn(|cx| door.poll_ready(cx)).now_or_never().map(|ready| {
             ready.unwrap();
@@ -173,6 +216,35 @@ async fn a_request_that_outlasts_the_drain_does_not_keep_the_process() {
     entered.notified().await;
     stop.send(()).unwrap();
     timeout(GUARD, serving).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_full_house_does_not_keep_the_process() {
+    let config = Config { max_connections: 1, drain_ms: 50, ..Config::default() };
+    let entered = Arc::new(Notify::new());
+    let stuck = {
+        let entered = entered.clone();
+        async move || {
+            entered.notify_one();
+            pending::<()>().await;
+        }
+    };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (address, serving) =
+        start(Router::new().route("/", get(stuck)), &config, async { stopped.await.unwrap_or_default() });
+    let mut within = TcpStream::connect(address).await.unwrap();
+    within.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    entered.notified().await;
+    // These stand at the door: the first is let in by the kernel and waits for a place.
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        waiting.push(TcpStream::connect(address).await.unwrap());
+    }
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    stop.send(()).unwrap();
+    timeout(GUARD, serving).await.expect("it serves on").unwrap().unwrap();
 }
 
 #[test]

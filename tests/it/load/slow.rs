@@ -1,0 +1,179 @@
+//! Clients that send slowly, send nothing or never read: each has its time, and others are answered beside them.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures::future::join_all;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpSocket,
+    time::{sleep, timeout},
+};
+
+use super::{GUARD, Server, Site, client, id, spread, whole};
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// Connects and says nothing, as a client does whose machine has gone.
+    Silent,
+    /// Says nothing more after an answer.
+    SilentAfterwards,
+    /// Says nothing more within its body.
+    SilentInBody,
+    DribbledHead,
+    DribbledBody,
+    /// Asks and asks, and never reads an answer.
+    NeverReads,
+    /// The same, but for a byte now and then.
+    DribbledReading,
+}
+use Kind::*;
+const KINDS: [Kind; 7] =
+    [Silent, SilentAfterwards, SilentInBody, DribbledHead, DribbledBody, NeverReads, DribbledReading];
+
+fn head() -> Vec<u8> {
+    format!("GET {} HTTP/1.1\r\nHost: localhost\r\n", curbside::web::STYLE_PATH).into_bytes()
+}
+
+const BODY: &[u8] =
+    b"POST /cds-services/imaging-draft-report HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+    Content-Length: 100000\r\n\r\n{";
+
+/// Returns when the server has ended the connection, whatever it said before.
+async fn besiege(address: SocketAddr, kind: Kind, pause: Duration) -> Duration {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    // What the kernel would keep for a client is as good as read.
+    socket.set_recv_buffer_size(4096).expect("a size");
+    let mut stream = socket.connect(address).await.expect("the kernel takes it");
+    let started = Instant::now();
+    let first = match kind {
+        Silent => vec![],
+        SilentAfterwards | NeverReads | DribbledReading => [&head()[..], b"\r\n"].concat(),
+        SilentInBody | DribbledBody => BODY.to_vec(),
+        DribbledHead => head(),
+    };
+    // A refused write is an ended connection too.
+    let _ = stream.write_all(&first).await;
+    match kind {
+        Silent | SilentAfterwards | SilentInBody => while let Ok(1..) = stream.read(&mut [0; 4096]).await {},
+        DribbledHead | DribbledBody => {
+            let byte = if matches!(kind, DribbledHead) { b'x' } else { b' ' };
+            loop {
+                let mut answer = [0; 4096];
+                tokio::select! {
+                    read = stream.read(&mut answer) => if !matches!(read, Ok(1..)) { break },
+                    () = sleep(pause) => if stream.write_all(&[byte]).await.is_err() { break },
+                }
+            }
+        }
+        NeverReads | DribbledReading => {
+            let (mut answers, mut questions) = stream.into_split();
+            let reading = tokio::spawn(async move {
+                while matches!(kind, DribbledReading) && answers.read_u8().await.is_ok() {
+                    sleep(pause).await;
+                }
+                // Kept, or the connection would be half closed.
+                std::future::pending::<()>().await;
+                drop(answers);
+            });
+            let many = first.repeat(100);
+            while questions.write_all(&many).await.is_ok() {}
+            reading.abort();
+        }
+    }
+    started.elapsed()
+}
+
+/// So many of each kind beside good clients; places and milliseconds are those of the configuration.
+async fn siege(each: usize, places: usize, time: u64) {
+    let site = Site::new(
+        1,
+        &format!(
+            "max_connections = {places}\nheader_timeout_ms = {time}\nbody_timeout_ms = {time}\nwrite_timeout_ms = {time}"
+        ),
+    )
+    .await;
+    let (server, _) = site.start().await;
+    let server = Arc::new(server);
+    // The first order starts what then stays, such as connections to the EHR.
+    assert_eq!(server.sign(&site.order(), &id()).await.expect("an answer").status, 200);
+    let (memory, sockets) = (server.memory(), server.sockets());
+    let address: SocketAddr = server.url.trim_start_matches("http://").parse().unwrap();
+    let pause = Duration::from_millis(time / 20);
+    let hostile: Vec<_> = KINDS
+        .iter()
+        .flat_map(|kind| vec![*kind; each])
+        .map(|kind| {
+            tokio::spawn(async move {
+                (kind, timeout(GUARD, besiege(address, kind, pause)).await.unwrap_or_else(|_| panic!("{kind:?} stays")))
+            })
+        })
+        .collect();
+    let over = Arc::new(AtomicBool::new(false));
+    let good = tokio::spawn(good(server.clone(), over.clone()));
+    let mut orders = Vec::new();
+    let mut most = memory;
+    while hostile.iter().any(|task| !task.is_finished()) {
+        let started = Instant::now();
+        let answer = server.sign(&site.order(), &id()).await.expect("an answer");
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        orders.push(started.elapsed());
+        most = most.max(server.memory());
+        sleep(Duration::from_millis(20)).await;
+    }
+    over.store(true, Ordering::Relaxed);
+    let ended: Vec<_> = join_all(hostile).await.into_iter().map(|ended| ended.expect("it was cut off")).collect();
+    println!("{} slow clients, {places} places, {time} ms each", ended.len());
+    for kind in KINDS {
+        let of_kind = ended.iter().filter(|(of, _)| *of as u8 == kind as u8).map(|(_, took)| *took).collect();
+        println!("{kind:?} cut off after: {}", spread(of_kind));
+    }
+    println!("good connections meanwhile: {}", spread(good.await.expect("good clients")));
+    println!("orders meanwhile: {}; memory {memory} KiB before, {most} KiB at most", spread(orders));
+    let patience = Instant::now();
+    while server.sockets() > sockets && patience.elapsed() < GUARD {
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(server.sockets() <= sockets, "connections were kept");
+    // Every place is free: as many as there are, all at once and each kept.
+    let all = join_all((0..places).map(|_| async { whole(client().get(format!("{}/livez", server.url))).await })).await;
+    assert!(all.iter().all(|answer| answer.as_ref().is_some_and(|answer| answer.status == 200)));
+}
+
+/// New connections, one after the other, each answered.
+async fn good(server: Arc<Server>, over: Arc<AtomicBool>) -> Vec<Duration> {
+    let mut times = Vec::new();
+    while !over.load(Ordering::Relaxed) {
+        let started = Instant::now();
+        let answer = whole(client().get(format!("{}/cds-services", server.url))).await;
+        assert_eq!(answer.expect("an answer").status, 200);
+        times.push(started.elapsed());
+        sleep(Duration::from_millis(10)).await;
+    }
+    times
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_clients_are_cut_off_and_others_answered_beside_them() {
+    siege(4, 64, 1000).await;
+}
+
+/// Good clients wait in the kernel's queue, but not for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_slow_clients_than_places_go_one_after_the_other() {
+    siege(4, 7, 500).await;
+}
+
+/// `cargo test --release --test it a_great_siege -- --ignored --nocapture`
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes a minute, to be run alone"]
+async fn a_great_siege() {
+    siege(30, 256, 10_000).await;
+    siege(90, 256, 5_000).await;
+}
