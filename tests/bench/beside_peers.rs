@@ -245,5 +245,7 @@ type Started = Box<dyn Fn(u16) -> (Command, &'static str)>;
 
 /// A B C C B A, so many times: each contender twice a round.
 fn turns(contenders: usize, rounds: usize) -> impl Iterator<Item = usize> {
-    (0..rounds).flat_map(move |_| (0..contenders).chain((0..contenders).rev())).inspect(|_| sleep(Duration::from_millis(5)))
+    (0..rounds)
+        .flat_map(move |_| (0..contenders).chain((0..contenders).rev()))
+        .inspect(|_| sleep(Duration::from_millis(5)))
 }

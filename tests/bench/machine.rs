@@ -87,7 +87,10 @@ impl fmt::Display for Machine {
             write!(f, "\nQUICK: so few samples show that everything runs, and no figure")?;
         }
         if self.disturbed() {
-            write!(f, "\nDISTURBED: another process held a processor, so the figures are worse than this machine's own")?;
+            write!(
+                f,
+                "\nDISTURBED: another process held a processor, so the figures are worse than this machine's own"
+            )?;
         }
         Ok(())
     }

@@ -51,13 +51,7 @@ impl Target {
         Target { what, who, unit, goal: Goal::Below(limit) }
     }
 
-    pub fn times(
-        what: &'static str,
-        who: &'static str,
-        other: &'static str,
-        unit: &'static str,
-        least: f64,
-    ) -> Target {
+    pub fn times(what: &'static str, who: &'static str, other: &'static str, unit: &'static str, least: f64) -> Target {
         Target { what, who, unit, goal: Goal::Times(least, other) }
     }
 }

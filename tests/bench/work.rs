@@ -65,12 +65,8 @@ async fn repeat<F: Future<Output = Result<Duration>>>(mut once: impl FnMut() -> 
 async fn chart(body: &[u8]) -> Result<()> {
     let services = service::load(None)?;
     let service = services.0.iter().find(|service| service.id == "chart-summary").ok_or("no chart-summary")?;
-    let ehr = AllowedBase {
-        fhir: EHR.parse()?,
-        dicomweb: vec![],
-        patient_id_systems: vec![],
-        dicomweb_takes_token: false,
-    };
+    let ehr =
+        AllowedBase { fhir: EHR.parse()?, dicomweb: vec![], patient_id_systems: vec![], dicomweb_takes_token: false };
     let caller = Caller { tenant: "local".into(), client: "local".into(), allowed_bases: vec![ehr] };
     let (upstream, imaging) = (fhir::Limits::default(), imaging::Limits::default());
     let (ehrs, archives) = (Egress::new(upstream.max_held_bytes)?, Egress::new(imaging.max_held_bytes)?);
@@ -100,7 +96,9 @@ async fn chart(body: &[u8]) -> Result<()> {
         let laboratory = chart.examined.iter().find(|e| e.what == "laboratory");
         match laboratory {
             Some(e) if e.resources == 2000 && e.unusable == 0 && !chart.evidence.is_empty() => Ok(took),
-            _ => Err(format!("not every resource came into the chart: {laboratory:?}, {:?}", chart.gaps.first()).into()),
+            _ => {
+                Err(format!("not every resource came into the chart: {laboratory:?}, {:?}", chart.gaps.first()).into())
+            }
         }
     })
     .await
@@ -157,7 +155,11 @@ async fn film(file: Vec<u8>, wanted: Wanted) -> Result<()> {
 async fn small_film() -> Result<()> {
     let file = fs::read(patient("demo").join("images/current.dcm"))?;
     let read = dicom_object::from_reader(file.as_slice())?;
-    let uid = |tag| Ok::<_, Box<dyn std::error::Error + Send + Sync>>(read.element(tag)?.to_str()?.trim_end_matches('\0').to_owned());
+    let uid = |tag| {
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(
+            read.element(tag)?.to_str()?.trim_end_matches('\0').to_owned(),
+        )
+    };
     let wanted = Wanted {
         study_uid: uid(dicom_object::Tag(0x0020, 0x000D))?,
         series_uid: uid(dicom_object::Tag(0x0020, 0x000E))?,
