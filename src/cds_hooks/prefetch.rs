@@ -11,7 +11,7 @@ use url::form_urlencoded::byte_serialize;
 
 use super::Context;
 use crate::{
-    error::{Error, Result},
+    error::Error,
     fhir::{Split, lenient, same_search, split},
 };
 
@@ -36,14 +36,16 @@ pub struct Prefetch {
 }
 
 impl Prefetch {
-    /// Reads the member `prefetch`. One bad value is that key's failure, not the request's.
-    pub(super) fn parse(raw: &RawValue) -> Result<Prefetch> {
-        let Entries(entries) = serde_json::from_str(raw.get()).map_err(|_| {
-            Error::invalid(format!("prefetch must be an object of at most {MAX_KEYS} keys, none of them repeated"))
-                .at("prefetch")
-        })?;
+    /// Reads the values of the member `prefetch`. One bad value is that key's failure, not the request's.
+    pub(super) fn read(Entries(entries): Entries) -> Prefetch {
         let read = |(key, value): (String, Option<&RawValue>)| (key, value.map_or(State::Null, state));
-        Ok(Prefetch { entries: entries.into_iter().map(read).collect() })
+        Prefetch { entries: entries.into_iter().map(read).collect() }
+    }
+
+    /// Why a member `prefetch` is none.
+    pub(super) fn unreadable() -> Error {
+        Error::invalid(format!("prefetch must be an object of at most {MAX_KEYS} keys, none of them repeated"))
+            .at("prefetch")
     }
 
     /// `None`: the client did not send the key.
@@ -80,7 +82,8 @@ impl Named {
     }
 }
 
-struct Entries<'a>(Vec<(String, Option<&'a RawValue>)>);
+/// The member `prefetch`, its values still as they came.
+pub(super) struct Entries<'a>(Vec<(String, Option<&'a RawValue>)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> result::Result<Self, D::Error> {
@@ -165,8 +168,8 @@ fn value(token: &str, context: &Context) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Prefetch> {
-        Prefetch::parse(&RawValue::from_string(text.to_owned()).unwrap())
+    fn parse(text: &str) -> Result<Prefetch, Error> {
+        serde_json::from_str(text).map(Prefetch::read).map_err(|_| Prefetch::unreadable())
     }
 
     fn word(state: Option<&State>) -> String {

@@ -4,13 +4,13 @@
 
 mod schema;
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use url::Url;
 use uuid::Uuid;
 
-use super::Prefetch;
+use super::prefetch::{Entries, Prefetch};
 use crate::{
     egress::{self, AccessToken},
     error::{Error, Result},
@@ -71,7 +71,7 @@ type Member<'a> = Option<&'a RawValue>;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Body<'a> {
+struct Body<'a, P> {
     #[serde(borrow)]
     hook: Member<'a>,
     #[serde(borrow)]
@@ -82,8 +82,7 @@ struct Body<'a> {
     fhir_authorization: Member<'a>,
     #[serde(borrow)]
     context: Member<'a>,
-    #[serde(borrow)]
-    prefetch: Member<'a>,
+    prefetch: Option<P>,
     #[serde(borrow)]
     extension: Member<'a>,
 }
@@ -95,13 +94,25 @@ impl HookRequest {
         let text = std::str::from_utf8(body).ok().filter(|text| text.trim_ascii_start().starts_with('{'));
         let text =
             text.ok_or_else(|| Error::invalid("the body must be one JSON object in UTF-8 without a byte order mark"))?;
-        let members: Body = serde_json::from_str(text).map_err(|e| {
+        // One pass over the body. It fails at a bad prefetch too, which has an error of its own.
+        if let Ok(members) = serde_json::from_str::<Body<Entries>>(text) {
+            return HookRequest::read(body, members, |entries| Ok(Prefetch::read(entries)));
+        }
+        let members: Body<IgnoredAny> = serde_json::from_str(text).map_err(|e| {
             Error::invalid(format!(
                 "the body is not one JSON object without repeated members, at line {} column {}",
                 e.line(),
                 e.column()
             ))
         })?;
+        HookRequest::read(body, members, |_| Err(Prefetch::unreadable()))
+    }
+
+    fn read<'a, P>(
+        body: &[u8],
+        members: Body<'a, P>,
+        prefetch: impl FnOnce(P) -> Result<Prefetch>,
+    ) -> Result<HookRequest> {
         let mut deviations = Vec::new();
         let hook = required(string(members.hook, "hook")?, "hook")?;
         let instance = required(string(members.hook_instance, "hookInstance")?, "hookInstance")?;
@@ -117,7 +128,7 @@ impl HookRequest {
         if authorization.is_some() && fhir_server.is_none() {
             return Err(Error::invalid("fhirServer is required beside fhirAuthorization").at("fhirServer"));
         }
-        let prefetch = members.prefetch.map(Prefetch::parse).transpose()?.unwrap_or_default();
+        let prefetch = members.prefetch.map(prefetch).transpose()?.unwrap_or_default();
         let body_sha256 = hash_without(body, members.fhir_authorization);
         Ok(HookRequest { hook, hook_instance, fhir_server, authorization, context, prefetch, body_sha256, deviations })
     }

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
@@ -59,7 +59,7 @@ impl Split {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Wire<'a> {
+struct Wire<'a, E> {
     resource_type: Option<String>,
     #[serde(rename = "type", borrow)]
     kind: Option<&'a RawValue>,
@@ -67,8 +67,7 @@ struct Wire<'a> {
     total: Option<&'a RawValue>,
     #[serde(borrow)]
     meta: Option<&'a RawValue>,
-    #[serde(borrow)]
-    entry: Option<&'a RawValue>,
+    entry: Option<E>,
     #[serde(borrow)]
     link: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -125,7 +124,24 @@ struct Issue {
 /// The legacy wrapper `{"response": {"status": "200 OK"}, "resource": …}` of the first drafts of CDS Hooks is unwrapped.
 /// Errors say that the text is no resource, and where; never what stood there.
 pub fn split(raw: &RawValue) -> Result<Split, String> {
-    let wire: Wire = parse(raw)?;
+    // Nearly every Bundle can be read at one go; one that cannot is read once more, an entry at a time.
+    match serde_json::from_str::<Wire<Items<Entry, MAX_RESOURCES>>>(raw.get()) {
+        Ok(wire) => sort(raw, wire, |read| (read.items.into_iter().map(|item| item.map(Ok)).collect(), read.left_out)),
+        Err(_) => sort(raw, parse::<Wire<&RawValue>>(raw)?, |entry| {
+            let read = items::<MAX_RESOURCES>(Some(entry));
+            (read.items.into_iter().map(|item| item.map(parse)).collect(), read.left_out)
+        }),
+    }
+}
+
+/// The items of `Bundle.entry`, a null as none, and how many were left out.
+type Entries<'a> = (Vec<Option<Result<Entry<'a>, String>>>, usize);
+
+fn sort<'a, E>(
+    raw: &'a RawValue,
+    wire: Wire<'a, E>,
+    entries_of: impl FnOnce(E) -> Entries<'a>,
+) -> Result<Split, String> {
     match (wire.resource_type.as_deref(), wire.response) {
         // INVARIANT: what_a_bundle_does_not_give_as_it_stands_is_no_fact
         (Some("Bundle"), _) if wire.kind.is_some_and(|kind| kind.get() == "\"history\"") => {
@@ -133,7 +149,8 @@ pub fn split(raw: &RawValue) -> Result<Split, String> {
             Ok(Split { is_bundle: true, problems: vec![told.into()], doubtful: true, ..Split::default() })
         }
         (Some("Bundle"), _) => {
-            let mut split = Split { is_bundle: true, ..entries(wire.entry, wire.link) };
+            let entries = entries(wire.entry.map(entries_of).unwrap_or_default(), wire.link);
+            let mut split = Split { is_bundle: true, ..entries };
             split.total = wire.total.and_then(|total| total.get().parse().ok());
             split.doubtful |= wire.total.is_some() && split.total.is_none();
             // INVARIANT: a_bundle_that_may_not_be_all_is_doubtful
@@ -152,17 +169,16 @@ pub fn split(raw: &RawValue) -> Result<Split, String> {
     }
 }
 
-fn entries(entry: Option<&RawValue>, link: Option<&RawValue>) -> Split {
+fn entries((items, left_out): Entries, link: Option<&RawValue>) -> Split {
     let mut split = Split::default();
     let mut errors = Vec::new();
     let mut unreadable = 0;
-    let (items, left_out) = items(entry, MAX_RESOURCES);
     for item in items {
         let Some(item) = item else {
             split.doubtful = true;
             continue;
         };
-        let Ok(entry) = parse::<Entry>(item) else {
+        let Ok(entry) = item else {
             unreadable += 1;
             continue;
         };
@@ -216,9 +232,9 @@ fn entries(entry: Option<&RawValue>, link: Option<&RawValue>) -> Split {
         true => split.failed = errors.into_iter().next(),
         false => split.problems.append(&mut errors),
     }
-    let (links, more_links) = self::items(link, MAX_LINKS);
-    split.doubtful |= more_links > 0;
-    for link in links.into_iter().flatten() {
+    let links = self::items::<MAX_LINKS>(link);
+    split.doubtful |= links.left_out > 0;
+    for link in links.items.into_iter().flatten() {
         match parse::<Link>(link) {
             Ok(Link { relation: Some(relation), url }) if relation.eq_ignore_ascii_case("next") => match url {
                 Some(url) if split.next.is_none() => split.next = Some(url),
@@ -234,12 +250,7 @@ fn entries(entry: Option<&RawValue>, link: Option<&RawValue>) -> Split {
 
 /// Whether it is the resource that an address names.
 fn is_of(resource: &RawValue, resource_type: &str, named: &Reference) -> bool {
-    #[derive(Deserialize)]
-    struct Identified<'a> {
-        #[serde(borrow)]
-        id: Option<&'a RawValue>,
-    }
-    let id = parse::<Identified>(resource).ok().and_then(|identified| identified.id);
+    let id = lenient::member(resource, "id");
     resource_type == named.resource_type && id.is_some_and(|id| id.get().trim_matches('"') == named.id)
 }
 
@@ -267,7 +278,7 @@ fn refusal(response: &Response) -> Option<String> {
 /// The text of an outcome may name the patient, so a code is passed on only if it is one of the standard's.
 fn worst(raw: &RawValue) -> Option<&'static str> {
     let Ok(outcome) = parse::<Outcome>(raw) else { return Some("unknown") };
-    items(outcome.issue, MAX_ISSUES).0.into_iter().flatten().find_map(|issue| match parse::<Issue>(issue) {
+    items::<MAX_ISSUES>(outcome.issue).items.into_iter().flatten().find_map(|issue| match parse::<Issue>(issue) {
         Ok(Issue { severity: Some(severity), code }) if severity == "error" || severity == "fatal" => {
             Some(ISSUE_TYPES.into_iter().find(|known| code.as_deref() == Some(known)).unwrap_or("unknown"))
         }
@@ -315,34 +326,44 @@ fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, String> {
     lenient::read(raw)
 }
 
-/// The items of an array, a null as none, or the one object standing where an array belongs; and how many went beyond `most`.
-fn items(raw: Option<&RawValue>, most: usize) -> (Vec<Option<&RawValue>>, usize) {
-    struct Items(usize);
-    impl<'de> Visitor<'de> for Items {
-        type Value = (Vec<Option<&'de RawValue>>, usize);
-        fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-            f.write_str("an array")
-        }
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            let mut items = Vec::new();
-            while items.len() < self.0 {
-                match seq.next_element::<Option<&RawValue>>()? {
-                    Some(item) => items.push(item),
-                    None => return Ok((items, 0)),
+/// The items of an array, a null as none, and how many went beyond `MOST`.
+struct Items<T, const MOST: usize> {
+    items: Vec<Option<T>>,
+    left_out: usize,
+}
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Items<T, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ItemsVisitor<T, const MOST: usize>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for ItemsVisitor<T, MOST> {
+            type Value = Items<T, MOST>;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("an array")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let (mut items, mut left_out) = (Vec::new(), 0);
+                while items.len() < MOST {
+                    match seq.next_element::<Option<T>>()? {
+                        Some(item) => items.push(item),
+                        None => return Ok(Items { items, left_out }),
+                    }
                 }
+                while seq.next_element::<IgnoredAny>()?.is_some() {
+                    left_out += 1;
+                }
+                Ok(Items { items, left_out })
             }
-            let mut left_out = 0;
-            while seq.next_element::<IgnoredAny>()?.is_some() {
-                left_out += 1;
-            }
-            Ok((items, left_out))
         }
+        deserializer.deserialize_seq(ItemsVisitor(PhantomData))
     }
-    let Some(raw) = raw else { return Default::default() };
-    if raw.get().starts_with('[') {
-        let mut reader = serde_json::Deserializer::from_str(raw.get());
-        reader.deserialize_seq(Items(most)).unwrap_or_default()
-    } else {
-        (vec![Some(raw)], 0)
+}
+
+/// The same of what may also be the one object standing where an array belongs.
+fn items<const MOST: usize>(raw: Option<&RawValue>) -> Items<&RawValue, MOST> {
+    let none = Items { items: Vec::new(), left_out: 0 };
+    match raw {
+        Some(raw) if raw.get().starts_with('[') => serde_json::from_str(raw.get()).unwrap_or(none),
+        Some(raw) => Items { items: vec![Some(raw)], ..none },
+        None => none,
     }
 }

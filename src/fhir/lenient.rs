@@ -348,16 +348,21 @@ pub struct ServiceRequest {
 
 /// The type of a resource, read no further than to its member `resourceType`, which nearly always comes first.
 pub fn resource_type(raw: &RawValue) -> Option<String> {
-    struct Type<'a>(&'a mut Option<String>);
-    impl<'de> Visitor<'de> for Type<'_> {
+    serde_json::from_str(member(raw, "resourceType")?.get()).ok()
+}
+
+/// The first member of that name, of an object that is read no further.
+pub fn member<'a>(raw: &'a RawValue, name: &'static str) -> Option<&'a RawValue> {
+    struct Member<'a, 'f>(&'static str, &'f mut Option<&'a RawValue>);
+    impl<'de: 'a, 'a> Visitor<'de> for Member<'a, '_> {
         type Value = ();
         fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-            f.write_str("a resource")
+            f.write_str("an object")
         }
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
             while let Some(name) = map.next_key::<String>()? {
-                if name == "resourceType" {
-                    *self.0 = Some(map.next_value()?);
+                if name == self.0 {
+                    *self.1 = Some(map.next_value()?);
                     break;
                 }
                 map.next_value::<IgnoredAny>()?;
@@ -366,8 +371,8 @@ pub fn resource_type(raw: &RawValue) -> Option<String> {
         }
     }
     let mut found = None;
-    // What comes after the type is left unread, which the reader calls an error.
-    serde_json::Deserializer::from_str(raw.get()).deserialize_map(Type(&mut found)).ok();
+    // What comes after it is left unread, which the reader calls an error.
+    serde_json::Deserializer::from_str(raw.get()).deserialize_map(Member(name, &mut found)).ok();
     found
 }
 
@@ -420,6 +425,21 @@ mod tests {
             r#"{"a":{"resourceType":"Media"}}"#,
             r#"{"resourceType":7}"#,
         ] {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_member_is_had_as_it_stands_and_the_first_of_two() {
+        let of = |text: &str| member(serde_json::from_str(text).unwrap(), "id").map(|raw| raw.get().to_owned());
+        for (text, found) in [
+            (r#"{"id":"a"}"#, r#""a""#),
+            (r#"{"subject":{"id":"b"},"\u0069d":7.50,"id":"a"}"#, "7.50"),
+            (r#"{"x":[{"id":1}],"id":null}"#, "null"),
+        ] {
+            assert_eq!(of(text).as_deref(), Some(found), "{text}");
+        }
+        for text in ["{}", "[]", "7", r#"["id","a"]"#, r#"{"subject":{"id":"b"}}"#] {
             assert_eq!(of(text), None, "{text}");
         }
     }
