@@ -94,7 +94,7 @@ impl Bench {
 
     fn run(&mut self) -> Result<()> {
         println!("{}", self.machine);
-        let parts: [(&str, fn(&mut Bench) -> Result<()>); 4] = [
+        let parts: [(&str, Part); 4] = [
             ("patient-view", Bench::patient_view),
             ("order-sign", Bench::order_sign),
             ("bundle", Bench::bundle),
@@ -237,6 +237,8 @@ impl Bench {
         Worker::start(self.machine.for_servers(command))
     }
 }
+
+type Part = fn(&mut Bench) -> Result<()>;
 
 const MILLISECONDS: &str = "ms";
 
