@@ -72,6 +72,10 @@ pub fn allergy(resource: &AllergyIntolerance, source: Source, doubts: &mut Doubt
     // Words of the EHR's own go before a code.
     let own_words = code.text.as_deref().is_some_and(|text| !text.trim().is_empty());
     let none_known = if own_words { worded } else { coded.or(worded) };
+    let harmful = !resource.reaction.is_empty() || resource.criticality.as_deref() == Some("high");
+    if none_known.is_some() && harmful {
+        return Found::Unusable("it says that none are known and how one showed itself, so it was not used");
+    }
     if coded.is_some() && none_known.is_none() {
         doubts.push("its code says that none are known and its words name something, so it is shown as an allergy");
     } else if none_known.is_none() && begins_as_none_known(&name) {

@@ -201,7 +201,7 @@ async fn answer(
     // An answer, and never proof of absence: what is cut short, or dangerous to miss, is asked for once more.
     let (here, elsewhere) = sent.of(Some(base).filter(|base| !is_unnamed(base)));
     let (partial, nothing) = (sent.next.is_some(), here.is_empty());
-    let more = sent.total.is_some_and(|total| total > sent.resources.len() as u64);
+    let more = sent.total.is_some_and(|total| total > (sent.resources.len() - sent.included) as u64);
     let safety = SAFETY_TYPES.iter().any(|t| template.query.starts_with(t));
     let again =
         client.filter(|client| (nothing && is_read) || (client.has_token() && (partial || (nothing && safety))));

@@ -264,33 +264,33 @@ fn understand(
     Ok(match resource.head.resource_type.as_str() {
         "Condition" => {
             let condition: lenient::Condition = lenient::read(&resource.raw)?;
-            withdrawn(None, &condition.verification_status)
+            withdrawn(None, &condition.verification_status, &condition.clinical_status)
                 .unwrap_or_else(|| facts::condition(&condition, source, doubts))
         }
         "MedicationRequest" => {
             let medication: lenient::MedicationRequest = lenient::read(&resource.raw)?;
-            withdrawn(medication.status.as_deref(), &None)
+            withdrawn(medication.status.as_deref(), &None, &None)
                 .unwrap_or_else(|| facts::medication(&medication, source, doubts))
         }
         "AllergyIntolerance" => {
             let allergy: lenient::AllergyIntolerance = lenient::read(&resource.raw)?;
-            withdrawn(None, &allergy.verification_status)
+            withdrawn(None, &allergy.verification_status, &allergy.clinical_status)
                 .unwrap_or_else(|| allergies::allergy(&allergy, source, doubts))
         }
         "Observation" => {
             let observation: lenient::Observation = lenient::read(&resource.raw)?;
-            withdrawn(observation.status.as_deref(), &None)
+            withdrawn(observation.status.as_deref(), &None, &None)
                 .unwrap_or_else(|| values::observation(&observation, source, doubts))
         }
         "DiagnosticReport" => {
             let report: lenient::DiagnosticReport = lenient::read(&resource.raw)?;
             known.report(&report, base);
-            withdrawn(report.status.as_deref(), &None)
+            withdrawn(report.status.as_deref(), &None, &None)
                 .unwrap_or_else(|| facts::report(&report, &resource.head, source, doubts))
         }
         "ImagingStudy" => {
             let study: lenient::ImagingStudy = lenient::read(&resource.raw)?;
-            let found = withdrawn(study.status.as_deref(), &None)
+            let found = withdrawn(study.status.as_deref(), &None, &None)
                 .unwrap_or_else(|| facts::study(&study, source.clone(), doubts));
             if matches!(found, Found::Stated(_)) {
                 known.studies.push((source.reference, study));
@@ -305,9 +305,25 @@ fn understand(
     })
 }
 
-fn withdrawn(status: Option<&str>, verification: &Option<lenient::Concept>) -> Option<Found> {
-    let withdrawn =
-        status == Some("entered-in-error") || verification.as_ref().is_some_and(|v| v.code("entered-in-error"));
+fn withdrawn(
+    status: Option<&str>,
+    verification: &Option<lenient::Concept>,
+    clinical: &Option<lenient::Concept>,
+) -> Option<Found> {
+    const CURRENT: [&str; 3] = ["active", "recurrence", "relapse"];
+    const PAST: [&str; 3] = ["inactive", "remission", "resolved"];
+    const HELD: [&str; 5] = ["confirmed", "unconfirmed", "provisional", "differential", "presumed"];
+    const DROPPED: [&str; 2] = ["refuted", "entered-in-error"];
+    let says = |concept: &Option<lenient::Concept>, words: &[&str]| {
+        concept.as_ref().is_some_and(|concept| words.iter().any(|word| concept.code(word)))
+    };
+    // INVARIANT: a_status_at_odds_with_itself_is_no_absence
+    if (says(clinical, &CURRENT) && says(clinical, &PAST))
+        || (says(verification, &HELD) && says(verification, &DROPPED))
+    {
+        return Some(Found::Unusable("it gives two statuses that contradict each other, so it was not used"));
+    }
+    let withdrawn = status == Some("entered-in-error") || says(verification, &["entered-in-error"]);
     withdrawn.then_some(Found::LeftOut("it was entered in error, so it was not used"))
 }
 

@@ -126,6 +126,8 @@ fn stated(last: Value, before: Option<Value>) -> Stated {
             _ => None,
         });
     }
+    // Of two values of one moment neither is the earlier.
+    let before = before.filter(|b| b.when.date < last.when.date);
     measurement.change = before.filter(|b| b.measurement.unit == measurement.unit).map(|b| {
         let day = b.when.date.as_ref().map_or(String::new(), |d| format!(" on {}", d.day()));
         let word = match (value, b.measurement.value.parse::<f64>().ok()) {
@@ -185,6 +187,9 @@ fn pressure(resource: &Observation) -> Result<Option<Given<'_>>, &'static str> {
     }
     if resource.data_absent_reason.is_some() {
         return Err(VALUE_AND_NONE);
+    }
+    if resource.value_quantity.is_some() || plain_value(resource).is_some() {
+        return Err(TWO_VALUES);
     }
     let text = format!("{systolic}/{diastolic}");
     Ok(Some(Given { text, quantity: Some(quantity), components: Some((systolic, diastolic)) }))

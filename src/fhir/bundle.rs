@@ -35,6 +35,8 @@ pub struct Split {
     pub own: Option<String>,
     /// How many matches the server says there are.
     pub total: Option<u64>,
+    /// How many of the resources ride along and are no matches.
+    pub included: usize,
     /// Something in it shows that it may not be all there is, though nothing of it was left out.
     pub doubtful: bool,
     /// Why there is no data at all: the server reported an error and no match. An empty search has `None`.
@@ -73,11 +75,14 @@ struct Wire<'a, E> {
     #[serde(borrow)]
     resource: Option<&'a RawValue>,
     response: Option<Response>,
+    implicit_rules: Option<IgnoredAny>,
+    modifier_extension: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry<'a> {
+    modifier_extension: Option<IgnoredAny>,
     full_url: Option<String>,
     #[serde(borrow)]
     resource: Option<&'a RawValue>,
@@ -142,20 +147,27 @@ fn sort<'a, E>(
     wire: Wire<'a, E>,
     entries_of: impl FnOnce(E) -> Entries<'a>,
 ) -> Result<Split, String> {
+    let unused =
+        |told: &str| Split { is_bundle: true, problems: vec![told.to_owned()], doubtful: true, ..Split::default() };
+    let kind = wire.kind.and_then(|kind| parse::<String>(kind).ok());
+    let changed = wire.implicit_rules.is_some() || wire.modifier_extension.is_some();
     match (wire.resource_type.as_deref(), wire.response) {
         // INVARIANT: what_a_bundle_does_not_give_as_it_stands_is_no_fact
-        (Some("Bundle"), _) if wire.kind.is_some_and(|kind| kind.get() == "\"history\"") => {
-            let told = "the EHR sent a history of changes and not the records as they stand, so it was not used";
-            Ok(Split { is_bundle: true, problems: vec![told.into()], doubtful: true, ..Split::default() })
+        (Some("Bundle"), _) if kind.as_deref() == Some("history") => {
+            Ok(unused("the EHR sent a history of changes and not the records as they stand, so it was not used"))
         }
+        (Some("Bundle"), _) if changed => Ok(unused(
+            "the EHR's answer is changed in meaning (modifier extension or rules) in a way we do not know, so it was not used",
+        )),
         (Some("Bundle"), _) => {
             let entries = entries(wire.entry.map(entries_of).unwrap_or_default(), wire.link);
             let mut split = Split { is_bundle: true, ..entries };
             split.total = wire.total.and_then(|total| total.get().parse().ok());
             split.doubtful |= wire.total.is_some() && split.total.is_none();
             // INVARIANT: a_bundle_that_may_not_be_all_is_doubtful
-            split.doubtful |= wire.kind.is_none_or(|kind| kind.get() != "\"searchset\"")
-                || wire.meta.is_some_and(|meta| meta.get().contains("SUBSETTED"));
+            // A tag may be written with escapes.
+            split.doubtful |= kind.as_deref() != Some("searchset")
+                || wire.meta.is_some_and(|meta| meta.get().contains("SUBSETTED") || meta.get().contains('\\'));
             Ok(split)
         }
         (Some("OperationOutcome"), _) => Ok(failed(reported(worst(raw).unwrap_or("unknown")))),
@@ -186,8 +198,13 @@ fn entries((items, left_out): Entries, link: Option<&RawValue>) -> Split {
             errors.push(refusal);
             continue;
         }
-        if entry.request.and_then(|request| request.method).is_some_and(|method| method == "DELETE") {
+        if entry.request.and_then(|request| request.method).is_some_and(|method| method.eq_ignore_ascii_case("DELETE"))
+        {
             split.problems.push("an entry says that its record was deleted, so it was not used".into());
+            continue;
+        }
+        if entry.modifier_extension.is_some() {
+            split.problems.push("an entry is changed in meaning in a way we do not know, so it was not used".into());
             continue;
         }
         let Some(resource) = entry.resource else {
@@ -202,7 +219,8 @@ fn entries((items, left_out): Entries, link: Option<&RawValue>) -> Split {
         let full_url = entry.full_url.as_deref().filter(|url| !url.starts_with("urn:"));
         let address = full_url.and_then(Reference::parse);
         split.doubtful |= full_url.is_some() && address.is_none();
-        let marked = entry.search.and_then(|search| search.mode).is_some_and(|mode| mode == "outcome");
+        let mode = entry.search.and_then(|search| search.mode);
+        let marked = mode.as_deref() == Some("outcome");
         if resource_type == "OperationOutcome" {
             split.doubtful = true;
             errors.extend(worst(resource).map(reported));
@@ -215,6 +233,7 @@ fn entries((items, left_out): Entries, link: Option<&RawValue>) -> Split {
         } else {
             let server = address.map(|address| address.base).filter(|server| !server.is_empty());
             split.servers.push(server.map(str::to_owned));
+            split.included += usize::from(mode.as_deref() == Some("include"));
             split.resources.push(resource.to_owned());
         }
     }
@@ -236,11 +255,17 @@ fn entries((items, left_out): Entries, link: Option<&RawValue>) -> Split {
     split.doubtful |= links.left_out > 0;
     for link in links.items.into_iter().flatten() {
         match parse::<Link>(link) {
-            Ok(Link { relation: Some(relation), url }) if relation.eq_ignore_ascii_case("next") => match url {
-                Some(url) if split.next.is_none() => split.next = Some(url),
-                _ => split.doubtful = true,
-            },
-            Ok(Link { relation: Some(relation), url }) if relation.eq_ignore_ascii_case("self") => split.own = url,
+            Ok(Link { relation: Some(relation), url }) => {
+                let place = match relation.trim().to_ascii_lowercase().as_str() {
+                    "next" => &mut split.next,
+                    "self" => &mut split.own,
+                    _ => continue,
+                };
+                match url {
+                    Some(url) if place.is_none() => *place = Some(url),
+                    _ => split.doubtful = true,
+                }
+            }
             Ok(_) => {}
             Err(_) => split.doubtful = true,
         }

@@ -171,7 +171,7 @@ impl Client {
         let mut page = self.page(&at).await?;
         let mut seen = HashSet::from([at.clone()]);
         let mut found = Found { resources: Vec::new(), complete: true, problems: Vec::new() };
-        let total = page.total;
+        let (total, mut included) = (page.total, 0);
         // INVARIANT: a_search_answered_otherwise_is_never_complete
         // The link to itself is the search that the server says it has made.
         if page.own.as_deref().is_some_and(|own| !same_search(own, query)) {
@@ -181,6 +181,7 @@ impl Client {
         loop {
             let (here, elsewhere) = page.of(Some(&self.base));
             found.complete &= page.problems.is_empty() && elsewhere.is_none() && !page.doubtful;
+            included += page.included;
             found.resources.extend(here.into_iter().map(RawValue::to_owned));
             found.problems.extend(elsewhere);
             found.problems.append(&mut page.problems);
@@ -191,7 +192,7 @@ impl Client {
                 return Ok(found);
             }
             let Some(next) = page.next else {
-                if total.is_some_and(|total| total > found.resources.len() as u64) {
+                if total.is_some_and(|total| total > found.resources.len().saturating_sub(included) as u64) {
                     found.complete = false;
                     found.problems.push("the EHR says that there is more than it sent".into());
                 }
@@ -382,7 +383,8 @@ pub fn same_search(link: &str, query: &str) -> bool {
         let resource_type = path.trim_end_matches("/_search").rsplit('/').next()?.to_owned();
         let named = form_urlencoded::parse(parameters_of.as_bytes())
             .into_owned()
-            .filter(|(name, _)| !FORM.contains(&name.as_str()));
+            // None at once is no search but a count.
+            .filter(|(name, value)| !FORM.contains(&name.as_str()) || (name == "_count" && value == "0"));
         // A code with its system or a reference with its type is the same value, said in full.
         let bare = |value: &str| value.rsplit(['|', '/']).next().unwrap_or_default().to_owned();
         let bare = |values: String| values.split(',').map(bare).collect::<Vec<_>>().join(",");

@@ -3,6 +3,9 @@
 //! Each contender is a process of its own on one processor, the one that asks it on another. Contenders are taken forwards,
 //! then backwards (ABBA), so that a machine that grows slower or faster does so for all of them.
 
+#[allow(dead_code)]
+#[path = "../../src/http/openapi/tests/documented.rs"]
+mod documented;
 #[allow(dead_code)] // The hospital of the tests has parts that are not timed.
 #[path = "../it/harness.rs"]
 mod harness;

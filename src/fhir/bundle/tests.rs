@@ -82,6 +82,16 @@ fn one_bad_entry_leaves_the_others() {
     assert!(split.problems.iter().any(|p| p.starts_with("2 of")) && !split.problems.concat().contains("Jane"));
 }
 
+#[test]
+fn what_rides_along_is_no_match() {
+    let entry =
+        |mode: &str| format!(r#"{{"resource":{{"resourceType":"Patient","id":"1"}},"search":{{"mode":"{mode}"}}}}"#);
+    let both =
+        format!(r#"{{"resourceType":"Bundle","type":"searchset","entry":[{},{}]}}"#, entry("match"), entry("include"));
+    let split = of(&both);
+    assert_eq!((split.resources.len(), split.included), (2, 1));
+}
+
 /// What an EHR sends along where none is configured gives addresses too.
 #[test]
 fn where_no_ehr_is_named_nothing_is_of_another_server() {

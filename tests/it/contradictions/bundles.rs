@@ -33,6 +33,21 @@ async fn what_a_bundle_does_not_give_as_it_stands_is_no_fact() {
             Some("- allergies: the EHR sent a history of changes and not the records as they stand"),
         ),
         (
+            "an empty answer under rules of its own",
+            json!({ "resourceType": "Bundle", "type": "searchset", "implicitRules": "urn:rules" }),
+            Some("- allergies: the EHR's answer is changed in meaning"),
+        ),
+        (
+            "an empty answer of changed meaning",
+            json!({ "resourceType": "Bundle", "type": "searchset", "total": 0, "modifierExtension": [{ "url": "urn:x" }] }),
+            Some("- allergies: the EHR's answer is changed in meaning"),
+        ),
+        (
+            "an entry of changed meaning",
+            of(json!([entry(json!({ "modifierExtension": [{ "url": "urn:x" }] }))])),
+            Some("- allergies: an entry is changed in meaning"),
+        ),
+        (
             "a deletion",
             of(json!([entry(json!({ "request": { "method": "DELETE", "url": "AllergyIntolerance/real" } }))])),
             Some("- allergies: an entry says that its record was deleted"),

@@ -148,3 +148,35 @@ async fn a_statement_that_none_are_known_never_stands_beside_an_allergy() {
     ]);
     check("/fhir/AllergyIntolerance", rows).await;
 }
+
+/// INVARIANT: a_status_at_odds_with_itself_is_no_absence
+#[tokio::test]
+async fn a_status_at_odds_with_itself_is_no_absence() {
+    let odds: &[&str] =
+        &["AllergyIntolerance/real: it gives two statuses that contradict each other", "allergies not known"];
+    let coded = |member: &str, codes: [&str; 2]| {
+        let coding = codes.map(|code| json!({ "code": code }));
+        vec![with(penicillin(), json!({ member: { "coding": coding } }))]
+    };
+    let rows = vec![
+        row("active and resolved", coded("clinicalStatus", ["active", "resolved"]), odds, &["no allergies"]),
+        row("refuted and confirmed", coded("verificationStatus", ["refuted", "confirmed"]), odds, &["no allergies"]),
+        row("active in two words", coded("clinicalStatus", ["active", "active"]), &["- penicillin"], &["contradict"]),
+        row(
+            "none known, and how one showed itself",
+            vec![with(penicillin(), json!({ "code": { "text": "No known allergies" }, "criticality": "high" }))],
+            &["AllergyIntolerance/real: it says that none are known and how one showed itself", "allergies not known"],
+            &["no allergy named", "no allergies"],
+        ),
+        row(
+            "none known but one",
+            vec![with(penicillin(), json!({ "code": { "text": "No known allergies except penicillin" } }))],
+            &[
+                "- No known allergies except penicillin",
+                "AllergyIntolerance/real: its words begin as a statement that none are known",
+            ],
+            &["no allergy named", "no allergies"],
+        ),
+    ];
+    check("/fhir/AllergyIntolerance", rows).await;
+}

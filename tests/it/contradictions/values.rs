@@ -26,6 +26,15 @@ async fn a_value_that_contradicts_itself_is_not_used_and_told() {
             &["potassium: 6.9", "4.1"],
         ),
         row(
+            "a value beside a pressure",
+            vec![with(
+                pressure(json!([part("8480-6", 110, json!({})), part("8462-4", 70, json!({}))])),
+                json!({ "valueQuantity": { "value": 4, "unit": "mmol/L" } }),
+            )],
+            &["Observation/odd: it gives two values where there can be one", UNKNOWN],
+            &["110/70"],
+        ),
+        row(
             "two values, one of a form that is not read",
             vec![potassium(json!({ "valueRange": { "low": { "value": 3 } } }))],
             &["Observation/odd: it gives two values where there can be one"],
