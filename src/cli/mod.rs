@@ -89,7 +89,7 @@ pub fn run() -> ExitCode {
                 (_, true) => Depth::Record,
                 _ => Depth::Load,
             };
-            check_model::run(&dir, depth)
+            with_variables(engine::Config::default().environment()).and_then(|()| check_model::run(&dir, depth))
         }
     };
     done.unwrap_or_else(|e| {

@@ -63,8 +63,6 @@ impl Mistral {
         let mut builder = MultimodalModelBuilder::new(staged.path().display())
             .with_loader_type(MultimodalLoaderType::Gemma3)
             .with_token_source(TokenSource::None)
-            // Without one it looks for a home directory, which who runs in a container may not have, and panics.
-            .from_hf_cache_path(staged.path().to_path_buf())
             // Never automatic: on a CPU that means F16, in which Gemma 3 overflows.
             .with_dtype(if cuda { ModelDType::BF16 } else { ModelDType::F32 })
             // The automatic map opens every GPU and moves layers to the CPU in silence.
