@@ -250,11 +250,14 @@ pub fn variables() -> Vec<(String, String)> {
     text.filter(|(name, _)| name.starts_with(PREFIX) || name == MODEL_VARIABLE).collect()
 }
 
-/// Those of `wanted` that the environment does not hold with that value.
+/// Those of `wanted` that the environment does not hold with that value, and a home directory where it names none: the model's
+/// runtime panics without one, and who runs in a container may have none.
 pub fn missing(wanted: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
+    let homeless = std::env::var_os("HOME").is_none_or(|home| home.is_empty());
     wanted
         .into_iter()
         .filter(|(name, value)| std::env::var_os(name).is_none_or(|held| held != value.as_str()))
+        .chain(homeless.then(|| ("HOME", "/nonexistent".to_owned())))
         .collect()
 }
 

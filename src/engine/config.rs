@@ -102,10 +102,6 @@ impl Config {
     /// Variables the runtime reads once, when it starts: a program sets them for itself only by starting itself anew.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let mut variables = vec![("HF_HUB_OFFLINE", "1".to_string())];
-        // The runtime looks for a home directory and panics without one, and who runs in a container may have none.
-        if std::env::var_os("HOME").is_none_or(|home| home.is_empty()) {
-            variables.push(("HOME", "/nonexistent".to_string()));
-        }
         variables.extend(self.threads.map(|threads| ("RAYON_NUM_THREADS", threads.to_string())));
         variables
     }
