@@ -2,7 +2,7 @@
 //!
 //! What is lent comes back when its holder is dropped, whatever became of the request.
 
-use std::{panic::resume_unwind, sync::Arc, thread, time::Duration};
+use std::{panic::resume_unwind, sync::Arc, thread};
 
 use bytes::Bytes;
 use tokio::{
@@ -11,9 +11,12 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SOON};
 
-const SOON: Duration = Duration::from_secs(1);
+/// What is said to a request for which there is no room beside others.
+pub fn crowded() -> Error {
+    Error::busy("too many large requests are being answered", SOON)
+}
 
 /// So many bytes, for all that share them.
 #[derive(Clone, Debug)]
@@ -100,7 +103,7 @@ impl Processor {
         }
         // INVARIANT: no_more_is_worked_on_at_once_than_there_are_processors
         let place = timeout_at(deadline, self.0.clone().acquire_owned()).await.ok().and_then(|place| place.ok());
-        let place = place.ok_or_else(|| Error::busy("too many large requests are being answered", SOON))?;
+        let place = place.ok_or_else(crowded)?;
         let working = spawn_blocking(move || {
             let done = work();
             drop(place);

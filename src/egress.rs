@@ -17,14 +17,12 @@ use url::Url;
 use self::destination::link_local;
 use crate::{
     capacity::{Memory, Share},
-    error::{Error, Kind, Result},
+    error::{Error, Kind, Result, SOON},
 };
 
 mod destination;
 
 pub use destination::{Base, address, destination, join, link, permitted, under};
-
-const SOON: Duration = Duration::from_secs(1);
 
 /// A bearer token of one request. No Debug, Display or Serialize: it cannot reach a log, an error or a store.
 #[derive(Clone)]

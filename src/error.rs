@@ -2,6 +2,9 @@
 
 use std::{error::Error as StdError, fmt, time::Duration};
 
+/// When to come again where what is lacking passes by itself.
+pub const SOON: Duration = Duration::from_secs(1);
+
 /// What went wrong, in the terms of whoever has to act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {

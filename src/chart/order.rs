@@ -106,8 +106,8 @@ fn read(
     patient_id: &str,
 ) -> std::result::Result<Option<(Order, Option<String>)>, String> {
     // Orders of other kinds are none of our business, however they are written.
-    let kind: lenient::Kind = lenient::read(raw)?;
-    if kind.resource_type != "ServiceRequest" {
+    let kind = lenient::resource_type(raw).ok_or("it does not say what it is")?;
+    if kind != "ServiceRequest" {
         return Ok(None);
     }
     let request: lenient::ServiceRequest = lenient::read(raw)?;

@@ -108,7 +108,7 @@ pub fn command() -> clap::Command {
 pub struct Explained {
     /// Such as `serve`.
     pub command: String,
-    /// Such as `--listen`; a positional argument by its placeholder, such as `DIR`.
+    /// Such as `--listen`; a positional argument by the name of its value, such as `DIR`.
     pub name: String,
     /// Empty where there is none.
     pub default: String,
@@ -119,13 +119,13 @@ pub struct Explained {
 pub fn options() -> Vec<Explained> {
     let root = command();
     let explained = |command: &clap::Command, arg: &clap::Arg| {
-        let placeholder =
+        let value_name =
             || arg.get_value_names().and_then(|names| names.first()).map(|name| name.to_string()).unwrap_or_default();
         let defaults: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
         let takes_value = arg.get_action().takes_values();
         Explained {
             command: command.get_name().to_owned(),
-            name: arg.get_long().map(|long| format!("--{long}")).unwrap_or_else(placeholder),
+            name: arg.get_long().map(|long| format!("--{long}")).unwrap_or_else(value_name),
             default: if takes_value { defaults.join(" ") } else { String::new() },
             help: arg.get_help().map(|help| help.to_string()).unwrap_or_default(),
         }

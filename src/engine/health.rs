@@ -16,6 +16,21 @@ use super::{
     canary::Known,
 };
 
+/// What has happened since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct Counts {
+    /// Calls made to the runtime; canaries are not among them.
+    pub calls: u64,
+    /// Calls that were made a second time because the engine was lost under the first.
+    pub retries: u64,
+    /// Times the engine was lost.
+    pub restarts: u64,
+    /// Canaries asked after the one at the start.
+    pub canaries: u64,
+    /// Tokens computed for callers who had left.
+    pub abandoned_tokens: u64,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Health {
     Loading {

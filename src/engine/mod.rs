@@ -39,9 +39,9 @@ pub use self::{
     config::Config,
     cpu::check_cpu,
     gate::Priority,
-    health::Health,
+    health::{Counts, Health},
     neutral::Neutral,
-    queue::{Admission, Counts, Engine},
+    queue::{Admission, Engine},
     scripted::Step,
 };
 

@@ -1,6 +1,6 @@
 //! What handlers take as arguments: who asks, when and under which id, and a body within its limits.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     body::Bytes,
@@ -15,13 +15,12 @@ use super::Config;
 use crate::{
     app::App,
     caller::Caller,
-    capacity::{Memory, Share},
+    capacity::{Memory, Share, crowded},
     error::{Error, Kind, Result},
 };
 
 /// How many bodies of the largest size are held at once.
 const TOGETHER: usize = 4;
-const SOON: Duration = Duration::from_secs(1);
 
 /// When a request's head had arrived, and the id that its log lines and its answer carry.
 #[derive(Clone)]
@@ -98,7 +97,7 @@ impl Bodies {
     }
 
     fn share(&self, bytes: usize) -> Result<Share> {
-        self.memory.share(bytes).ok_or_else(|| Error::busy("too many large requests are being answered", SOON))
+        self.memory.share(bytes).ok_or_else(crowded)
     }
 }
 
@@ -122,6 +121,8 @@ fn check_type(headers: &HeaderMap) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use futures::stream;

@@ -4,9 +4,8 @@ use std::{path::Path, time::Duration};
 
 use sqlx::migrate::MigrateError;
 
-use crate::error::Error;
+use crate::error::{Error, SOON};
 
-const SOON: Duration = Duration::from_secs(1);
 const LATER: Duration = Duration::from_secs(30);
 
 /// The causes we tell apart; SQLite's extended codes carry the plain one in their low byte.

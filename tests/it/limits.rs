@@ -21,7 +21,8 @@ use url::Url;
 
 use crate::{
     film_file,
-    harness::{Hospital, Plan, copy_of, patient, read_json, scripted_model},
+    harness::{Hospital, Plan, patient, scripted_model},
+    hostile::served::demonstration,
 };
 
 const ANSWER: &str = r#"{"findings":[],"urgency":"routine"}"#;
@@ -62,22 +63,7 @@ fn film(bytes: usize) -> Vec<u8> {
 
 /// The demonstration patient, whose films come from that archive, and an engine that answers so many orders.
 async fn open(film: Vec<u8>, orders: usize, change: impl FnOnce(Plan) -> Plan) -> Hospital {
-    let copy = copy_of(&patient("demo"));
-    let mut record = read_json(&copy.path().join("fhir.json"));
-    for entry in record["entry"].as_array_mut().unwrap() {
-        let resource = &mut entry["resource"];
-        if resource["id"] == "demo-current" {
-            resource["identifier"][0]["value"] = format!("urn:oid:{}", film_file::STUDY).into();
-            resource["series"][0]["uid"] = film_file::SERIES.into();
-            resource["series"][0]["instance"][0]["uid"] = film_file::INSTANCE.into();
-        }
-        if resource["resourceType"] == "Patient" {
-            let number = resource["identifier"].as_array_mut().unwrap().iter_mut();
-            let mut number = number.filter(|i| i["type"]["coding"][0]["code"] == "MR");
-            number.next().expect("a record number")["value"] = film_file::PATIENT.into();
-        }
-    }
-    fs::write(copy.path().join("fhir.json"), record.to_string()).unwrap();
+    let copy = demonstration();
     let engine = Engine::scripted(scripted_model(), vec![Step::Text(ANSWER.into()); orders]);
     let mut plan = change(Plan::new(vec![copy.path().to_owned()], engine));
     let reachable = archive(film).await;

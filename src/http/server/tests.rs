@@ -197,20 +197,23 @@ async fn a_request_in_flight_is_finished_when_the_server_stops() {
     timeout(GUARD, serving).await.unwrap().unwrap().unwrap();
 }
 
+/// A handler that tells when it is entered, and never answers.
+fn stuck() -> (Arc<Notify>, Router) {
+    let entered = Arc::new(Notify::new());
+    let at_entry = entered.clone();
+    let handler = async move || {
+        at_entry.notify_one();
+        pending::<()>().await;
+    };
+    (entered, Router::new().route("/", get(handler)))
+}
+
 #[tokio::test]
 async fn a_request_that_outlasts_the_drain_does_not_keep_the_process() {
     let config = Config { drain_ms: 50, ..Config::default() };
-    let entered = Arc::new(Notify::new());
-    let stuck = {
-        let entered = entered.clone();
-        async move || {
-            entered.notify_one();
-            pending::<()>().await;
-        }
-    };
+    let (entered, stuck) = stuck();
     let (stop, stopped) = oneshot::channel::<()>();
-    let (address, serving) =
-        start(Router::new().route("/", get(stuck)), &config, async { stopped.await.unwrap_or_default() });
+    let (address, serving) = start(stuck, &config, async { stopped.await.unwrap_or_default() });
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     entered.notified().await;
@@ -221,17 +224,9 @@ async fn a_request_that_outlasts_the_drain_does_not_keep_the_process() {
 #[tokio::test]
 async fn a_full_house_does_not_keep_the_process() {
     let config = Config { max_connections: 1, drain_ms: 50, ..Config::default() };
-    let entered = Arc::new(Notify::new());
-    let stuck = {
-        let entered = entered.clone();
-        async move || {
-            entered.notify_one();
-            pending::<()>().await;
-        }
-    };
+    let (entered, stuck) = stuck();
     let (stop, stopped) = oneshot::channel::<()>();
-    let (address, serving) =
-        start(Router::new().route("/", get(stuck)), &config, async { stopped.await.unwrap_or_default() });
+    let (address, serving) = start(stuck, &config, async { stopped.await.unwrap_or_default() });
     let mut within = TcpStream::connect(address).await.unwrap();
     within.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     entered.notified().await;

@@ -5,7 +5,7 @@
 mod corpus;
 mod mutated;
 mod pictures;
-mod served;
+pub mod served;
 mod streams;
 
 use std::{

@@ -3,37 +3,37 @@
 use std::fs;
 
 use curbside::engine::{Engine, Step};
+use tempfile::TempDir;
 
 use super::{alone, corpus, status};
 use crate::{
     film_file,
-    harness::{Hospital, Plan, copy_of, patient, read_json, scripted_model},
+    harness::{Hospital, Plan, patient, record_of, scripted_model},
 };
 
 const ANSWER: &str = r#"{"findings":[],"urgency":"routine"}"#;
 
-/// The demonstration patient with identifiers as short as those of the traps.
+/// A copy of the demonstration patient's folder whose record names the films that are made here.
+pub fn demonstration() -> TempDir {
+    record_of(&patient("demo"), |resources| {
+        for resource in resources {
+            if resource["id"] == "demo-current" {
+                resource["identifier"][0]["value"] = format!("urn:oid:{}", film_file::STUDY).into();
+                resource["series"][0]["uid"] = film_file::SERIES.into();
+                resource["series"][0]["instance"][0]["uid"] = film_file::INSTANCE.into();
+            }
+            if resource["resourceType"] == "Patient" {
+                let numbers = resource["identifier"].as_array_mut().unwrap();
+                let number = numbers.iter_mut().find(|i| i["type"]["coding"][0]["code"] == "MR");
+                number.expect("a record number")["value"] = film_file::PATIENT.into();
+            }
+        }
+    })
+}
+
 async fn open() -> (Hospital, std::path::PathBuf) {
-    let copy = copy_of(&patient("demo"));
+    let copy = demonstration();
     let film = copy.path().join("images/current.dcm");
-    let mut record = read_json(&copy.path().join("fhir.json"));
-    for entry in record["entry"].as_array_mut().unwrap() {
-        let resource = &mut entry["resource"];
-        if resource["id"] == "demo-current" {
-            resource["identifier"][0]["value"] = format!("urn:oid:{}", film_file::STUDY).into();
-            resource["series"][0]["uid"] = film_file::SERIES.into();
-            resource["series"][0]["instance"][0]["uid"] = film_file::INSTANCE.into();
-        }
-        if resource["resourceType"] == "Patient" {
-            let number = resource["identifier"]
-                .as_array_mut()
-                .unwrap()
-                .iter_mut()
-                .find(|i| i["type"]["coding"][0]["code"] == "MR");
-            number.expect("a record number")["value"] = film_file::PATIENT.into();
-        }
-    }
-    fs::write(copy.path().join("fhir.json"), record.to_string()).unwrap();
     fs::write(&film, good()).unwrap();
     let engine = Engine::scripted(scripted_model(), vec![Step::Text(ANSWER.into()); 3]);
     let mut plan = Plan::new(vec![copy.path().to_owned()], engine).with_deadline(30_000);
