@@ -50,6 +50,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 ];
 const NEWEST: i64 = 2;
 
+/// Bytes: a database has at least one page. <https://www.sqlite.org/fileformat2.html#pages>
+const SMALLEST_PAGE: u64 = 512;
 const READERS: u32 = 4;
 /// How long a caller waits for a connection, and a connection for another process's lock.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -123,6 +125,12 @@ impl Store {
                 .idle_timeout(None)
                 .max_lifetime(None)
         };
+        // INVARIANT: a_file_too_short_for_a_database_is_left_as_it_is
+        // SQLite takes one of less than its smallest page for an empty database and writes over it.
+        let length = fs::metadata(path).map(|file| file.len()).unwrap_or_default();
+        if (1..SMALLEST_PAGE).contains(&length) {
+            return Err(Unopened::Refused(failure::Cause::Damaged));
+        }
         match owner::of(&options, NEWEST).await? {
             Owner::Nobody | Owner::Us => {}
             Owner::Later => return Err(Unopened::Refused(failure::Cause::Newer)),

@@ -137,6 +137,23 @@ async fn nothing_acknowledged_is_lost_on_a_disk_that_fills_and_empties() {
     assert_eq!(sound, "ok");
 }
 
+/// INVARIANT: a_file_too_short_for_a_database_is_left_as_it_is
+#[tokio::test]
+async fn a_file_too_short_for_a_database_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    for length in [1, 15, 100, 511] {
+        let config = Config { path: folder.path().join(length.to_string()) };
+        fs::write(&config.path, "x".repeat(length)).unwrap();
+        let error = Store::open(&config).await.unwrap_err();
+        assert!(error.message.contains("is damaged or not an SQLite database"), "{length}: {error}");
+        assert_eq!(fs::read(&config.path).unwrap().len(), length);
+    }
+    // One that is empty is where a database may be made.
+    let config = Config { path: folder.path().join("empty") };
+    fs::write(&config.path, "").unwrap();
+    Store::open(&config).await.unwrap().close().await;
+}
+
 /// INVARIANT: another_programs_database_is_refused_and_left_as_it_is
 #[tokio::test]
 async fn another_programs_database_is_refused_and_left_as_it_is() {
