@@ -19,6 +19,9 @@ const TOO_DEEP: &str = "it is nested too deeply to be read";
 /// Refuses a resource that is changed in meaning by a modifier extension or rules of its own, in whole or in any part, read
 /// or not, and one that gives two values where there can be one.
 pub fn sound(raw: &RawValue) -> Result<(), &'static str> {
+    if is_plain(raw.get()) {
+        return Ok(());
+    }
     // INVARIANT: what_is_changed_in_meaning_anywhere_is_not_used
     match serde_json::from_str::<Element>(raw.get()) {
         Ok(Element { fault: Some(fault), .. }) => Err(fault),
@@ -27,6 +30,52 @@ pub fn sound(raw: &RawValue) -> Result<(), &'static str> {
         Err(error) if error.to_string().starts_with("recursion limit") => Err(TOO_DEEP),
         Err(_) => Err(UNREADABLE),
     }
+}
+
+/// Nesting in which nothing is too deep.
+const FLAT: usize = 64;
+
+/// Whether nothing in it could make it unsound, so that its elements need not be read; what is not plain may be sound too.
+///
+/// It is valid JSON, of which only strings, brackets and colons matter: the string before a colon is a name. Without `\u`
+/// no name that matters is written otherwise than it reads, and every string is text.
+// INVARIANT: what_is_plain_is_sound
+fn is_plain(text: &str) -> bool {
+    if text.contains("\\u") {
+        return false;
+    }
+    // The choices made so far in each object that is open; an array makes none.
+    let mut open: Vec<[bool; CHOICES.len()]> = Vec::new();
+    let mut string = "";
+    let mut bytes = text.bytes().enumerate();
+    while let Some((start, byte)) = bytes.next() {
+        match byte {
+            b'"' => {
+                let mut end = start;
+                while let Some((at, byte)) = bytes.next() {
+                    match byte {
+                        b'"' => {
+                            end = at;
+                            break;
+                        }
+                        b'\\' => drop(bytes.next()),
+                        _ => {}
+                    }
+                }
+                string = text.get(start + 1..end).unwrap_or_default();
+            }
+            b':' => match (Name::of(string), open.last_mut()) {
+                (Name::Other, _) => {}
+                (Name::Choice(at), Some(given)) if !given[at] => given[at] = true,
+                _ => return false,
+            },
+            b'{' | b'[' if open.len() == FLAT => return false,
+            b'{' | b'[' => open.push(Default::default()),
+            b'}' | b']' => drop(open.pop()),
+            _ => {}
+        }
+    }
+    true
 }
 
 /// One element, and what is wrong with it or below it.
@@ -102,6 +151,18 @@ enum Name {
     Other,
 }
 
+impl Name {
+    fn of(name: &str) -> Name {
+        let typed = |choice: &&str| {
+            name.strip_prefix(*choice).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
+        };
+        match name {
+            "modifierExtension" | "implicitRules" => Name::Changes,
+            _ => CHOICES.iter().position(typed).map_or(Name::Other, Name::Choice),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct NameVisitor;
@@ -111,13 +172,7 @@ impl<'de> Deserialize<'de> for Name {
                 f.write_str("a name")
             }
             fn visit_str<E: Error>(self, name: &str) -> Result<Name, E> {
-                let typed = |choice: &&str| {
-                    name.strip_prefix(*choice).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
-                };
-                Ok(match name {
-                    "modifierExtension" | "implicitRules" => Name::Changes,
-                    _ => CHOICES.iter().position(typed).map_or(Name::Other, Name::Choice),
-                })
+                Ok(Name::of(name))
             }
         }
         deserializer.deserialize_str(NameVisitor)
@@ -126,6 +181,8 @@ impl<'de> Deserialize<'de> for Name {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
+
     use super::*;
 
     fn judged(text: &str) -> Result<(), &'static str> {
@@ -175,5 +232,65 @@ mod tests {
     fn depth_does_not_reach_the_stack() {
         assert_eq!(judged(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))), Err(TOO_DEEP));
         assert_eq!(judged(r#"{"text":"\ud800"}"#), Err(UNREADABLE));
+    }
+
+    /// JSON as others write it, names and texts that matter among the rest, some of it written with escapes.
+    fn json() -> impl Strategy<Value = String> {
+        let text = r#"([a-zA-Z:{}\[\], ]|\\\\|\\"|\\/|\\n|\\u0041|\\ud800|é){0,6}"#;
+        let name = prop_oneof![
+            prop::sample::select(vec![
+                "modifierExtension",
+                "implicitRules",
+                "modifier\\u0045xtension",
+                "valueString",
+                "valueX\\\"",
+                "value\\u0041",
+                "onsetAge",
+                "value",
+                "valueset",
+            ])
+            .prop_map(str::to_owned),
+            text,
+        ];
+        let leaf = prop_oneof![
+            Just("null".to_owned()),
+            Just("-1.50e3".to_owned()),
+            Just("true".to_owned()),
+            text.prop_map(|text| format!("\"{text}\"")),
+        ];
+        leaf.prop_recursive(6, 40, 4, move |inner| {
+            let member = (name.clone(), " {0,1}", inner.clone());
+            prop_oneof![
+                vec(inner, 0..4).prop_map(|items| format!("[{}]", items.join(" ,"))),
+                vec(member, 0..4).prop_map(|members| {
+                    let members: Vec<_> = members.iter().map(|(n, space, v)| format!("\"{n}\"{space}:{v}")).collect();
+                    format!("{{{}}}", members.join(","))
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_plain_is_sound(text in json()) {
+            if is_plain(&text) {
+                let read = serde_json::from_str::<Element>(&text);
+                prop_assert!(matches!(read, Ok(Element { fault: None, .. })), "{}", text);
+            }
+        }
+    }
+
+    #[test]
+    fn most_of_what_comes_is_plain() {
+        for text in [
+            r#"{"a":[1.50,{"b\"c":"\\"}],"valueString":"\"}{","component":[{"valueString":":"},{"valueString":"b"}]}"#,
+            r#"{"text" : "implicitRules", "code":["modifierExtension"]}"#,
+        ] {
+            assert!(is_plain(text), "{text}");
+        }
+        for depth in [FLAT, FLAT + 1, 127] {
+            let text = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+            assert_eq!((is_plain(&text), judged(&text)), (depth == FLAT, Ok(())));
+        }
     }
 }
