@@ -268,7 +268,7 @@ pub type Admitted = (lenient::Head, String, Box<RawValue>);
 
 /// The resource with its head and id, if it is this patient's and can be cited.
 pub fn admit(raw: Box<RawValue>, patient_id: &str, base: &Base) -> std::result::Result<Admitted, Refusal> {
-    let head: lenient::Head = lenient::read(&raw).map_err(|why| Refusal::Unusable("a resource".into(), why))?;
+    let (head, sound) = lenient::open(&raw).map_err(|why| Refusal::Unusable("a resource".into(), why))?;
     let about = |about: &Option<lenient::Ref>| {
         let reference = about.as_ref()?.reference.as_deref().and_then(Reference::parse);
         Some(reference.is_some_and(|r| r.is(base, "Patient", patient_id)))
@@ -290,7 +290,7 @@ pub fn admit(raw: Box<RawValue>, patient_id: &str, base: &Base) -> std::result::
         (_, Some(id)) if is_id(id) => id.clone(),
         (_, _) => return unusable("one has no usable id, so nothing could cite it"),
     };
-    if let Err(why) = lenient::sound(&raw) {
+    if let Err(why) = sound {
         return Err(Refusal::Unusable(format!("{}/{id}", head.resource_type), why.into()));
     }
     Ok((head, id, raw))

@@ -8,6 +8,8 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use super::Head;
+
 /// Elements of which an object has one, in one of several types. <https://hl7.org/fhir/R4/formats.html#choice>
 const CHOICES: [&str; 5] = ["value", "effective", "onset", "medication", "created"];
 
@@ -16,10 +18,20 @@ pub const TWO_VALUES: &str = "it gives two values where there can be one, so it 
 const UNREADABLE: &str = "it holds text that is no text, so it was not used";
 const TOO_DEEP: &str = "it is nested too deeply to be read";
 
+/// The head of a resource, and what is wrong with the resource where it cannot be used.
+///
+/// Nearly every one is had in a single pass. An error names an element of the head that cannot be read.
+pub fn open(raw: &RawValue) -> Result<(Head, Result<(), &'static str>), String> {
+    match plain(raw.get()).and_then(Plain::head) {
+        Some(head) => Ok((head, Ok(()))),
+        None => Ok((super::read(raw)?, sound(raw))),
+    }
+}
+
 /// Refuses a resource that is changed in meaning by a modifier extension or rules of its own, in whole or in any part, read
 /// or not, and one that gives two values where there can be one.
 pub fn sound(raw: &RawValue) -> Result<(), &'static str> {
-    if is_plain(raw.get()) {
+    if plain(raw.get()).is_some() {
         return Ok(());
     }
     // INVARIANT: what_is_changed_in_meaning_anywhere_is_not_used
@@ -35,47 +47,91 @@ pub fn sound(raw: &RawValue) -> Result<(), &'static str> {
 /// Nesting in which nothing is too deep.
 const FLAT: usize = 64;
 
-/// Whether nothing in it could make it unsound, so that its elements need not be read; what is not plain may be sound too.
-///
-/// It is valid JSON, of which only strings, brackets and colons matter: the string before a colon is a name. Without `\u`
-/// no name that matters is written otherwise than it reads, and every string is text.
-// INVARIANT: what_is_plain_is_sound
-fn is_plain(text: &str) -> bool {
-    if text.contains("\\u") {
-        return false;
+/// The members of a plain resource that its head is made of, as they stand.
+#[derive(Default)]
+struct Plain<'a>([Option<&'a str>; 5]);
+
+impl Plain<'_> {
+    const MEMBERS: [&'static str; 5] = ["resourceType", "id", "meta", "subject", "patient"];
+
+    /// `None`: one of them cannot be read.
+    fn head(self) -> Option<Head> {
+        fn read<'a, T: Deserialize<'a>>(value: Option<&'a str>) -> Option<Option<T>> {
+            value.map_or(Some(None), |text| serde_json::from_str::<Option<T>>(text).ok())
+        }
+        let [resource_type, id, meta, subject, patient] = self.0;
+        Some(Head {
+            resource_type: read(resource_type)??,
+            id: read(id)?,
+            meta: read(meta)?,
+            subject: read(subject)?,
+            patient: read(patient)?,
+        })
     }
+}
+
+/// What the head is made of, of a resource in which nothing could be unsound, so that its elements need not be read; what
+/// is not plain may be sound too.
+///
+/// It is valid JSON, of which only strings, brackets, colons and the commas between its members matter: the string before a
+/// colon is a name. Without `\u` no name that matters is written otherwise than it reads, and every string is text.
+// INVARIANT: what_is_plain_is_sound
+fn plain(text: &str) -> Option<Plain<'_>> {
+    let bytes = text.as_bytes();
+    let mut plain = Plain::default();
+    // The member being read, and where its value begins.
+    let mut member: Option<(usize, usize)> = None;
     // The choices made so far in each object that is open; an array makes none.
     let mut open: Vec<[bool; CHOICES.len()]> = Vec::new();
     let mut string = "";
-    let mut bytes = text.bytes().enumerate();
-    while let Some((start, byte)) = bytes.next() {
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
         match byte {
             b'"' => {
-                let mut end = start;
-                while let Some((at, byte)) = bytes.next() {
-                    match byte {
-                        b'"' => {
-                            end = at;
-                            break;
-                        }
-                        b'\\' => drop(bytes.next()),
-                        _ => {}
-                    }
-                }
-                string = text.get(start + 1..end).unwrap_or_default();
+                let start = at + 1;
+                at = end_of_string(bytes, start)?;
+                string = text.get(start..at)?;
             }
-            b':' => match (Name::of(string), open.last_mut()) {
-                (Name::Other, _) => {}
-                (Name::Choice(at), Some(given)) if !given[at] => given[at] = true,
-                _ => return false,
-            },
-            b'{' | b'[' if open.len() == FLAT => return false,
+            b':' => {
+                if open.len() == 1 {
+                    member = Plain::MEMBERS.iter().position(|name| *name == string).map(|which| (which, at + 1));
+                }
+                match (Name::of(string), open.last_mut()) {
+                    (Name::Other, _) => {}
+                    (Name::Choice(which), Some(given)) if !given[which] => given[which] = true,
+                    _ => return None,
+                }
+            }
+            b',' | b'}' if open.len() == 1 => {
+                if let Some((which, start)) = member.take()
+                    && plain.0[which].replace(text.get(start..at)?).is_some()
+                {
+                    return None;
+                }
+                if *byte == b'}' {
+                    open.pop();
+                }
+            }
+            b'{' | b'[' if open.len() == FLAT => return None,
             b'{' | b'[' => open.push(Default::default()),
             b'}' | b']' => drop(open.pop()),
             _ => {}
         }
+        at += 1;
     }
-    true
+    Some(plain)
+}
+
+/// Where the string that begins at `at` ends; `None` where a `\u` stands in it.
+fn end_of_string(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        match bytes[at..] {
+            [b'"', ..] => return Some(at),
+            [_, b'u', ..] => return None,
+            _ => at += 2,
+        }
+    }
 }
 
 /// One element, and what is wrong with it or below it.
@@ -156,6 +212,10 @@ impl Name {
         let typed = |choice: &&str| {
             name.strip_prefix(*choice).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
         };
+        // Nearly every name is none of them, and is asked of every member of everything that comes.
+        if !name.starts_with(['c', 'e', 'i', 'm', 'o', 'v']) {
+            return Name::Other;
+        }
         match name {
             "modifierExtension" | "implicitRules" => Name::Changes,
             _ => CHOICES.iter().position(typed).map_or(Name::Other, Name::Choice),
@@ -181,7 +241,7 @@ impl<'de> Deserialize<'de> for Name {
 
 #[cfg(test)]
 mod tests {
-    use proptest::{collection::vec, prelude::*};
+    use proptest::{collection::vec, prelude::*, sample::select};
 
     use super::*;
 
@@ -238,7 +298,7 @@ mod tests {
     fn json() -> impl Strategy<Value = String> {
         let text = r#"([a-zA-Z:{}\[\], ]|\\\\|\\"|\\/|\\n|\\u0041|\\ud800|é){0,6}"#;
         let name = prop_oneof![
-            prop::sample::select(vec![
+            select(&[
                 "modifierExtension",
                 "implicitRules",
                 "modifier\\u0045xtension",
@@ -270,12 +330,43 @@ mod tests {
         })
     }
 
+    /// What may stand in a head, some of it misplaced.
+    fn head() -> impl Strategy<Value = String> {
+        const VALUES: [&str; 8] = [
+            "null",
+            "\"Patient\"",
+            "\"a, }\\\" b\"",
+            "7",
+            "{}",
+            r#"{"reference":"Patient/1","type":"Patient","id":"x","identifier":{"value":"7"}}"#,
+            r#"{"security":{"code":"AIAST"}}"#,
+            r#"[{"id":1},"a"]"#,
+        ];
+        select(&VALUES).prop_map(str::to_owned)
+    }
+
     proptest! {
         #[test]
         fn what_is_plain_is_sound(text in json()) {
-            if is_plain(&text) {
+            if plain(&text).is_some() {
                 let read = serde_json::from_str::<Element>(&text);
                 prop_assert!(matches!(read, Ok(Element { fault: None, .. })), "{}", text);
+            }
+        }
+
+        #[test]
+        fn a_head_had_in_one_pass_is_the_head(
+            members in vec((select([&Plain::MEMBERS[..], &["x", "i\\u0064"]].concat()), "[ \n]{0,1}", head()), 0..7),
+            after in "[ \n]{0,1}",
+        ) {
+            let members: Vec<_> =
+                members.iter().map(|(name, space, value)| format!("{space}\"{name}\":{space}{value}{space}")).collect();
+            let text = format!("{{{after}{}{after}}}", members.join(","));
+            let slow = super::super::read::<Head>(serde_json::from_str(&text).unwrap());
+            if let Some(head) = plain(&text).and_then(Plain::head) {
+                prop_assert_eq!(format!("{:?}", Ok::<_, String>(head)), format!("{slow:?}"), "{}", text);
+            } else if !text.contains('\\') {
+                prop_assert!(slow.is_err(), "{}", text);
             }
         }
     }
@@ -286,11 +377,11 @@ mod tests {
             r#"{"a":[1.50,{"b\"c":"\\"}],"valueString":"\"}{","component":[{"valueString":":"},{"valueString":"b"}]}"#,
             r#"{"text" : "implicitRules", "code":["modifierExtension"]}"#,
         ] {
-            assert!(is_plain(text), "{text}");
+            assert!(plain(text).is_some(), "{text}");
         }
         for depth in [FLAT, FLAT + 1, 127] {
             let text = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-            assert_eq!((is_plain(&text), judged(&text)), (depth == FLAT, Ok(())));
+            assert_eq!((plain(&text).is_some(), judged(&text)), (depth == FLAT, Ok(())));
         }
     }
 }
