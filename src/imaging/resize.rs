@@ -80,7 +80,7 @@ mod tests {
     /// Hard edges and every grey.
     fn sample(x: u32, y: u32, channel: u32) -> u8 {
         let value = (x * 31 + y * 17 + channel * 101) ^ (x * y);
-        if (x / 5 + y / 3) % 4 == 0 { 255 } else { value as u8 }
+        if (x / 5 + y / 3).is_multiple_of(4) { 255 } else { value as u8 }
     }
 
     fn built<P: Pixel<Subpixel = u8> + 'static>(picture: &ImageBuffer<P, Vec<u8>>, side: u32) -> RgbImage {

@@ -222,7 +222,7 @@ impl Bench {
             self.table.add(Row::new(what, who, MILLISECONDS, measured));
         }
         for (who, worker) in &contenders {
-            self.table.add(Row::new(what, who, "MB at most, whole process", vec![worker.peak()? as f64 / 1e6]));
+            self.table.add(Row::new(what, who, "MB at most, no children", vec![worker.peak()? as f64 / 1e6]));
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::{
     fmt, fs,
     process::{Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -13,14 +13,17 @@ use crate::Result;
 
 /// Of `/proc/<id>/stat`, in every Linux: <https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>
 const TICKS_PER_SECOND: f64 = 100.0;
+/// Processors that others may hold without what is timed being slower for it.
+const MOST_HELD: f64 = 0.2;
 
 pub struct Machine {
     processor: String,
     processors: usize,
     /// Load average of the last minute, before and after.
     load: [f64; 2],
-    /// Processors that others held during one second, before and after.
+    /// Processors that others held during the second before, and in the mean of the whole run.
     held: [f64; 2],
+    began: Moment,
     /// What is timed has this processor, who asks it another one. `None`: there is one only, or no `taskset`.
     pinned: Option<(usize, usize)>,
     quick: bool,
@@ -35,20 +38,24 @@ impl Machine {
         let processors = thread::available_parallelism()?.get();
         let pinned = (processors > 1 && pin_this(processors - 1)).then_some((0, processors - 1));
         let described = Command::new("git").args(["describe", "--always", "--dirty"]).output();
-        let (load, held) = (load()?, held()?);
+        let (load, before) = (load()?, Moment::now()?);
+        thread::sleep(Duration::from_secs(1));
+        let began = Moment::now()?;
         Ok(Machine {
             processor: processor.map_or("unknown", |(_, name)| name).to_owned(),
             processors,
             load: [load; 2],
-            held: [held; 2],
+            held: [began.held_since(&before); 2],
+            began,
             pinned,
             quick,
             commit: described.map(|d| String::from_utf8_lossy(&d.stdout).trim().to_owned()).unwrap_or_default(),
         })
     }
 
+    /// Once everything that was started has ended.
     pub fn look_again(&mut self) -> Result<()> {
-        (self.load[1], self.held[1]) = (load()?, held()?);
+        (self.load[1], self.held[1]) = (load()?, Moment::now()?.held_since(&self.began));
         Ok(())
     }
 
@@ -60,15 +67,14 @@ impl Machine {
         pinned
     }
 
-    /// Whether somebody else had half a processor or more.
     fn disturbed(&self) -> bool {
-        self.held.iter().any(|held| *held >= 0.5)
+        self.held.iter().any(|held| *held >= MOST_HELD)
     }
 
     pub fn json(&self) -> Value {
         json!({
             "processor": self.processor, "processors": self.processors, "load_average": self.load,
-            "held_by_others": self.held, "disturbed": self.disturbed(), "pinned": self.pinned.is_some(),
+            "held_by_others_before_and_during": self.held, "disturbed": self.disturbed(), "pinned": self.pinned.is_some(),
             "quick": self.quick, "commit": self.commit, "when": chrono::Utc::now().to_rfc3339(),
         })
     }
@@ -78,7 +84,7 @@ impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Machine { processor, processors, load: [before, after], held, .. } = self;
         write!(f, "{processor}, {processors} processors, load average {before:.1} before and {after:.1} after, ")?;
-        write!(f, "others held {:.1} and {:.1} processors", held[0], held[1])?;
+        write!(f, "others held {:.2} processors before and {:.2} during it", held[0], held[1])?;
         match self.pinned {
             Some((timed, asking)) => write!(f, "; what is timed has processor {timed}, who asks it {asking}")?,
             None => write!(f, "; no processor for what is timed alone")?,
@@ -98,11 +104,13 @@ impl fmt::Display for Machine {
 
 /// Seconds of processor time a process has used.
 pub fn cpu_seconds(id: u32) -> Result<f64> {
-    let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
-    let (_, fields) = stat.rsplit_once(')').ok_or("the kernel does not say what a process used")?;
-    let fields: Vec<&str> = fields.split_whitespace().collect();
-    let ticks: f64 = fields.iter().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
-    Ok(ticks / TICKS_PER_SECOND)
+    Ok(ticks(&fs::read_to_string(format!("/proc/{id}/stat"))?, 2)? / TICKS_PER_SECOND)
+}
+
+/// The first so many of: its own in user and in kernel mode, those of its ended children in user and in kernel mode.
+fn ticks(stat: &str, fields: usize) -> Result<f64> {
+    let (_, rest) = stat.rsplit_once(')').ok_or("the kernel does not say what a process used")?;
+    Ok(rest.split_whitespace().skip(11).take(fields).filter_map(|ticks| ticks.parse::<f64>().ok()).sum())
 }
 
 fn load() -> Result<f64> {
@@ -110,11 +118,26 @@ fn load() -> Result<f64> {
     Ok(text.split(' ').next().unwrap_or_default().parse()?)
 }
 
-/// Processors that are held during one second in which we do nothing.
-fn held() -> Result<f64> {
-    let before = busy()?;
-    thread::sleep(Duration::from_secs(1));
-    Ok((busy()? - before) / TICKS_PER_SECOND)
+/// What had been done by a moment, in ticks of a processor.
+struct Moment {
+    when: Instant,
+    /// By everybody, what the host takes of a virtual machine included.
+    all: f64,
+    /// By this process and all it started that have ended.
+    ours: f64,
+}
+
+impl Moment {
+    fn now() -> Result<Moment> {
+        let ours = fs::read_to_string("/proc/self/stat")?;
+        Ok(Moment { when: Instant::now(), all: busy()?, ours: ticks(&ours, 4)? })
+    }
+
+    /// Processors that others held from then to this one, in the mean.
+    fn held_since(&self, then: &Moment) -> f64 {
+        let others = (self.all - then.all) - (self.ours - then.ours);
+        (others / TICKS_PER_SECOND / (self.when - then.when).as_secs_f64()).max(0.0)
+    }
 }
 
 /// Ticks of all processors so far that were neither idle nor waiting.
