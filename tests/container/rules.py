@@ -1,5 +1,6 @@
 """What must hold of the container files for an image to be built from them and to run as the compose file promises."""
 
+import functools
 import re
 import tomllib
 
@@ -69,9 +70,8 @@ def of_building(must, image, cargo):
 def of_context(must, image, cargo, patterns):
     targets = [target["path"] for kind in ["bin", "test", "bench"] for target in cargo[kind]]
     for name in [*BUILT_FROM, *targets, *image.copies]:
-        place = ROOT / name
-        files = [file for file in [place, *place.rglob("*")] if file.is_file() and "__pycache__" not in file.parts]
-        missing = [file.name for file in files if left_out(str(file.relative_to(ROOT)), patterns)]
+        files = files_of(name)
+        missing = [file for file in files if left_out(file, patterns)]
         must(f"{name} is let in", files and not missing, missing[:3])
 
 
@@ -131,6 +131,14 @@ def of_bounds(must, service, drain_ms):
     logging = service.get("logging", {})
     rotated = logging.get("driver") == "json-file" and logging.get("options", {}).keys() == {"max-size", "max-file"}
     must("logs are bounded", rotated, logging)
+
+
+@functools.cache
+def files_of(name):
+    """The file of that name, or all files of the folder, as paths in the repository."""
+    place = ROOT / name
+    files = [file for file in [place, *place.rglob("*")] if file.is_file() and "__pycache__" not in file.parts]
+    return [str(file.relative_to(ROOT)) for file in files]
 
 
 def in_volume(variables, image):
