@@ -18,7 +18,6 @@ IN_DOCKERFILES = [
     ("--owner=65532", "--owner=0", "the volume's folder is the user's alone"),
     ("CURBSIDE_STORE_PATH=/var/lib/curbside/", "CURBSIDE_STORE_PATH=/nowhere/", "the store lies in the volume"),
     ("ENV CURBSIDE_STORE_PATH", "ENV CURBSIDE_STORE=x CURBSIDE_STORE_PATH", "its variables configure something"),
-    ("ENV CURBSIDE_STORE_PATH", "ENV CURBSIDE_ENGINE_DEVICE=cuda CURBSIDE_STORE_PATH", "base, feature and device are all for a GPU or none is"),
 ]
 IN_COMPOSE = [
     ("context: ..", "context: .", "it is built from the repository's root"),
@@ -51,15 +50,14 @@ def ways(texts):
     """File, text, text instead of it, and the names of the rules that must find it."""
     for path in DOCKERFILES:
         for old, new, rule in IN_DOCKERFILES:
-            # A second device takes nothing from an image for GPUs.
-            if (path, new) != (DOCKERFILES[1], "ENV CURBSIDE_ENGINE_DEVICE=cuda CURBSIDE_STORE_PATH"):
-                yield path, old, new, [f"{path}: {rule}"]
+            yield path, old, new, [f"{path}: {rule}"]
     yield DOCKERFILES[0], "debian:bookworm", "debian:buster", [f"{DOCKERFILES[0]}: it is built on the system it runs on"]
     yield DOCKERFILES[1], "13.0.1-runtime", "99.9.9-runtime", [f"{DOCKERFILES[1]}: it is built on the system it runs on"]
     features = "its features are in Cargo.toml"
     yield DOCKERFILES[0], "--locked", "--locked --features cudda", [f"{DOCKERFILES[0]}: {features}"]
     yield DOCKERFILES[1], "--features cuda", "--features cudda", [f"{DOCKERFILES[1]}: {features}"]
     device = "base, feature and device are all for a GPU or none is"
+    yield DOCKERFILES[0], "ENV ", "ENV CURBSIDE_ENGINE_DEVICE=cuda ", [f"{DOCKERFILES[0]}: {device}"]
     yield DOCKERFILES[1], " CURBSIDE_ENGINE_DEVICE=cuda", "", [f"{DOCKERFILES[1]}: {device}"]
     yield DOCKERFILES[1], " --features cuda", "", [f"{DOCKERFILES[1]}: {device}"]
     names = ["curbside", "medgemma-api"]
@@ -69,8 +67,8 @@ def ways(texts):
     yield COMPOSE, '"${CUDA_VISIBLE_DEVICES:-0}"', "all", [f"medgemma-api: {gpu}"]
     yield COMPOSE, "docker/Dockerfile }", "docker/Dockerfile.cuda }", [f"{COMPOSE}: each Dockerfile has a service", f"curbside: {gpu}"]
     for old in [".git", "target", "docker/models"]:
-        path = next(rule for rule in judged(texts) if rule.startswith(f".dockerignore: {old}"))
-        yield ".dockerignore", old, "nothing", [path]
+        rule = next(rule for rule in judged(texts) if rule.startswith(f".dockerignore: {old}"))
+        yield ".dockerignore", old, "nothing", [rule]
     yield ".dockerignore", "target", "*", [rule for rule in judged(texts) if rule.endswith(" is let in")]
 
 

@@ -90,6 +90,7 @@ def sound_but_never_ours(stored):
     wrong("id too long", "DiagnosticReport", lambda r: r.update(id="a" * 80))
     wrong("time without a zone", "DiagnosticReport", lambda r: r.update(issued=r["issued"][:19]))
     wrong("a measurement", "Observation", lambda r: (r.pop("valueString"), r.update(valueQuantity=quantity)))
+    wrong("another type", "Observation", lambda r: r.update(resourceType="Condition"))
     wrong("provenance of nothing", "Provenance", lambda r: r.update(target=[{"reference": "Foo/1"}]))
     wrong("provenance of a patient", "Provenance", lambda r: r.update(target=[{"reference": "Patient/1"}]))
     wrong("provenance that names no AI", "Provenance", lambda r: r.pop("reason"))
