@@ -102,7 +102,8 @@ pub fn condition(resource: &lenient::Condition, source: Source, doubts: &mut Dou
     let onset = resource.onset_period.as_ref().and_then(|p| p.start.as_deref());
     let when = When::told([resource.onset_date_time.as_deref(), onset, resource.recorded_date.as_deref()], doubts);
     let unconfirmed = unconfirmed(&resource.verification_status);
-    let (worded, status) = (worded(&resource.code), status.unwrap_or_else(|| "status not stated".into()));
+    let worded = worded(&resource.code);
+    let status = status.map_or_else(|| "status not stated".into(), |status| status.to_string());
     Found::stated(Stated { source, when, fact: Fact::Problem { text, worded, status, unconfirmed } })
 }
 
@@ -129,7 +130,7 @@ pub fn medication(resource: &lenient::MedicationRequest, source: Source, doubts:
     }
     let text = label(&resource.medication_codeable_concept)
         .or_else(|| label(&contained?.code))
-        .or_else(|| by_reference?.display.clone());
+        .or_else(|| by_reference?.display.as_deref().map(str::to_owned));
     let Some(text) = text else { return Found::Unusable("it does not say which medicine") };
     let dosage = resource.dosage_instruction.iter().find_map(|d| d.text.clone());
     let when = When::told([resource.authored_on.as_deref()], doubts);
@@ -157,7 +158,7 @@ pub fn study(resource: &lenient::ImagingStudy, source: Source, doubts: &mut Doub
 /// Modality codes of a study, its own and its series'.
 pub fn modalities(study: &lenient::ImagingStudy) -> Vec<String> {
     let of_series = study.series.iter().filter_map(|s| s.modality.as_ref());
-    study.modality.iter().chain(of_series).filter_map(|c| c.code.clone()).collect()
+    study.modality.iter().chain(of_series).filter_map(|c| c.code.as_deref().map(str::to_owned)).collect()
 }
 
 pub fn report(

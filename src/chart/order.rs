@@ -138,7 +138,7 @@ fn imaging_order(applies: &Applies, request: &lenient::ServiceRequest, base: &Ba
     let mut names: Vec<StudyName> = request.supporting_info.iter().filter_map(named).collect();
     names.sort_by_key(|name| matches!(name, StudyName::Media(_)));
     let coding = concept
-        .and_then(|c| c.coding.iter().find_map(|c| Some((c.system.clone()?, c.code.clone()?, c.display.clone()))));
+        .and_then(|c| c.coding.iter().find_map(|c| Some((c.system.as_ref()?, c.code.as_ref()?, c.display.as_ref()))));
     Some(Order {
         text: known
             .map(|k| k.display.clone())
@@ -148,7 +148,11 @@ fn imaging_order(applies: &Applies, request: &lenient::ServiceRequest, base: &Ba
             Some(k) => {
                 Some(Coding { system: k.system.clone(), code: k.code.clone(), display: Some(k.display.clone()) })
             }
-            None => coding.map(|(system, code, display)| Coding { system, code, display }),
+            None => coding.map(|(system, code, display)| Coding {
+                system: system.to_string(),
+                code: code.to_string(),
+                display: display.map(|display| display.to_string()),
+            }),
         },
         identifier: request.identifier.iter().find_map(|i| i.value.clone()),
         authored_on: request.authored_on.as_deref().and_then(Date::parse),

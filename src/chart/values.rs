@@ -63,17 +63,17 @@ pub fn observation(resource: &Observation, source: Source, doubts: &mut Doubts) 
         .iter()
         .flat_map(|c| c.coding.iter())
         .filter(|c| c.system.as_deref() == Some(LOINC))
-        .filter_map(|c| c.code.clone())
+        .filter_map(|c| c.code.as_deref().map(str::to_owned))
         .collect();
-    let ucum = quantity.filter(|q| q.system.as_deref() == Some(UCUM)).and_then(|q| q.code.clone());
-    let unit = quantity.and_then(|q| q.unit.clone().or_else(|| q.code.clone()));
+    let ucum = quantity.filter(|q| q.system.as_deref() == Some(UCUM)).and_then(|q| q.code.as_deref());
+    let unit = quantity.and_then(|q| q.unit.as_deref().or(q.code.as_deref()));
     let interpretations = resource.interpretation.iter();
     let stated = interpretations.flat_map(|i| match i.coding.is_empty() {
-        true => i.text.clone().into_iter().collect::<Vec<_>>(),
-        false => i.coding.iter().filter_map(|c| c.code.clone()).collect(),
+        true => i.text.as_deref().into_iter().collect::<Vec<_>>(),
+        false => i.coding.iter().filter_map(|c| c.code.as_deref()).collect(),
     });
     // INVARIANT: of_several_interpretations_the_gravest_is_said
-    let rank = |flag: &String| (GRAVEST.iter().position(|known| known == flag).unwrap_or(GRAVEST.len()), flag == "N");
+    let rank = |flag: &&str| (GRAVEST.iter().position(|known| known == flag).unwrap_or(GRAVEST.len()), *flag == "N");
     let stated = stated.min_by_key(rank);
     let range = quantity.filter(|_| stated.is_none() && components.is_none());
     let (low, high) = range.map_or((None, None), |value| bounds(resource, value, doubts));
@@ -83,10 +83,10 @@ pub fn observation(resource: &Observation, source: Source, doubts: &mut Doubts) 
         loinc,
         vital: category("vital-signs"),
         value,
-        unit,
-        ucum,
+        unit: unit.map(str::to_owned),
+        ucum: ucum.map(str::to_owned),
         components,
-        flag: stated,
+        flag: stated.map(str::to_owned),
         change: None,
         preliminary,
     };

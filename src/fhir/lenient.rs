@@ -14,6 +14,7 @@ pub use study::{Endpoint, Extension, ImagingStudy, Instance, Series};
 
 use std::fmt;
 
+use compact_str::CompactString as Text;
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, Visitor},
@@ -40,16 +41,16 @@ pub struct Meta {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Code {
-    pub system: Option<String>,
-    pub code: Option<String>,
-    pub display: Option<String>,
+    pub system: Option<Text>,
+    pub code: Option<Text>,
+    pub display: Option<Text>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Concept {
     #[serde(default)]
     pub coding: Many<Code>,
-    pub text: Option<String>,
+    pub text: Option<Text>,
 }
 
 impl Concept {
@@ -78,10 +79,10 @@ impl Concept {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Ref {
-    pub reference: Option<String>,
+    pub reference: Option<Text>,
     #[serde(rename = "type")]
-    pub resource_type: Option<String>,
-    pub display: Option<String>,
+    pub resource_type: Option<Text>,
+    pub display: Option<Text>,
     pub identifier: Option<Identifier>,
 }
 
@@ -108,10 +109,10 @@ pub struct Period {
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Quantity {
     pub value: Option<Number>,
-    pub comparator: Option<String>,
-    pub unit: Option<String>,
-    pub system: Option<String>,
-    pub code: Option<String>,
+    pub comparator: Option<Text>,
+    pub unit: Option<Text>,
+    pub system: Option<Text>,
+    pub code: Option<Text>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -199,18 +200,18 @@ pub struct Reaction {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Observation {
-    pub id: Option<String>,
-    pub status: Option<String>,
+    pub id: Option<Text>,
+    pub status: Option<Text>,
     #[serde(default)]
     pub category: Many<Concept>,
     pub code: Option<Concept>,
     /// What it is about, where that is not the patient.
     #[serde(default)]
     pub focus: Many<serde::de::IgnoredAny>,
-    pub effective_date_time: Option<String>,
-    pub effective_instant: Option<String>,
+    pub effective_date_time: Option<Text>,
+    pub effective_instant: Option<Text>,
     pub effective_period: Option<Period>,
-    pub issued: Option<String>,
+    pub issued: Option<Text>,
     pub value_quantity: Option<Quantity>,
     pub value_codeable_concept: Option<Concept>,
     pub value_string: Option<String>,

@@ -14,6 +14,7 @@ use curbside::{
     imaging::{Decoder, Failure, Identity, Limits, Source, Wanted},
 };
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -307,7 +308,8 @@ async fn a_real_jpeg_2000_film_gives_the_bytes_of_its_uncompressed_twin() {
     // Unoptimised, decoding it takes longer than it may.
     let decoder = Decoder::new(PROGRAM.into(), &Limits { max_decode_seconds: 120, ..Limits::default() });
     let film = decoder.film(fs::read(folder.join("images/current.dcm")).unwrap().into(), wanted).await.unwrap();
-    assert_eq!(film.image.sha256, "1e056084f02515836f785d0c1402c00b43b23e404749e1d60f167fc267bf8d66");
+    let pixels = format!("{:x}", Sha256::digest(film.image.pixels.as_raw()));
+    assert_eq!(pixels, "20ffa5ea6794db1df56fb3d3fd5ac8491f2aede698357fed42aef493d7e621c5");
     assert!(film.doubts.is_empty());
 }
 
