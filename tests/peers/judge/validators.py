@@ -1,4 +1,4 @@
-"""Three validators that know nothing of each other, over every resource curbside stores."""
+"""Three validators that know nothing of each other, and our own rules, over every resource curbside stores."""
 
 import collections
 import contextlib
@@ -6,8 +6,8 @@ import io
 import json
 import subprocess
 
-from . import install
-from .broken import FOUND_BY_MEDPLUM, FOUND_BY_PYFHIRCHECK, broken
+from . import install, rules
+from .broken import FOUND_BY_MEDPLUM, FOUND_BY_PYFHIRCHECK, broken, pages_never_ours, sound_but_never_ours
 from .hospital import FHIR_JSON
 from .tally import Missing
 from .web import ask
@@ -58,6 +58,26 @@ def answers(curbside):
     return made
 
 
+def by_our_rules(tally, curbside, sound, also):
+    """What no validator minds: that references lead somewhere, that nothing is final, and the like."""
+    ehr, base = curbside.fhir, f"{curbside.base}/fhir"
+    judged = {name: list(rules.findings(one, sound, ehr)) for name, one in sound.items()}
+    refusal = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "invalid"}]}
+    broken = {name: rules.findings(one, sound, ehr) for name, one in sound_but_never_ours(list(sound.values())).items()}
+    broken["refusal that says nothing"] = rules.outcome(refusal)
+    for name, one in also.items():
+        if one["resourceType"] == "Bundle":
+            judged[name] = list(rules.bundle(one, sound, base))
+            broken |= {f"{name}, {what}": list(rules.bundle(page, sound, base)) for what, page in pages_never_ours(one).items()}
+        elif one["resourceType"] == "OperationOutcome":
+            judged[name] = rules.outcome(one)
+    for name, found in judged.items():
+        tally.check(f"our rules: {name}", not found, found)
+    for name, found in broken.items():
+        tally.check(f"our rules find what is broken: {name}", found)
+    tally.say(f"our rules: {len(judged)} resources, {len(broken)} broken ones")
+
+
 def judge(tally, folder, curbside, expected_reports):
     stored = curbside.stored()
     kinds = collections.Counter(resource["resourceType"] for resource in stored)
@@ -67,6 +87,7 @@ def judge(tally, folder, curbside, expected_reports):
     also, wrong = answers(curbside), broken(stored)
     tally.say("read back: " + ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())))
 
+    by_our_rules(tally, curbside, sound, also)
     folder.mkdir()
     files = {}
     for name, resource in [*sound.items(), *also.items(), *wrong.items()]:

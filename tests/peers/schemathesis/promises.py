@@ -14,7 +14,9 @@ import urllib.request
 import schemathesis
 from hypothesis import strategies as st
 
-PATIENTS = pathlib.Path(__file__).parents[3] / "fixtures" / "patients"
+ROOT = pathlib.Path(__file__).parents[3]
+PATIENTS = ROOT / "fixtures" / "patients"
+SERVICES = {folder.name for folder in (ROOT / "cds-hooks" / "services").iterdir()}
 # Resources of one type that a prefetched Bundle holds.
 MOST = 5
 FHIR_JSON = "application/fhir+json"
@@ -48,16 +50,42 @@ def answers_are_kept_by_nobody(ctx, response, case):
     assert first(response, "x-request-id")
 
 
+@schemathesis.check
+class every_operation_succeeds_at_times:
+    """An operation that only ever refuses was not judged."""
+
+    def __init__(self):
+        self.succeeded = set()
+
+    def after_response(self, ctx, response, case):
+        if 200 <= response.status_code < 300:
+            self.succeeded.add(case.operation.label)
+
+    def after_run(self, ctx):
+        never = sorted(offered - self.succeeded)
+        assert offered and not never, f"never answered with 2xx: {', '.join(never)}"
+
+
 def first(response, name):
     values = response.headers.get(name)
     return values[0] if values else None
 
 
+# The operations of the server, as "GET /livez".
+offered = set()
+
+
 @schemathesis.hook
 def before_load_schema(ctx, raw_schema):
-    """Adds what is there to be found: ids of the server's own resources, and each service as an operation of its own."""
+    """Adds what is there to be found: ids of the server's own resources, and each service as an operation of its own.
+
+    A server that lacks any of it offers too little to be judged.
+    """
     paths = raw_schema["paths"]
-    for service in fetched("/cds-services")["services"]:
+    services = fetched("/cds-services")["services"]
+    names = {service["id"] for service in services}
+    assert names == SERVICES, f"services {names} instead of {SERVICES}"
+    for service in services:
         forms = raw_schema["components"]["schemas"]["HookRequest"]["oneOf"]
         form = next(form for form in forms if form["properties"]["hook"]["enum"] == [service["hook"]])
         operation = copy.deepcopy(paths["/cds-services/{id}"]["post"])
@@ -67,10 +95,14 @@ def before_load_schema(ctx, raw_schema):
         paths["/cds-services/" + service["id"]] = {"post": operation}
         real[service["id"]] = [real_request(service, folder) for folder in sorted(PATIENTS.iterdir())]
     ids = {kind: stored(kind) for kind in ["DiagnosticReport", "Observation", "Provenance", "Device"]}
+    assert all(ids.values()), f"resources of a type are missing, sign an order first: {ids}"
     pages = "".join(fetched(f"/reports/{id}", text=True) for id in ids["DiagnosticReport"])
     offer(paths["/fhir/{type}/{id}"]["get"], "id", sum(ids.values(), []))
     offer(paths["/reports/{id}"]["get"], "id", ids["DiagnosticReport"])
-    offer(paths["/pictures/{sha256}"]["get"], "sha256", sorted(set(re.findall(r"/pictures/([0-9a-f]{64})", pages))))
+    pictures = sorted(set(re.findall(r"/pictures/([0-9a-f]{64})", pages)))
+    assert pictures, "no report shows a picture"
+    offer(paths["/pictures/{sha256}"]["get"], "sha256", pictures)
+    offered.update(f"{method.upper()} {path}" for path, methods in paths.items() for method in methods)
 
 
 # Requests as an EHR would send them, by the service's id.
@@ -122,7 +154,7 @@ def real_request(service, folder):
 
 def offer(operation, name, values):
     for parameter in operation["parameters"]:
-        if parameter["name"] == name and values:
+        if parameter["name"] == name:
             parameter["schema"] = {"anyOf": [{"enum": values}, parameter["schema"]]}
 
 
