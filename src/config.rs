@@ -114,7 +114,9 @@ impl Config {
             None => Table::new(),
         };
         let mut config = typed(&table, &file.as_deref().map(|p| p.display().to_string()).unwrap_or_default())?;
-        let model = variables.iter().find(|(name, _)| name == MODEL_VARIABLE).filter(|_| config.engine.model.is_none());
+        // Empty is how a compose file says that it names none.
+        let model = variables.iter().find(|(name, path)| name == MODEL_VARIABLE && !path.is_empty());
+        let model = model.filter(|_| config.engine.model.is_none());
         if let Some((name, path)) = model {
             set(&mut table, "engine.model", Value::String(path.clone()));
             config = typed(&table, name)?;

@@ -1,5 +1,5 @@
 //! The command line: one file a command. Exit codes: 0 done, 1 it failed while running, 2 usage or
-//! configuration, 70 the model was given up while serving: start the server again.
+//! configuration (1 in `probe`), 70 the model was given up while serving: start the server again.
 
 pub mod check_model;
 mod demo;
@@ -65,14 +65,17 @@ struct CheckModel {
 /// Runs the command the process was started with. Every failure is one sentence on stderr.
 pub fn run() -> ExitCode {
     // Before anything else: it is started once for every film.
-    if std::env::args_os().nth(1).is_some_and(|first| first == imaging::DECODE) {
+    let first = std::env::args_os().nth(1).unwrap_or_default();
+    if first == imaging::DECODE {
         return imaging::decode_child();
     }
+    // A container engine knows 0 and 1 of a probe, and keeps 2 to itself.
+    let wrong = if first == "probe" { 1 } else { 2 };
     let command = match Cli::try_parse() {
         Ok(cli) => cli.command,
         Err(e) => {
             e.print().ok();
-            return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
+            return ExitCode::from(if e.use_stderr() { wrong } else { 0 });
         }
     };
     if let Err(sentence) = engine::check_cpu() {
@@ -94,7 +97,7 @@ pub fn run() -> ExitCode {
     };
     done.unwrap_or_else(|e| {
         eprintln!("curbside: {e}");
-        ExitCode::from(if e.kind == Kind::Invalid { 2 } else { 1 })
+        ExitCode::from(if e.kind == Kind::Invalid { wrong } else { 1 })
     })
 }
 

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, ValueEnum};
+use serde::Deserialize;
 use url::Url;
 
 use crate::{
@@ -33,15 +34,21 @@ enum What {
     Readyz,
 }
 
-/// Prints what the server answers. Success is its 200, anything else 1.
+/// What curbside says of itself, of which this is enough to know it by.
+#[derive(Deserialize)]
+struct Condition {
+    status: String,
+}
+
+/// Prints what the server answers. Success is its 200, anything else 1, also somebody else's 200.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let listen = options.listen.clone().map(|value| Flag { name: "--listen", key: "listen", value });
     let config = Config::load(options.config.as_deref(), &config::variables(), listen.as_slice())?;
     let base =
         Url::parse(&format!("http://{}", config.listen)).map_err(|e| Error::fault("listen gives no URL").because(e))?;
-    let path = match options.what {
-        What::Livez => "livez",
-        What::Readyz => "readyz",
+    let (path, good) = match options.what {
+        What::Livez => ("livez", "live"),
+        What::Readyz => ("readyz", "ready"),
     };
     let (url, allowed) = (join(&base, path)?, [Base::from(base)]);
     super::block_on(async {
@@ -53,6 +60,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             .await
             .map_err(|e| Error::fault(format!("no answer from {url}: {e}")))?;
         println!("{}", String::from_utf8_lossy(&reply.body));
-        Ok(if reply.status == 200 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        if reply.status != 200 {
+            return Ok(ExitCode::FAILURE);
+        }
+        let known = serde_json::from_slice::<Condition>(&reply.body).is_ok_and(|condition| condition.status == good);
+        let stranger = || Error::fault(format!("what answers at {url} is not curbside"));
+        known.then_some(ExitCode::SUCCESS).ok_or_else(stranger)
     })
 }

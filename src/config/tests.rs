@@ -159,6 +159,7 @@ fn model_path_names_the_model_where_nothing_else_does() {
         }
     }
     assert_eq!(model("", &[]), Ok(None));
+    assert_eq!(model("", &[("MODEL_PATH", "")]), Ok(None));
 }
 
 #[test]

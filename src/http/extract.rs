@@ -107,7 +107,10 @@ fn check_type(headers: &HeaderMap) -> Result<()> {
     if headers.get_all(header::CONTENT_TYPE).iter().nth(1).is_some() {
         return Err(Error::invalid("a request has one Content-Type"));
     }
-    if headers.contains_key(header::CONTENT_ENCODING) {
+    // `chunked` alone is undone before a body comes here; any other coding is still on it.
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let plain = codings.next().is_none_or(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"));
+    if headers.contains_key(header::CONTENT_ENCODING) || !plain || codings.next().is_some() {
         return Err(unsupported("the body must not be compressed"));
     }
     let media: Option<mime::Mime> = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()?.parse().ok());

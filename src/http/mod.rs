@@ -6,6 +6,7 @@ mod extract;
 mod fhir_rest;
 mod health;
 mod host;
+mod leftover;
 pub mod log;
 mod openapi;
 mod pages;

@@ -12,7 +12,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Config, cds_services, extract::Bodies, fhir_rest, health, host, log, openapi, pages};
+use super::{Config, cds_services, extract::Bodies, fhir_rest, health, host, leftover, log, openapi, pages};
 use crate::{
     app::App,
     error::{Error, Kind},
@@ -43,12 +43,14 @@ pub(super) fn routes(public_base: &Url) -> OpenApiRouter<Arc<App>> {
         .routes(routes!(openapi::openapi))
 }
 
-/// Around the routes, from the inside: panics caught, every refusal an outcome, safe headers, the log line.
+/// Around the routes, from the inside: panics caught, every refusal an outcome, safe headers, bodies read
+/// to their end, the log line.
 pub(super) fn wrapped(routes: Router, config: &Config) -> Router {
     routes
         .layer(CatchPanicLayer::custom(panicked))
         .layer(map_response(outcome))
         .layer(map_response(safe))
+        .layer(from_fn_with_state(config.clone(), leftover::thrown_away))
         .layer(from_fn(log::record))
         .layer(Extension(Bodies::new(config)))
 }

@@ -12,11 +12,19 @@ use std::{
     io::ErrorKind,
     net::{SocketAddr, TcpListener},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
-use axum::{Router, extract::Request, response::Response};
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderValue, header},
+    response::Response,
+};
 use axum_server::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, PollSemaphore, WaitForCancellationFutureOwned};
@@ -94,6 +102,8 @@ struct Door {
     router: Router,
     places: PollSemaphore,
     place: Option<OwnedSemaphorePermit>,
+    /// Somebody stands at the door and there is no place.
+    waiting: Arc<AtomicBool>,
     closing: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
@@ -103,6 +113,7 @@ impl Door {
             router,
             places: PollSemaphore::new(Arc::new(Semaphore::new(places))),
             place: None,
+            waiting: Arc::default(),
             closing: Box::pin(closing.cancelled_owned()),
         }
     }
@@ -117,7 +128,9 @@ impl Service<SocketAddr> for Door {
         // INVARIANT: a_full_house_does_not_keep_the_process
         // Who comes in now is shown out again. To wait for a place would keep the listener open and the drain from starting.
         if self.place.is_none() {
-            match self.places.poll_acquire(cx) {
+            let place = self.places.poll_acquire(cx);
+            self.waiting.store(place.is_pending(), Ordering::Relaxed);
+            match place {
                 Poll::Ready(place) => self.place = place,
                 Poll::Pending => ready!(self.closing.as_mut().poll(cx)),
             }
@@ -126,7 +139,8 @@ impl Service<SocketAddr> for Door {
     }
 
     fn call(&mut self, _: SocketAddr) -> Self::Future {
-        std::future::ready(Ok(Connection { router: self.router.clone(), _place: self.place.take().map(Arc::new) }))
+        let (router, waiting) = (self.router.clone(), self.waiting.clone());
+        std::future::ready(Ok(Connection { router, waiting, _place: self.place.take().map(Arc::new) }))
     }
 }
 
@@ -134,6 +148,7 @@ impl Service<SocketAddr> for Door {
 #[derive(Clone)]
 struct Connection {
     router: Router,
+    waiting: Arc<AtomicBool>,
     _place: Option<Arc<OwnedSemaphorePermit>>,
 }
 
@@ -152,6 +167,14 @@ where
 
     fn call(&mut self, request: axum::http::Request<B>) -> Self::Future {
         let request: Request = request.map(axum::body::Body::new);
-        Box::pin(Service::call(&mut self.router, request))
+        let (answer, waiting) = (Service::call(&mut self.router, request), self.waiting.clone());
+        Box::pin(async move {
+            let mut response = answer.await?;
+            // INVARIANT: polite_clients_that_take_every_place_make_room_for_others
+            if waiting.load(Ordering::Relaxed) {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response)
+        })
     }
 }

@@ -19,6 +19,7 @@ pub(super) enum Cause {
     Damaged,
     Newer,
     Altered,
+    Lost,
     Other,
 }
 
@@ -30,6 +31,9 @@ impl Cause {
             Cause::CannotWrite | Cause::NotAFile => "the database cannot be written",
             Cause::Full => "the database cannot be written because the disk is full",
             Cause::Damaged => "the database is damaged",
+            Cause::Lost => {
+                "the files of the database were removed or replaced while they were open; restart the server"
+            }
             Cause::AnotherProgram | Cause::Newer | Cause::Altered | Cause::Other => "the database does not work",
         }
     }
@@ -42,6 +46,7 @@ pub(super) fn query(error: sqlx::Error) -> Error {
         Cause::CannotWrite | Cause::NotAFile | Cause::Full => Error::busy("the store cannot write", LATER),
         // Nothing wrong with the request, and nothing that asking otherwise would mend.
         Cause::Damaged => Error::busy("the store is damaged", LATER),
+        Cause::Lost => return lost(),
         Cause::AnotherProgram | Cause::Newer | Cause::Altered | Cause::Other => {
             Error::fault("a query of the store failed")
         }
@@ -85,6 +90,11 @@ pub(super) fn another_schema(path: &Path, difference: &str) -> Error {
     ))
 }
 
+/// What would be written now could not be found at the next start.
+pub(super) fn lost() -> Error {
+    Error::busy("the store's files were removed or replaced, so nothing is kept until the server is restarted", LATER)
+}
+
 /// What was stored under its hash, and is not what has that hash.
 pub(super) fn changed() -> Error {
     Error::busy("The picture in the store is not the one that was stored, so it is not shown.", LATER)
@@ -100,6 +110,7 @@ fn sentence(path: &Path, cause: Cause) -> String {
         Cause::AnotherProgram => "holds the data of another program and was left as it is: name another file",
         Cause::Full => "cannot be written because the disk is full: free some space or name a file on another disk",
         Cause::Damaged => "is damaged or not an SQLite database: restore it from a backup or name another file",
+        Cause::Lost => "was removed or replaced while it was open: start the server again",
         Cause::Newer => "was written by a newer version of curbside: run that version or name another file",
         Cause::Altered => {
             "has a schema that this version of curbside did not make: restore it from a backup or name another file"

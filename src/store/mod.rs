@@ -4,6 +4,7 @@
 //! anything is answered. <https://www.sqlite.org/wal.html>
 
 mod failure;
+mod files;
 mod health;
 mod inspect;
 mod kept;
@@ -95,6 +96,7 @@ pub struct Store {
     writer: SqlitePool,
     readers: SqlitePool,
     seen: Arc<health::Seen>,
+    files: files::Files,
 }
 
 impl Store {
@@ -147,7 +149,10 @@ impl Store {
         }
         owner::sign(&writer, NEWEST).await?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await?;
-        Ok(Store { writer, readers, seen: Arc::default() })
+        // One that has read keeps the log where it is, also when the writer's connection is given up for another.
+        sqlx::query("SELECT 1 FROM sqlite_schema").execute(&readers).await?;
+        let files = files::Files::opened(path).map_err(sqlx::Error::Io)?;
+        Ok(Store { writer, readers, seen: Arc::default(), files })
     }
 
     /// The answer given to the same call before, within about a day.
@@ -191,6 +196,7 @@ impl Store {
 
     /// One page and the total, both of the same moment.
     pub async fn search(&self, caller: &Caller, search: &Search) -> Result<Found> {
+        self.there()?;
         let page = async {
             let mut db = self.readers.begin().await?;
             let total = sql::count(&mut db, caller, search).await?;
@@ -245,6 +251,9 @@ impl Store {
 
     /// Whether a write reaches the disk just now and nothing was found damaged; the error is one clause that says why not.
     pub async fn check(&self) -> std::result::Result<(), &'static str> {
+        if !self.files.are_there() {
+            return Err(failure::Cause::Lost.clause());
+        }
         self.seen.check(&self.writer).await
     }
 
@@ -257,7 +266,12 @@ impl Store {
     }
 
     async fn reader(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Sqlite>> {
+        self.there()?;
         self.readers.acquire().await.map_err(|e| self.failed(e))
+    }
+
+    fn there(&self) -> Result<()> {
+        if self.files.are_there() { Ok(()) } else { Err(failure::lost()) }
     }
 
     /// The error to answer with, remembered for [`Store::check`].
@@ -288,10 +302,13 @@ impl Store {
                 }
             }
         };
-        written.await.map_err(|failed| match failed {
+        let written = written.await.map_err(|failed| match failed {
             Failed::Query(error) => self.failed(error),
             Failed::Refused(error) => error,
-        })
+        });
+        // INVARIANT: files_removed_or_replaced_under_the_server_are_told_and_nothing_more_is_acknowledged
+        // Asked last: only what can be found again by its name is acknowledged.
+        written.and_then(|result| self.there().map(|()| result))
     }
 }
 

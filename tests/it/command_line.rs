@@ -1,17 +1,21 @@
 //! The binary itself: what it says, how it ends, and what it never says.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read as _, Write as _},
     net::TcpListener,
     process::{Command, Output, Stdio},
 };
 
-use curbside::config::Config;
+use curbside::{config::Config, engine::Engine};
+
+use crate::harness::{Plan, patient};
 
 pub fn curbside(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_curbside"));
     command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CURBSIDE_")) {
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CURBSIDE_") || name == "MODEL_PATH")
+    {
         command.env_remove(name);
     }
     command
@@ -33,11 +37,53 @@ fn errors_are_one_sentence_that_says_what_to_do() {
         (vec!["serve", "--listen", "0.0.0.0:0"], 2, "loopback"),
         (vec!["check-model", &missing], 1, "nothing"),
         (vec!["demo", "--nonsense"], 2, "--nonsense"),
+        // A container engine reserves 2 for itself.
+        (vec!["probe", "--config", &missing], 1, "--config"),
+        (vec!["probe", "--listen", "0.0.0.0:0"], 1, "loopback"),
+        (vec!["probe", "--nonsense"], 1, "--nonsense"),
     ] {
         let (output, text) = run(&arguments);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
         assert!(text.contains(words) && !text.contains("panicked"), "{arguments:?}: {text}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_believes_curbside_and_nobody_else() {
+    let probe = |what, address: &str| run(&["probe", what, "--listen", address]);
+    let hospital = Plan::new(vec![patient("demo")], Engine::absent()).open().await;
+    let address = hospital.url.socket_addrs(|| None).expect("an address")[0].to_string();
+    for what in ["livez", "readyz"] {
+        let (output, text) = probe(what, &address);
+        assert!(output.status.success(), "{what}: {text}");
+    }
+    hospital.close().await;
+    let (output, text) = probe("livez", &address);
+    assert!(output.status.code() == Some(1) && text.contains("no answer"), "{text}");
+
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    for body in ["hello", "", "{}", r#"{"status":"UP"}"#, r#"{"status":["live"]}"#, r#"{"status":"ready"}"#] {
+        let listener = listener.try_clone().expect("a listener");
+        let somebody_else = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("the probe");
+            let _ = stream.read(&mut [0; 4096]).expect("a request");
+            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).expect("an answer");
+        });
+        let (output, text) = probe("livez", &address);
+        assert!(output.status.code() == Some(1) && text.contains("not curbside"), "{body}: {text}");
+        somebody_else.join().expect("its end");
+    }
+}
+
+/// So a compose file says it that names no model.
+#[test]
+fn an_empty_model_path_names_no_model() {
+    let address =
+        TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").to_string();
+    let output = curbside(&["probe", "--listen", &address]).env("MODEL_PATH", "").output().expect("the binary runs");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("no answer") && !text.contains("engine.model"), "{text}");
 }
 
 #[test]

@@ -108,6 +108,17 @@ async fn nobody_else_can_read_the_files() {
     }
 }
 
+/// Who leaves within a write costs the writer its connection; the log stays the one that was opened.
+#[tokio::test]
+async fn a_write_given_up_is_not_taken_for_files_that_were_lost() {
+    let (_folder, store) = store().await;
+    for n in ["1", "2", "3"] {
+        drop(Transaction::begin(&store.writer).await.unwrap());
+        store.commit(&caller("a"), commit(n, "1")).await.unwrap();
+        store.check().await.unwrap();
+    }
+}
+
 #[test]
 fn a_path_must_name_a_file() {
     for path in ["", "/", "..", ":memory:", "file:curbside.db?mode=memory"] {

@@ -179,9 +179,89 @@ async fn a_body_that_is_not_as_long_as_announced_is_refused() {
     hospital.close().await;
 }
 
+/// It is no use to a client that reads only once its whole body is on the way, if the connection ends before.
+#[tokio::test]
+async fn a_refusal_reaches_who_sends_the_whole_body_before_reading() {
+    let hospital = hospital().await;
+    let post = |target: &str, lines: &[&str], bytes: usize| {
+        let more: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+        let head = format!("POST {target} HTTP/1.1\r\nConnection: close\r\nContent-Length: {bytes}\r\n{more}\r\n");
+        [head.as_bytes(), &vec![b' '; bytes]].concat()
+    };
+    const HOST: &str = "Host: 127.0.0.1";
+    let (service, large) = ("/cds-services/chart-summary", 8 << 20);
+    let beyond = Config::default().max_body_bytes + (4 << 20);
+    let one_chunk = |bytes: usize| {
+        let head = hook(&[JSON, "Transfer-Encoding: chunked"], format!("{bytes:x}\r\n").as_bytes());
+        [&head[..], &vec![b' '; bytes], b"\r\n0\r\n\r\n"].concat()
+    };
+    for (bytes, expected) in [
+        (post(service, &["Host: evil.example", JSON], large), 403),
+        (post(service, &[HOST, HOST, JSON], large), 400),
+        (post("/cds-services/none", &[HOST, JSON], large), 404),
+        (post("/none", &[HOST, JSON], large), 404),
+        (post("/livez", &[HOST, JSON], large), 405),
+        (post(service, &[HOST, "Content-Type: text/plain"], large), 415),
+        (post(service, &[HOST, JSON, "Content-Encoding: gzip"], large), 415),
+        (post(service, &[HOST, JSON, JSON], large), 400),
+        (post(service, &[HOST, JSON], beyond), 413),
+        (one_chunk(beyond), 413),
+    ] {
+        let what = String::from_utf8_lossy(&bytes[..200]).into_owned();
+        let address = hospital.url.socket_addrs(|| None).unwrap()[0];
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let sent = timeout(GUARD, stream.write_all(&bytes)).await.expect("all of it is read");
+        sent.unwrap_or_else(|e| panic!("{what}: {e}"));
+        let mut answer = Vec::new();
+        let read = timeout(GUARD, stream.read_to_end(&mut answer)).await.expect("the connection was not closed");
+        read.unwrap_or_else(|e| panic!("{what}: {e}"));
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert_eq!(status(&answer), expected, "{what}{answer}");
+        assert!(answer.contains("OperationOutcome"), "{what}{answer}");
+    }
+    hospital.close().await;
+}
+
+/// Who asks first need not send what is refused; and a body nobody would read to its end is not waited for.
+#[tokio::test]
+async fn a_body_that_is_not_sent_is_not_asked_for() {
+    let hospital = hospital().await;
+    let endless = format!("Content-Length: {}", 1_u64 << 40);
+    for (lines, expected) in [
+        (vec!["Content-Type: text/plain", "Content-Length: 9000000", "Expect: 100-continue"], 415),
+        (vec![JSON, "Content-Length: 20000000", "Expect: 100-continue"], 413),
+        (vec![JSON, &endless], 413),
+    ] {
+        let answer = exchange(&hospital, &hook(&lines, b"")).await;
+        assert_eq!(status(&answer), expected, "{lines:?}: {answer}");
+        assert!(!answer.contains(" 100 "), "{lines:?}: {answer}");
+    }
+    hospital.close().await;
+}
+
+#[tokio::test]
+async fn a_body_compressed_on_its_way_is_refused() {
+    let hospital = hospital().await;
+    for (lines, expected) in [
+        (vec![JSON, "Transfer-Encoding: gzip, chunked"], 415),
+        (vec![JSON, "Transfer-Encoding: gzip", "Transfer-Encoding: chunked"], 415),
+        (vec![JSON, "Transfer-Encoding: chunked, chunked"], 415),
+        (vec![JSON, "Transfer-Encoding: Chunked"], 400),
+        (vec![JSON, "Transfer-Encoding: chunked"], 400),
+    ] {
+        let answer = exchange(&hospital, &hook(&lines, b"2\r\n{}\r\n0\r\n\r\n")).await;
+        assert_eq!(status(&answer), expected, "{lines:?}: {answer}");
+        is_refusal(&answer, &format!("{lines:?}"));
+        assert_eq!(answer.contains("hook is missing"), expected == 400, "{lines:?}: {answer}");
+    }
+    hospital.close().await;
+}
+
 #[tokio::test]
 async fn a_head_that_is_too_large_or_broken_ends_the_connection() {
     let hospital = hospital().await;
+    let document = hospital.get("/openapi.json").await.json();
+    let described = document["info"]["description"].as_str().unwrap();
     let many: Vec<String> = (0..200).map(|n| format!("X-{n}: y")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let long = "x".repeat(200 << 10);
@@ -207,6 +287,8 @@ async fn a_head_that_is_too_large_or_broken_ends_the_connection() {
         let reset = answer.is_empty() && bytes.len() > 32 << 10;
         assert!(reset || expected.contains(&status(&answer)), "{what}: {}", status(&answer));
         is_refusal(&answer, what);
+        let bare = status(&answer) != 0 && !answer.contains("OperationOutcome");
+        assert!(!bare || described.contains(&status(&answer).to_string()), "{what}: {answer} is in no description");
         assert_eq!(hospital.get("/livez").await.status, 200, "after {what}");
     }
     hospital.close().await;

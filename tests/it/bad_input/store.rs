@@ -1,6 +1,10 @@
 //! A store that refuses while the server runs: a clear 503, nothing acknowledged lost, and no restart needed.
 
-use std::{path::Path, process::Command};
+use std::{
+    fs::{copy, remove_file, rename},
+    path::Path,
+    process::Command,
+};
 
 use curbside::engine::{Engine, Step};
 use serde_json::{Value, json};
@@ -69,6 +73,59 @@ async fn a_database_locked_by_another_process_is_busy_and_works_again() {
     assert_eq!(sign(&hospital, &late).await.status, 200, "the same call again is answered");
     assert_eq!(hospital.reports().await, 2);
     hospital.close().await;
+}
+
+/// What is written to a file that has lost its name is gone when the server ends.
+#[tokio::test]
+async fn files_removed_or_replaced_under_the_server_are_told_and_nothing_more_is_acknowledged() {
+    type Harm = fn(&str);
+    let harms: [(&str, Harm, bool); 4] = [
+        (
+            "log removed",
+            |path| ["-wal", "-shm"].iter().for_each(|end| remove_file(format!("{path}{end}")).unwrap()),
+            true,
+        ),
+        (
+            "all removed",
+            |path| ["", "-wal", "-shm"].iter().for_each(|end| remove_file(format!("{path}{end}")).unwrap()),
+            false,
+        ),
+        ("moved away", |path| rename(path, format!("{path}.old")).unwrap(), false),
+        (
+            "replaced",
+            |path| {
+                copy(path, format!("{path}.new")).unwrap();
+                rename(format!("{path}.new"), path).unwrap();
+            },
+            false,
+        ),
+    ];
+    for (what, harm, whole) in harms {
+        let data = TempDir::new().unwrap();
+        let hospital = over(data.path()).await;
+        let first = order(&hospital);
+        assert_eq!(sign(&hospital, &first).await.status, 200, "{what}");
+        assert_eq!(readiness(&hospital).await, (200, String::new()), "{what}");
+
+        harm(data.path().join("curbside.db").to_str().unwrap());
+        for late in [order(&hospital), first] {
+            busy(&sign(&hospital, &late).await, what);
+        }
+        busy(&hospital.get("/fhir/DiagnosticReport").await, what);
+        let (status, reason) = readiness(&hospital).await;
+        assert!(
+            status == 503 && reason.contains("removed or replaced") && reason.contains("restart"),
+            "{what}: {reason}"
+        );
+        assert_eq!(hospital.get("/livez").await.status, 200, "{what}");
+        hospital.close().await;
+        if whole {
+            let hospital = over(data.path()).await;
+            assert_eq!(readiness(&hospital).await.0, 200, "{what}");
+            assert!(hospital.reports().await >= 1, "{what}: what was acknowledged is there");
+            hospital.close().await;
+        }
+    }
 }
 
 /// Mounts a file system of so many MiB for as long as it lives.

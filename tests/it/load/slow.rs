@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -12,7 +12,7 @@ use std::{
 use futures::future::join_all;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpSocket,
+    net::{TcpSocket, TcpStream},
     time::{sleep, timeout},
 };
 
@@ -176,6 +176,50 @@ async fn slow_clients_are_cut_off_and_others_answered_beside_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn more_slow_clients_than_places_go_one_after_the_other() {
     siege(4, 7, 1000).await;
+}
+
+/// Asks again and again on a connection it keeps, well within its time, and connects anew where it is asked to.
+async fn polite(address: SocketAddr, within: Arc<AtomicUsize>) {
+    let mut answered = false;
+    loop {
+        let mut stream = TcpStream::connect(address).await.expect("the kernel takes it");
+        let mut answer = [0; 4096];
+        while stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await.is_ok() {
+            let Ok(length @ 1..) = stream.read(&mut answer).await else { break };
+            if !std::mem::replace(&mut answered, true) {
+                within.fetch_add(1, Ordering::Relaxed);
+            }
+            if String::from_utf8_lossy(&answer[..length]).contains("connection: close") {
+                break;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn polite_clients_that_take_every_place_make_room_for_others() {
+    const PLACES: usize = 4;
+    let site = Site::new(1, &format!("max_connections = {PLACES}\nheader_timeout_ms = 2000")).await;
+    let (server, _) = site.start().await;
+    let address: SocketAddr = server.url.trim_start_matches("http://").parse().unwrap();
+    let within = Arc::new(AtomicUsize::new(0));
+    let clients: Vec<_> = (0..2 * PLACES).map(|_| tokio::spawn(polite(address, within.clone()))).collect();
+    let started = Instant::now();
+    while within.load(Ordering::Relaxed) < PLACES {
+        assert!(started.elapsed() < GUARD, "the places are not taken");
+        sleep(Duration::from_millis(10)).await;
+    }
+    for n in 0..10 {
+        let answer = timeout(GUARD, whole(client().get(format!("{}/cds-services", server.url)))).await;
+        let answer = answer.ok().flatten().unwrap_or_else(|| panic!("client {n} is kept out"));
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    while within.load(Ordering::Relaxed) < 2 * PLACES {
+        assert!(started.elapsed() < GUARD, "one of them is kept out");
+        sleep(Duration::from_millis(10)).await;
+    }
+    clients.iter().for_each(|client| client.abort());
 }
 
 /// `cargo test --release --test it a_great_siege -- --ignored --nocapture`
