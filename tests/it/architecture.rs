@@ -8,13 +8,14 @@ use std::{
 };
 
 /// Each module and what it may import. Level 0 (`error`, `caller`, `capacity`, `egress`, `file`) is open to all.
-const MAY_IMPORT: [(&str, &[&str]); 24] = [
+const MAY_IMPORT: [(&str, &[&str]); 25] = [
     ("error", &[]),
     ("caller", &[]),
     ("capacity", &[]),
     ("egress", &[]),
     ("file", &[]),
     ("fhir", &[]),
+    ("finding", &[]),
     ("engine", &[]),
     ("cds_hooks", &["fhir"]),
     ("imaging", &["fhir"]),
@@ -22,7 +23,7 @@ const MAY_IMPORT: [(&str, &[&str]); 24] = [
     ("service", &["cds_hooks", "fhir"]),
     ("chart", &["service", "cds_hooks", "fhir", "imaging"]),
     ("prompt", &["chart", "engine", "imaging", "fhir"]),
-    ("grounding", &["chart", "engine"]),
+    ("grounding", &["chart", "engine", "finding"]),
     ("card", &["chart", "grounding", "service", "cds_hooks", "fhir"]),
     ("report", &["chart", "grounding", "service", "fhir", "engine", "imaging"]),
     ("app", &["engine", "store", "service", "fhir", "imaging", "report"]),
