@@ -71,4 +71,5 @@ pub mod prompt;
 pub mod report;
 pub mod service;
 pub mod store;
+pub mod task;
 pub mod web;

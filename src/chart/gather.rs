@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use chrono::Datelike;
 use tokio::time::Instant;
 
 use super::{
@@ -140,11 +139,7 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
         subject: Subject {
             reference,
             sex: patient.gender.filter(|g| matches!(g.as_str(), "male" | "female" | "other" | "unknown")),
-            age_band: patient
-                .birth_date
-                .as_deref()
-                .and_then(Date::parse)
-                .and_then(|born| age_band(&born, &sources.now)),
+            age_band: patient.birth_date.as_deref().and_then(Date::parse).and_then(|born| born.age_band(&sources.now)),
         },
         requester: request.context.user_id.as_ref().and_then(absolute),
         encounter: request.context.encounter_id.as_ref().and_then(|id| absolute(&format!("Encounter/{id}"))),
@@ -329,16 +324,4 @@ fn withdrawn(
 
 fn gap(resource: &Resource, why: &str) -> Gap {
     Gap { what: format!("{}/{}", resource.head.resource_type, resource.id), why: why.to_owned() }
-}
-
-/// Decade of age at `now`, `90+` above: no prompt and no page needs more.
-fn age_band(born: &Date, now: &Date) -> Option<String> {
-    let (born, now) = (born.instant(), now.instant());
-    let before_birthday = (now.month(), now.day()) < (born.month(), born.day());
-    let age = now.year() - born.year() - i32::from(before_birthday);
-    match age {
-        ..0 => None,
-        90.. => Some("90+".into()),
-        _ => Some(format!("{}-{}", age / 10 * 10, age / 10 * 10 + 9)),
-    }
 }
