@@ -12,8 +12,8 @@ mod relevance;
 mod values;
 mod words;
 
-pub use gather::{Sources, gather, subject};
-pub use order::{Asked, Order, StudyName, asked};
+pub use gather::{AtHand, Sources, gather, subject};
+pub use order::{Asked, Order, StudyName, asked, order};
 pub use words::{FLAGGED, Printed, UNDATED, plain};
 
 use std::fmt;

@@ -104,6 +104,11 @@ pub fn asked(applies: &Applies, request: &HookRequest, caller: &Caller) -> Resul
     }
 }
 
+/// The one order, where it is one of imaging for that patient.
+pub fn order(applies: &Applies, raw: &RawValue, base: &Base, patient_id: &str) -> Option<Order> {
+    read(applies, raw, base, patient_id).ok().flatten().map(|(order, _)| order)
+}
+
 /// The order, where it is one of imaging, and what is doubtful about it.
 fn read(
     applies: &Applies,

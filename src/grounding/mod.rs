@@ -1,9 +1,13 @@
 //! From the model's answer to an Assessment in which every statement rests on evidence. Pure: the safety core.
 
+mod claim;
 pub mod contract1;
+pub mod contract2;
+mod sentence;
 mod summary;
 
 pub use crate::finding::{Change, Finding, FindingKind, Region, Severity, Side};
+pub use sentence::sentence;
 pub use summary::summarise;
 
 use serde::{Deserialize, Serialize};
@@ -43,7 +47,10 @@ pub struct Statement {
     pub evidence: Vec<EvidenceId>,
 }
 
-words!(Urgency { Routine = "routine", Urgent = "urgent", Critical = "critical" });
+words!(
+    /// Which of them a model may say is its contract's.
+    Urgency { Routine = "routine", Soon = "soon", Urgent = "urgent", Critical = "critical", CannotDetermine = "cannot_determine" }
+);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Abstention {

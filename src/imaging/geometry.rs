@@ -7,7 +7,7 @@ use image::{
 };
 
 /// Zero-padded to a square, resized bilinearly to `side` where it is not that size already; a grey in R, G and B.
-pub(super) fn fit<P: Pixel<Subpixel = u8> + 'static>(picture: ImageBuffer<P, Vec<u8>>, side: u32) -> RgbImage {
+pub fn fit<P: Pixel<Subpixel = u8> + 'static>(picture: ImageBuffer<P, Vec<u8>>, side: u32) -> RgbImage {
     let square = pad(picture);
     let sized =
         if square.width() == side { square } else { imageops::resize(&square, side, side, FilterType::Triangle) };

@@ -24,6 +24,7 @@ mod windowing;
 pub use attachment::{Attached, Described, read_attachment};
 pub use decode::{DECODE, Decoder, Film, Wanted, decode_child, this_program};
 pub use failure::Failure;
+pub use geometry::fit;
 pub use identity::Identity;
 pub use study::{Access, Doubted, Dropped, Limits, Study, read_study, study_uid};
 
