@@ -45,7 +45,7 @@
 //!   `bodies_take_no_more_memory_than_there_is_for_them`, `an_answer_is_read_only_once_there_is_room_for_all_of_it`,
 //!   `no_more_is_worked_on_at_once_than_there_are_processors`.
 //! - Modules depend downwards only: `modules_depend_downwards_only`. The order: `error caller capacity egress file` < `fhir engine finding` <
-//!   `cds_hooks imaging store` < `service` < `chart` < `prompt grounding` < `card report app` < `guidance` <
+//!   `cds_hooks imaging phantom store` < `service` < `chart` < `prompt grounding` < `card report app` < `guidance` <
 //!   `http web demo` < `config cli`.
 
 pub mod app;
@@ -67,6 +67,7 @@ pub mod grounding;
 pub mod guidance;
 pub mod http;
 pub mod imaging;
+pub mod phantom;
 pub mod prompt;
 pub mod report;
 pub mod service;

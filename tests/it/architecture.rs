@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Each module and what it may import. Level 0 (`error`, `caller`, `capacity`, `egress`, `file`) is open to all.
-const MAY_IMPORT: [(&str, &[&str]); 25] = [
+const MAY_IMPORT: [(&str, &[&str]); 26] = [
     ("error", &[]),
     ("caller", &[]),
     ("capacity", &[]),
@@ -19,6 +19,7 @@ const MAY_IMPORT: [(&str, &[&str]); 25] = [
     ("engine", &[]),
     ("cds_hooks", &["fhir"]),
     ("imaging", &["fhir"]),
+    ("phantom", &["fhir", "finding"]),
     ("store", &["fhir"]),
     ("service", &["cds_hooks", "fhir"]),
     ("chart", &["service", "cds_hooks", "fhir", "imaging"]),
