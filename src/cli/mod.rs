@@ -4,6 +4,7 @@
 mod cases;
 pub mod check_model;
 mod demo;
+mod phantom;
 mod probe;
 mod serve;
 mod show;
@@ -47,6 +48,8 @@ enum Command {
     Cases(cases::Options),
     /// Check a model's folder without serving it.
     CheckModel(CheckModel),
+    /// Write made-up films with their truth, to look at or to try a server with.
+    Phantom(phantom::Options),
     /// Ask the server on this machine whether it lives or is ready; the exit code is 0 if so.
     Probe(probe::Options),
 }
@@ -86,6 +89,7 @@ pub fn run() -> ExitCode {
         Command::Serve(options) => serve::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Cases(options) => cases::run(&options),
+        Command::Phantom(options) => phantom::run(&options),
         Command::Probe(options) => probe::run(&options),
         Command::CheckModel(CheckModel { dir, no_load, record }) => {
             let depth = match (no_load, record) {

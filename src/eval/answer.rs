@@ -181,7 +181,9 @@ fn of_the_chart(question: Question, shown: &[&Evidence]) -> Expected {
             (Question::Allergy(substance), Fact::Allergy { text, .. }) if names(text, substance) => {
                 yes.push(evidence.id);
             }
-            (Question::Flagged(test, level), Fact::Measurement(m)) if m.loinc.iter().any(|c| test.loinc().contains(&c.as_str())) => {
+            (Question::Flagged(test, level), Fact::Measurement(m))
+                if m.loinc.iter().any(|c| test.loinc().contains(&c.as_str())) =>
+            {
                 match lies(evidence, m, level) {
                     Some(true) => yes.push(evidence.id),
                     Some(false) => no.push(evidence.id),
@@ -225,4 +227,3 @@ pub fn channels(shot: &Shot) -> ([u8; phantom::CHANNELS.len()], [i8; phantom::CH
     }
     (present, severity)
 }
-

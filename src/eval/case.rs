@@ -225,11 +225,10 @@ impl Maker {
         let service = if case.order.is_some() { &self.imaging } else { &self.summary };
         let resources = case.record.resources.iter().map(to_raw_value).collect::<serde_json::Result<_>>();
         let order = case.order.as_ref().map(to_raw_value).transpose().map_err(unreadable)?;
-        let order = order.zip(service.applies.as_ref()).and_then(|(order, applies)| {
-            chart::order(applies, &order, &self.base, &case.record.patient_id)
-        });
-        let reading =
-            order.map(|order| Reading { order, other_orders: 0, study: None, prior: None, no_film: None });
+        let order = order
+            .zip(service.applies.as_ref())
+            .and_then(|(order, applies)| chart::order(applies, &order, &self.base, &case.record.patient_id));
+        let reading = order.map(|order| Reading { order, other_orders: 0, study: None, prior: None, no_film: None });
         AtHand {
             service,
             base: &self.base,
@@ -315,9 +314,8 @@ fn asked_of(findings: &[Finding], random: &mut Random) -> Question {
 /// The current film, and for about half of the patients an earlier one.
 fn shots(random: &mut Random, person: &Person, today: NaiveDate) -> Vec<Shot> {
     let patient = Patient::new(random);
-    let (class, another) =
-        [(Class::Chest, false), (Class::Chest, true), (Class::Blank, false), (Class::Other, false)]
-            [random.weighted(&[80, 7, 5, 8])];
+    let (class, another) = [(Class::Chest, false), (Class::Chest, true), (Class::Blank, false), (Class::Other, false)]
+        [random.weighted(&[80, 7, 5, 8])];
     let findings = if class == Class::Chest { phantom::findings(random) } else { Vec::new() };
     let mut shots = vec![shot(random, person, Role::Current, today, (class, another), patient, findings)];
     if random.chance(0.55) {

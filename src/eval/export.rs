@@ -15,11 +15,7 @@ use std::{
 use image::GrayImage;
 use serde::Serialize;
 
-use super::{
-    Expected, Maker, Shot,
-    answer::channels,
-    case::Case,
-};
+use super::{Expected, Maker, Shot, answer::channels, case::Case};
 use crate::{
     engine::Part,
     error::{Error, Kind, Result},
@@ -192,12 +188,5 @@ fn drawn(shot: &Shot, random: &mut Random) -> Result<(Film, Vec<u8>)> {
 
 fn picture(shot: &Shot, film: &Film, at: usize) -> Picture {
     let (present, severity) = channels(shot);
-    Picture {
-        at,
-        class: shot.class.word(),
-        maps: film.maps.0.map(|cells| format!("{cells:016x}")),
-        present,
-        severity,
-    }
+    Picture { at, class: shot.class.word(), maps: film.maps.0.map(|cells| format!("{cells:016x}")), present, severity }
 }
-

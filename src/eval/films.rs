@@ -1,10 +1,10 @@
 //! The films of a case: what each shows, and whose its file says it is.
 
 use crate::{
+    chart::Role,
     fhir::Date,
     finding::Finding,
     imaging::{Image, Labelled, Source},
-    chart::Role,
     phantom::{Content, Film, MANUFACTURER, Patient, Random, Style},
 };
 use image::RgbImage;

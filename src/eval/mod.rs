@@ -9,9 +9,9 @@ mod case;
 mod export;
 mod films;
 mod record;
-mod texts;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 pub use answer::{Expected, supports};
 pub use case::{Case, Maker, Shown};

@@ -181,7 +181,8 @@ impl Record {
 
     pub fn allergy(&mut self, texts: &Texts, to: Option<Substance>, random: &mut Random) {
         let Some(name) = one(texts.allergens(to), random) else { return };
-        let active = json!({ "coding": [{ "system": format!("{TERMINOLOGY}/allergyintolerance-clinical"), "code": "active" }] });
+        let active =
+            json!({ "coding": [{ "system": format!("{TERMINOLOGY}/allergyintolerance-clinical"), "code": "active" }] });
         let mut allergy = json!({ "clinicalStatus": active, "code": { "text": self.words(name) } });
         let criticality = ["high", "low", ""][random.weighted(&[30, 25, 45])];
         if !criticality.is_empty() {
@@ -224,8 +225,7 @@ impl Record {
     pub fn study(&mut self, shot: &super::Shot, name: &Pair, archive: &str) -> String {
         let chest = json!({ "system": "http://snomed.info/sct", "code": "51185008", "display": "Chest" });
         let modality = json!({ "system": "http://dicom.nema.org/resources/ontology/DCM", "code": "DX" });
-        let sop_class =
-            json!({ "system": "urn:ietf:rfc:3986", "code": "urn:oid:1.2.840.10008.5.1.4.1.1.1.1" });
+        let sop_class = json!({ "system": "urn:ietf:rfc:3986", "code": "urn:oid:1.2.840.10008.5.1.4.1.1.1.1" });
         let study = json!({
             "identifier": [{ "system": "urn:dicom:uid", "value": format!("urn:oid:{}", shot.study_uid) }],
             "status": "available", "modality": [modality], "started": format!("{}T05:30:00Z", shot.date.day()),
@@ -240,7 +240,12 @@ impl Record {
     /// The order a film is read for, which is no resource of the record yet.
     pub fn order(&self, days_after: usize, reason: Option<&Pair>, random: &mut Random) -> Value {
         let day = self.today.checked_add_days(Days::new(days_after as u64)).unwrap_or(self.today);
-        let codes = [("36643-5", "XR Chest 2 Views"), ("36554-4", "XR Chest Single view"), ("30746-2", "Portable XR Chest Views"), ("30745-4", "XR Chest Views")];
+        let codes = [
+            ("36643-5", "XR Chest 2 Views"),
+            ("36554-4", "XR Chest Single view"),
+            ("30746-2", "Portable XR Chest Views"),
+            ("30745-4", "XR Chest Views"),
+        ];
         let (code, display) = codes[random.below(codes.len())];
         let mut order = json!({
             "resourceType": "ServiceRequest", "id": format!("{}-order", self.patient_id), "status": "draft", "intent": "order",

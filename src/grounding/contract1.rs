@@ -103,8 +103,11 @@ pub fn ground(completion: &Completion, chart: &Chart, view: &View) -> Result<Ass
         return Err(Error::fault("the model's answer holds more findings than its contract allows"));
     }
     let mut rejected = Vec::new();
-    let statements: Vec<Statement> =
-        answer.findings.into_iter().filter_map(|claim| grounds.statement(claim, Language::English, &mut rejected)).collect();
+    let statements: Vec<Statement> = answer
+        .findings
+        .into_iter()
+        .filter_map(|claim| grounds.statement(claim, Language::English, &mut rejected))
+        .collect();
     // INVARIANT: findings_that_were_all_dropped_are_not_no_finding
     if claimed > 0 && statements.is_empty() {
         let reason = "nothing the model stated rested on the film".to_owned();

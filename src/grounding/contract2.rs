@@ -68,9 +68,10 @@ pub fn schema(task: Task, shown: &[EvidenceId]) -> Value {
             ]);
             object([("statements", json!({ "type": "array", "items": statement, "maxItems": MAX_STATEMENTS }))])
         }
-        Task::Question(_) => {
-            object([("answer", json!({ "enum": ["yes", "no", CANNOT_DETERMINE] })), ("evidence", some(0, MAX_CITATIONS))])
-        }
+        Task::Question(_) => object([
+            ("answer", json!({ "enum": ["yes", "no", CANNOT_DETERMINE] })),
+            ("evidence", some(0, MAX_CITATIONS)),
+        ]),
     };
     // A weak model under a schema would otherwise loop on white space until its token limit.
     schema["x-guidance"] = json!({ "whitespace_flexible": false });
@@ -199,10 +200,8 @@ impl Ground<'_> {
             // The reason is one of our own words or it is not repeated.
             let reason = match answer.insufficient_evidence.as_str() {
                 BLANK => self.say("the model found the picture blank", "모델은 영상이 비어 있다고 보았다"),
-                NO_CHEST => self.say(
-                    "the model found that the picture is not a chest film",
-                    "모델은 흉부 영상이 아니라고 보았다",
-                ),
+                NO_CHEST => self
+                    .say("the model found that the picture is not a chest film", "모델은 흉부 영상이 아니라고 보았다"),
                 ANOTHER => self.say(
                     "the model found that the film is labelled as another patient's",
                     "모델은 영상에 다른 환자가 표기되어 있다고 보았다",
@@ -226,7 +225,8 @@ impl Ground<'_> {
             claims.filter_map(|claim| grounds.statement(claim, self.language, &mut rejected)).collect();
         // INVARIANT: findings_that_were_all_dropped_are_not_no_finding
         if claimed > 0 && statements.is_empty() {
-            let reason = self.say("nothing the model stated rested on the film", "모델의 말 가운데 영상에 근거한 것이 없었다");
+            let reason =
+                self.say("nothing the model stated rested on the film", "모델의 말 가운데 영상에 근거한 것이 없었다");
             return Ok(self.abstained(reason, Vec::new(), rejected));
         }
         let stated = self.stated("findings", self.say("Findings", "소견"), statements, rejected);
@@ -279,7 +279,8 @@ impl Ground<'_> {
         let mut reject = |why: &str| rejected.push(Rejected { what: asked.clone(), why: why.to_owned() });
         let mut cited = cited(evidence, &self.shown, &mut reject);
         if answer == Yes::CannotDetermine {
-            let reason = self.say("the model could not answer from what it was shown", "모델은 보여준 것만으로 답할 수 없었다");
+            let reason =
+                self.say("the model could not answer from what it was shown", "모델은 보여준 것만으로 답할 수 없었다");
             return Ok(self.abstained(reason, cited, rejected));
         }
         cited.retain(|id| {
@@ -292,7 +293,8 @@ impl Ground<'_> {
         // INVARIANT: a_yes_or_no_rests_on_what_it_is_about
         if cited.is_empty() {
             reject("the answer does not cite what it is about, so it was dropped");
-            let reason = self.say("nothing the model stated rested on the record", "모델의 답이 기록에 근거하지 않았다");
+            let reason =
+                self.say("nothing the model stated rested on the record", "모델의 답이 기록에 근거하지 않았다");
             return Ok(self.abstained(reason, Vec::new(), rejected));
         }
         let yes = if answer == Yes::Yes { self.say("Yes", "예") } else { self.say("No", "아니요") };

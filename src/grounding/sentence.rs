@@ -128,11 +128,19 @@ mod tests {
             change: Change::Unknown,
         };
         assert_eq!(both(line), ["Central line, right, tip in the mediastinum", "중심정맥관, 오른쪽 종격 끝"]);
-        let heart =
-            Finding { kind: FindingKind::Cardiomegaly, side: Side::Midline, region: Region::Heart, change: Change::New, ..FINDING };
+        let heart = Finding {
+            kind: FindingKind::Cardiomegaly,
+            side: Side::Midline,
+            region: Region::Heart,
+            change: Change::New,
+            ..FINDING
+        };
         assert_eq!(
             both(heart),
-            ["Moderate enlarged heart shadow (new since the prior film)", "심장 음영 확대, 중등도 (이전 영상 이후 새로 생김)"]
+            [
+                "Moderate enlarged heart shadow (new since the prior film)",
+                "심장 음영 확대, 중등도 (이전 영상 이후 새로 생김)"
+            ]
         );
     }
 }

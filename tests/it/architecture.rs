@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Each module and what it may import. Level 0 (`error`, `caller`, `capacity`, `egress`, `file`) is open to all.
-const MAY_IMPORT: [(&str, &[&str]); 25] = [
+const MAY_IMPORT: [(&str, &[&str]); 28] = [
     ("error", &[]),
     ("caller", &[]),
     ("capacity", &[]),
@@ -16,20 +16,23 @@ const MAY_IMPORT: [(&str, &[&str]); 25] = [
     ("file", &[]),
     ("fhir", &[]),
     ("finding", &[]),
+    ("task", &["finding"]),
     ("engine", &[]),
     ("cds_hooks", &["fhir"]),
     ("imaging", &["fhir"]),
+    ("phantom", &["fhir", "finding"]),
     ("store", &["fhir"]),
     ("service", &["cds_hooks", "fhir"]),
     ("chart", &["service", "cds_hooks", "fhir", "imaging"]),
-    ("prompt", &["chart", "engine", "imaging", "fhir"]),
-    ("grounding", &["chart", "engine", "finding"]),
+    ("prompt", &["chart", "engine", "imaging", "fhir", "task"]),
+    ("grounding", &["chart", "engine", "finding", "task"]),
     ("card", &["chart", "grounding", "service", "cds_hooks", "fhir"]),
     ("report", &["chart", "grounding", "service", "fhir", "engine", "imaging"]),
     ("app", &["engine", "store", "service", "fhir", "imaging", "report"]),
     ("guidance", &["app", "chart", "prompt", "engine", "grounding", "card", "report", "store", "service", "cds_hooks"]),
     ("http", &["guidance", "app", "store", "service", "cds_hooks", "fhir", "engine", "web"]),
     ("web", &["store"]),
+    ("eval", &["chart", "engine", "fhir", "finding", "grounding", "imaging", "phantom", "prompt", "service", "task"]),
     ("demo", &["fhir"]),
     ("config", &["*"]),
     ("cli", &["*"]),
