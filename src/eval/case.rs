@@ -134,11 +134,11 @@ impl Maker {
                 }
             }
         }
-        let more = match (task, random.weighted(&[20, 42, 28, 8, 2])) {
-            (_, 0) => random.below(3),
-            (_, 1) => 2 + random.below(5),
-            (_, 2) => 6 + random.below(7),
-            (_, 3) => 12 + random.below(10),
+        let more = match random.weighted(&[20, 42, 28, 8, 2]) {
+            0 => random.below(3),
+            1 => 2 + random.below(5),
+            2 => 6 + random.below(7),
+            3 => 12 + random.below(10),
             _ => 30 + random.below(40),
         };
         let mut allergies = 0;
@@ -163,7 +163,8 @@ impl Maker {
             taken.push(loinc);
         }
         for _ in 0..more {
-            match random.weighted(&[42, 16, 15, 7, 10, 6, 4]) {
+            let tests = if task == Task::Summary { 80 } else { 42 };
+            match random.weighted(&[tests, 16, 15, 7, 10, 6, 4]) {
                 0 => self.measure(record, &mut taken, random),
                 1 => {
                     if let Some(text) = one(&texts.problems, random) {
@@ -215,7 +216,7 @@ impl Maker {
             return;
         };
         taken.push(&test.loinc);
-        let lies = [Lies::Within, Lies::Below, Lies::Above][random.weighted(&[60, 18, 22])];
+        let lies = [Lies::Within, Lies::Below, Lies::Above][random.weighted(&[50, 22, 28])];
         record.measure(test, lies, random);
     }
 
@@ -382,10 +383,11 @@ fn another_label(random: &mut Random, person: &Person, taken: NaiveDate) -> Opti
         Some("female") => Some("M"),
         _ => None,
     };
-    // Ages in the middle of a decade at least two decades away from the patient's.
+    // In the middle of a decade at least two away from the patient's, then and up to the order.
     let other_age = person.born.and_then(|born| {
         let age = taken.signed_duration_since(born).num_days() / 365;
-        let decades: Vec<i64> = (1..10).filter(|decade| (decade - age / 10).abs() >= 2).collect();
+        let own = [(age - 1) / 10, (age + 4) / 10];
+        let decades: Vec<i64> = (1..10).filter(|decade| own.iter().all(|own| (decade - own).abs() >= 2)).collect();
         let decade = one(&decades, random)?;
         Some(date(&before(taken, (decade * 10 + 2 + random.below(6) as i64) as usize * 365).to_string()))
     });
