@@ -27,9 +27,9 @@ pub struct Options {
     /// Cases of one shard.
     #[arg(long, value_name = "COUNT", default_value_t = 4096)]
     shard: u64,
-    /// Shards that may wait in the folder for a reader to delete them.
-    #[arg(long, value_name = "COUNT", default_value_t = usize::MAX, hide_default_value = true)]
-    keep: usize,
+    /// Shards that may wait in the folder for a reader to delete them; without it any number.
+    #[arg(long, value_name = "COUNT")]
+    keep: Option<usize>,
     /// Room of a prompt in characters.
     #[arg(long, value_name = "COUNT", default_value_t = contract2::MAX_CHARACTERS)]
     room: usize,
@@ -39,7 +39,8 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<ExitCode> {
-    let Options { seed, count, threads, shard, keep, room, held_out, .. } = *options;
+    let Options { seed, count, threads, shard, room, held_out, .. } = *options;
+    let keep = options.keep.unwrap_or(usize::MAX);
     let export = Export { out: options.out.clone(), seed, count, threads, shard, keep, held_out, room };
     eval::export(&Maker::new()?, &export)?;
     Ok(ExitCode::SUCCESS)

@@ -43,7 +43,7 @@ fn errors_are_one_sentence_that_says_what_to_do() {
 #[test]
 fn help_explains_every_option() {
     let options = curbside::cli::options();
-    for command in ["demo", "serve", "check-model", "phantom", "probe"] {
+    for command in ["demo", "serve", "cases", "check-model", "phantom", "probe"] {
         let (output, text) = run(&[command, "--help"]);
         assert!(output.status.success(), "{text}");
         let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
