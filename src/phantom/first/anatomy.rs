@@ -74,10 +74,10 @@ impl Anatomy {
 fn vessels(random: &mut Random, side: f32) -> Vec<Stroke> {
     let mut strokes = Vec::new();
     for slope in [-1.9, -0.8, 0.0, 0.8, 2.0] {
-        let from = (side * random.between(0.13, 0.19), random.between(-0.10, 0.10));
+        let from = (side * random.between(0.11, 0.20), 0.04 * slope + random.between(-0.06, 0.08));
         let direction = unit(side, slope + random.between(-0.3, 0.3));
         let to = along(from, direction, random.between(0.22, 0.34));
-        strokes.push(Stroke { from, to, width: (0.020, 0.012), grey: random.between(0.09, 0.14) });
+        strokes.push(Stroke { from, to, width: (0.024, 0.012), grey: random.between(0.07, 0.11) });
         for turn in [-0.5, 0.5] {
             let bent = unit(direction.0, direction.1 + turn * random.between(0.6, 1.4));
             let end = along(to, bent, random.between(0.16, 0.30));

@@ -9,7 +9,7 @@ use super::{
 };
 
 const SIDES: [f32; 2] = [-1.0, 1.0];
-const HEART_GREY: f32 = 0.77;
+pub(super) const HEART_GREY: f32 = 0.77;
 /// How far down the clavicles, and with them the shoulders, start.
 const SHOULDER: f32 = -0.97;
 
@@ -86,7 +86,7 @@ fn draw_middle(row: &mut Row, anatomy: &Anatomy) {
         });
     }
     sign::cover_heart(row, anatomy, anatomy.heart_width, anatomy.heart_height, HEART_X, |row, columns| {
-        row.paint(columns, |spot| mix(spot.grey, HEART_GREY + 0.02 * spot.low, 0.95 * spot.mask));
+        row.paint(columns, |spot| mix(spot.grey, HEART_GREY, 0.95 * spot.mask));
     });
     if row.crosses(-9.0..-0.2) {
         row.paint(row.columns(-0.08..0.10), |spot| {
@@ -129,7 +129,8 @@ fn draw_ribs(row: &mut Row, anatomy: &Anatomy) {
         let before = (spot.v - slope * (0.13 + 1.1 * from_side * (0.45 + from_side))) * per_v + start;
         let rib = edge((wave(behind) - 0.60) / 0.07) * edge((aside - 0.07) / 0.02);
         let front = edge((wave(before) - 0.62) / 0.09) * edge((aside - 0.24) / 0.05);
-        spot.grey + grey * cage * (rib + 0.45 * front)
+        // Over the liver little of them is seen.
+        spot.grey + grey * cage * (0.5 + 0.5 * spot.lung) * (rib + 0.45 * front)
     });
 }
 

@@ -28,7 +28,6 @@ pub(super) fn draw(patient: u64, content: &Content, visible: f32, random: &mut R
     let exposure = Exposure::draw(&mut random.fork());
     let distractions = pose::Distractions::draw(&mut random.fork());
     let mut content_random = random.fork();
-    let fields = Fields::draw(&mut random.fork(), canvas);
     let mut row = Row::new(canvas);
     let scene = match content {
         Content::Chest(findings) => Scene::of(findings, &anatomy, &mut content_random),
@@ -40,6 +39,7 @@ pub(super) fn draw(patient: u64, content: &Content, visible: f32, random: &mut R
         Content::Other => Subject::Other(other::Kind::draw(&mut content_random)),
         Content::HeldOut => Subject::Other(other::Kind::Skull),
     };
+    let fields = Fields::draw(&mut random.fork(), canvas, matches!(subject, Subject::Other(_)));
     for line in 0..canvas.height {
         row.begin(line, &pose, &fields);
         match &subject {

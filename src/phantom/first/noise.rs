@@ -48,7 +48,8 @@ fn place(pixel: usize, step: f32, smooth: bool) -> (u32, f32) {
 /// The noise of one film, coarse to fine.
 pub(super) struct Fields {
     pub warp: [Field; 2],
-    pub low: Field,
+    /// For pictures of other things alone.
+    pub low: Option<Field>,
     pub middle: Field,
     pub fine: Field,
     /// One value a pixel where the shorter side has 224.
@@ -56,14 +57,14 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    pub fn draw(random: &mut Random, canvas: &Canvas) -> Fields {
+    pub fn draw(random: &mut Random, canvas: &Canvas, with_low: bool) -> Fields {
         let mut field = |cells, smooth| Field::draw(&mut random.fork(), cells, smooth, canvas);
         Fields {
             warp: [field(4.0, true), field(4.0, true)],
-            low: field(7.0, true),
             middle: field(28.0, true),
             fine: field(75.0, false),
             grain: field(224.0, false),
+            low: with_low.then(|| field(7.0, true)),
         }
     }
 }

@@ -50,7 +50,7 @@ impl Kind {
             Kind::Blots => row.paint(row.all(), |spot| 0.1 + 0.7 * edge((spot.low + 0.3 * spot.middle - 0.5) / 0.06)),
             Kind::Cloud => row.paint(row.all(), |spot| 0.5 + 0.25 * spot.low + 0.10 * spot.middle + 0.05 * spot.fine),
             Kind::Bricks => row.paint(row.all(), |spot| {
-                let across = edge((sine(spot.u * 9.5 + 1.4 * spot.middle) + 0.1) / 0.2);
+                let across = edge((sine(spot.u * 9.5 + 0.12 * spot.middle) + 0.1) / 0.2);
                 0.1 + 0.75 * edge((sine(spot.v * 4.5) - 0.2) / 0.1) * across
             }),
             Kind::Skull => row.paint(row.all(), |spot| skull(spot, soft)),

@@ -96,7 +96,9 @@ impl Row {
         let lattice = &mut self.lattice;
         fields.warp[0].row(line, lattice, &mut self.u);
         fields.warp[1].row(line, lattice, &mut self.v);
-        fields.low.row(line, lattice, &mut self.low);
+        if let Some(low) = &fields.low {
+            low.row(line, lattice, &mut self.low);
+        }
         fields.middle.row(line, lattice, &mut self.middle);
         fields.fine.row(line, lattice, &mut self.fine);
         fields.grain.row(line, lattice, &mut self.grain);

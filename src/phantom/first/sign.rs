@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::{
     super::shape::{bump, edge, mix, nearest, power},
     anatomy::{Anatomy, DOME},
+    chest::HEART_GREY,
     pose::Exposure,
     row::Row,
     scene::{Effusion, Line, Opacity, Pneumothorax, Scene},
@@ -18,7 +19,7 @@ pub(super) fn draw(row: &mut Row, anatomy: &Anatomy, exposure: &Exposure, scene:
     if let Some(heart) = &scene.heart {
         cover_heart(row, anatomy, heart.width, heart.height, heart.x, |row, columns| {
             mark(heart.channel, columns.start, &row.mask[columns.clone()]);
-            row.paint(columns, |spot| mix(spot.grey, 0.77 + 0.02 * spot.low, 0.95 * spot.mask * visible));
+            row.paint(columns, |spot| mix(spot.grey, HEART_GREY, 0.95 * spot.mask * visible));
         });
     }
     for opacity in &scene.opacities {
@@ -42,6 +43,7 @@ pub(super) fn cover_heart(
     then: impl FnOnce(&mut Row, Range<usize>),
 ) {
     let (mirror, y) = (anatomy.mirror, anatomy.heart_y);
+    let floor = anatomy.diaphragm[usize::from(mirror > 0.0)] - 0.01;
     if !row.crosses(y - 1.2 * height..y + 1.2 * height) {
         return;
     }
@@ -50,7 +52,9 @@ pub(super) fn cover_heart(
     row.cover(columns.clone(), |spot| {
         let dv = (spot.v - y) / height;
         let du = ((spot.u * mirror) - x - 0.05 * dv) / width;
-        edge((1.0 - du * du - dv * dv) / 0.09)
+        // Below the diaphragm it cannot be told from the liver.
+        let above = 1.0 - 0.75 * edge((spot.v - floor) / 0.03);
+        edge((1.0 - du * du - dv * dv) / 0.09) * above
     });
     then(row, columns);
 }
@@ -75,7 +79,8 @@ fn draw_opacity(row: &mut Row, opacity: &Opacity, visible: f32, mark: Mark) {
 fn draw_effusion(row: &mut Row, anatomy: &Anatomy, effusion: &Effusion, visible: f32, mark: Mark) {
     let Effusion { channel, side, depth } = *effusion;
     let (x, wide) = (anatomy.lung_x, anatomy.lung_width);
-    let level = anatomy.diaphragm[usize::from(side > 0.0)] - depth;
+    let floor = anatomy.diaphragm[usize::from(side > 0.0)];
+    let level = floor - depth;
     if !row.crosses(level - 0.15..anatomy.lung_y + 1.1 * anatomy.lung_height) {
         return;
     }
@@ -83,7 +88,9 @@ fn draw_effusion(row: &mut Row, anatomy: &Anatomy, effusion: &Effusion, visible:
     row.cover(columns.clone(), |spot| {
         let out = ((spot.u.abs() - x + wide) / (2.0 * wide)).clamp(0.0, 1.0);
         let surface = level + 0.10 * (1.0 - out * (0.4 + 0.6 * out));
-        edge((spot.v - surface) / 0.015) * spot.outline
+        // Below the diaphragm it fades into what lies there.
+        let above = 1.0 - 0.55 * edge((spot.v - floor - 0.02) / 0.03);
+        edge((spot.v - surface) / 0.015) * spot.outline * above
     });
     mark(channel, columns.start, &row.mask[columns.clone()]);
     row.blend(columns, 0.71, 0.93 * visible);
@@ -148,15 +155,16 @@ pub(super) fn draw_line(row: &mut Row, anatomy: &Anatomy, scene: &Scene, visible
     }
 }
 
-fn course(anatomy: &Anatomy, line: &Line) -> [(f32, f32); 6] {
+fn course(anatomy: &Anatomy, line: &Line) -> [(f32, f32); 7] {
     let vein = -0.075 * anatomy.mirror;
     let Line { side, entry, tip, .. } = *line;
     [
         (side * 0.80, -0.54 + entry),
         (side * 0.60, -0.64 + entry),
         (side * 0.40, -0.68 + entry),
-        (vein + side * 0.10, -0.62 + 0.5 * entry),
-        (vein, -0.50),
+        (vein + side * 0.14, -0.645 + 0.6 * entry),
+        (vein + side * 0.03, -0.57),
+        (vein, -0.45),
         (vein + 0.02 * anatomy.mirror, tip),
     ]
 }
