@@ -61,9 +61,9 @@ pub struct Answers(Vec<(PrefetchTemplate, Result<Answer>)>);
 
 impl Answers {
     /// Resources at hand, as a service's first key of their type would have brought them.
-    pub fn at_hand(service: &Service, resources: Vec<Box<RawValue>>) -> Answers {
+    pub fn at_hand(service: &Service, resources: Vec<Raw>) -> Answers {
         let at_once = service.prefetch.iter().filter(|template| !template.on_demand);
-        let mut answers: Vec<(PrefetchTemplate, Vec<Box<RawValue>>)> =
+        let mut answers: Vec<(PrefetchTemplate, Vec<Raw>)> =
             at_once.map(|template| (template.clone(), Vec::new())).collect();
         for resource in resources {
             let kind = lenient::resource_type(&resource);

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::{
@@ -18,7 +17,7 @@ use crate::{
     cds_hooks::HookRequest,
     egress::{Base, Egress},
     error::{Error, Result},
-    fhir::{self, Client, Date, Reference, lenient},
+    fhir::{self, Client, Date, Raw, Reference, lenient},
     imaging::{self, Identity, Image},
     service::Service,
 };
@@ -128,7 +127,7 @@ pub struct AtHand<'a> {
     pub service: &'a Service,
     pub base: &'a Base,
     pub patient_id: &'a str,
-    pub resources: Vec<Box<RawValue>>,
+    pub resources: Vec<Raw>,
     pub films: Vec<(Role, Image)>,
     pub reading: Option<Reading>,
     pub now: &'a Date,

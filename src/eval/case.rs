@@ -224,7 +224,8 @@ impl Maker {
     pub fn chart(&self, case: &Case) -> Result<Chart> {
         let unreadable = |e| Error::fault("a made-up resource is no JSON").because(e);
         let service = if case.order.is_some() { &self.imaging } else { &self.summary };
-        let resources = case.record.resources.iter().map(to_raw_value).collect::<serde_json::Result<_>>();
+        let resources =
+            case.record.resources.iter().map(|r| to_raw_value(r).map(Arc::new)).collect::<serde_json::Result<_>>();
         let order = case.order.as_ref().map(to_raw_value).transpose().map_err(unreadable)?;
         let order = order
             .zip(service.applies.as_ref())

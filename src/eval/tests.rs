@@ -13,7 +13,7 @@ use crate::{
     grounding,
     phantom::Random,
     prompt::contract2,
-    task::{Language, Question, Task},
+    task::{Language, Question},
 };
 
 fn cases(count: u64) -> impl Iterator<Item = (Maker, Case)> {
