@@ -14,7 +14,7 @@ use crate::{
     engine::{Admission, EngineError, ModelInfo, Priority},
     error::{Error, Result},
     grounding,
-    prompt::{self, contract1::Rendered},
+    prompt::{self, Rendered},
     report,
     service::Service,
     store::{self, Key},

@@ -44,9 +44,9 @@
 //! - Requests share what the machine has, and who finds no room is told so in time:
 //!   `bodies_take_no_more_memory_than_there_is_for_them`, `an_answer_is_read_only_once_there_is_room_for_all_of_it`,
 //!   `no_more_is_worked_on_at_once_than_there_are_processors`.
-//! - Modules depend downwards only: `modules_depend_downwards_only`. The order: `error caller capacity egress file` < `fhir engine` <
-//!   `cds_hooks imaging store` < `service` < `chart` < `prompt grounding` < `card report app` < `guidance` <
-//!   `http web demo` < `config cli`.
+//! - Modules depend downwards only: `modules_depend_downwards_only`. The order: `error caller capacity egress file` < `fhir engine finding` < `task` <
+//!   `cds_hooks imaging phantom store` < `service` < `chart` < `prompt grounding` < `card report app` < `guidance` <
+//!   `http web demo eval` < `config cli`.
 
 pub mod app;
 pub mod caller;
@@ -60,14 +60,18 @@ pub mod demo;
 pub mod egress;
 pub mod engine;
 pub mod error;
+pub mod eval;
 pub mod fhir;
 pub mod file;
+pub mod finding;
 pub mod grounding;
 pub mod guidance;
 pub mod http;
 pub mod imaging;
+pub mod phantom;
 pub mod prompt;
 pub mod report;
 pub mod service;
 pub mod store;
+pub mod task;
 pub mod web;

@@ -207,7 +207,7 @@ fn headline(assessment: &Assessment) -> String {
 fn indicator(urgency: Option<Urgency>) -> Indicator {
     match urgency {
         Some(Urgency::Urgent | Urgency::Critical) => Indicator::Warning,
-        Some(Urgency::Routine) | None => Indicator::Info,
+        Some(Urgency::Routine | Urgency::Soon | Urgency::CannotDetermine) | None => Indicator::Info,
     }
 }
 

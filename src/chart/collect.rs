@@ -60,6 +60,21 @@ impl Answer {
 pub struct Answers(Vec<(PrefetchTemplate, Result<Answer>)>);
 
 impl Answers {
+    /// Resources at hand, as a service's first key of their type would have brought them.
+    pub fn at_hand(service: &Service, resources: Vec<Raw>) -> Answers {
+        let at_once = service.prefetch.iter().filter(|template| !template.on_demand);
+        let mut answers: Vec<(PrefetchTemplate, Vec<Raw>)> =
+            at_once.map(|template| (template.clone(), Vec::new())).collect();
+        for resource in resources {
+            let kind = lenient::resource_type(&resource);
+            let asks = |template: &PrefetchTemplate| template.query.split(['?', '/']).next() == kind.as_deref();
+            if let Some((_, brought)) = answers.iter_mut().find(|(template, _)| asks(template)) {
+                brought.push(resource);
+            }
+        }
+        Answers(answers.into_iter().map(|(template, brought)| (template, Ok(Answer::sent(brought, vec![])))).collect())
+    }
+
     pub fn bytes(&self) -> usize {
         let resources = self.0.iter().filter_map(|(_, answer)| answer.as_ref().ok()).flat_map(|a| &a.resources);
         resources.map(|raw| raw.get().len()).sum()

@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 
-use chrono::Datelike;
 use tokio::time::Instant;
 
 use super::{
-    Asked, Chart, Evidence, EvidenceId, Examined, Fact, Gap, Reading, Role, Subject, allergies,
+    Asked, Chart, Evidence, EvidenceId, Examined, Fact, Gap, Origin, Reading, Role, Subject, allergies,
     collect::{Answers, Collected, Resource, ask, collect},
     facts::{self, Doubts, Found, Source, Stated},
-    films::{Films, Known},
+    films::{Films, Known, picture},
     relevance, values,
 };
 use crate::{
@@ -18,8 +17,8 @@ use crate::{
     cds_hooks::HookRequest,
     egress::{Base, Egress},
     error::{Error, Result},
-    fhir::{self, Client, Date, Reference, lenient},
-    imaging::{self, Identity},
+    fhir::{self, Client, Date, Raw, Reference, lenient},
+    imaging::{self, Identity, Image},
     service::Service,
 };
 
@@ -115,44 +114,88 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
         reading = Some(read.reading);
     }
 
-    let taken = stated.iter().find_map(|s| match &s.fact {
-        Fact::Image { role: Role::Current, image } => image.date.clone(),
-        _ => None,
-    });
-    relevance::sort(&mut stated, service, &taken.unwrap_or(moment));
-    let evidence = stated.into_iter().zip(1..).map(|(s, number)| Evidence {
-        id: EvidenceId(number),
-        reference: s.source.reference,
-        date: s.when.date,
-        misdated: s.when.misdated,
-        fact: s.fact,
-        origin: s.source.origin,
-    });
     let absolute = |text: &String| Reference::parse(text).map(|r| r.absolute(base));
-    if gaps.len() > MAX_GAPS {
-        let why = format!("{} more of these kinds, not listed", gaps.len() - MAX_GAPS);
-        gaps.truncate(MAX_GAPS);
-        gaps.push(Gap { what: "further gaps".into(), why });
-    }
     let (source_base, reference) = subject(request, caller)?;
-    Ok(Chart {
-        source_base,
-        subject: Subject {
-            reference,
-            sex: patient.gender.filter(|g| matches!(g.as_str(), "male" | "female" | "other" | "unknown")),
-            age_band: patient
-                .birth_date
-                .as_deref()
-                .and_then(Date::parse)
-                .and_then(|born| age_band(&born, &sources.now)),
-        },
-        requester: request.context.user_id.as_ref().and_then(absolute),
-        encounter: request.context.encounter_id.as_ref().and_then(|id| absolute(&format!("Encounter/{id}"))),
-        evidence: evidence.collect(),
-        gaps,
-        examined,
-        reading,
-    })
+    let whole = Whole { source_base, reference, patient, stated, examined, gaps, reading };
+    let chart = whole.chart(service, &sources.now);
+    let encounter = request.context.encounter_id.as_ref().and_then(|id| absolute(&format!("Encounter/{id}")));
+    Ok(Chart { requester: request.context.user_id.as_ref().and_then(absolute), encounter, ..chart })
+}
+
+/// What is at hand of a patient when nothing is asked of anybody: the pure part of [`gather`].
+pub struct AtHand<'a> {
+    pub service: &'a Service,
+    pub base: &'a Base,
+    pub patient_id: &'a str,
+    pub resources: Vec<Raw>,
+    pub films: Vec<(Role, Image)>,
+    pub reading: Option<Reading>,
+    pub now: &'a Date,
+}
+
+impl AtHand<'_> {
+    /// Errors: `MissingData` where the patient is not among the resources.
+    pub fn chart(self) -> Result<Chart> {
+        let answers = Answers::at_hand(self.service, self.resources);
+        let Understood { patient, mut stated, examined, gaps, .. } = understood(answers, self.patient_id, self.base)?;
+        stated.extend(self.films.into_iter().map(|(role, image)| picture(role, image, Origin::Fetched)));
+        let reference = Reference { base: "", resource_type: "Patient", id: self.patient_id }.absolute(self.base);
+        let source_base = bare(self.base.as_str()).to_owned();
+        let whole = Whole { source_base, reference, patient, stated, examined, gaps, reading: self.reading };
+        Ok(whole.chart(self.service, self.now))
+    }
+}
+
+/// Everything that was had, not in order yet.
+struct Whole {
+    source_base: String,
+    reference: String,
+    patient: lenient::Patient,
+    stated: Vec<Stated>,
+    examined: Vec<Examined>,
+    gaps: Vec<Gap>,
+    reading: Option<Reading>,
+}
+
+impl Whole {
+    /// Numbers the facts, most relevant first.
+    fn chart(mut self, service: &Service, now: &Date) -> Chart {
+        let taken = self.stated.iter().find_map(|s| match &s.fact {
+            Fact::Image { role: Role::Current, image } => image.date.clone(),
+            _ => None,
+        });
+        let ordered = self.reading.as_ref().and_then(|reading| reading.order.authored_on.clone());
+        let moment = taken.or(ordered).unwrap_or_else(|| now.clone());
+        relevance::sort(&mut self.stated, service, &moment);
+        let evidence = self.stated.into_iter().zip(1..).map(|(s, number)| Evidence {
+            id: EvidenceId(number),
+            reference: s.source.reference,
+            date: s.when.date,
+            misdated: s.when.misdated,
+            fact: s.fact,
+            origin: s.source.origin,
+        });
+        if self.gaps.len() > MAX_GAPS {
+            let why = format!("{} more of these kinds, not listed", self.gaps.len() - MAX_GAPS);
+            self.gaps.truncate(MAX_GAPS);
+            self.gaps.push(Gap { what: "further gaps".into(), why });
+        }
+        let born = self.patient.birth_date.as_deref().and_then(Date::parse);
+        Chart {
+            source_base: self.source_base,
+            subject: Subject {
+                reference: self.reference,
+                sex: self.patient.gender.filter(|g| matches!(g.as_str(), "male" | "female" | "other" | "unknown")),
+                age_band: born.and_then(|born| born.age_band(now)),
+            },
+            requester: None,
+            encounter: None,
+            evidence: evidence.collect(),
+            gaps: self.gaps,
+            examined: self.examined,
+            reading: self.reading,
+        }
+    }
 }
 
 /// What the resources of one request say.
@@ -329,16 +372,4 @@ fn withdrawn(
 
 fn gap(resource: &Resource, why: &str) -> Gap {
     Gap { what: format!("{}/{}", resource.head.resource_type, resource.id), why: why.to_owned() }
-}
-
-/// Decade of age at `now`, `90+` above: no prompt and no page needs more.
-fn age_band(born: &Date, now: &Date) -> Option<String> {
-    let (born, now) = (born.instant(), now.instant());
-    let before_birthday = (now.month(), now.day()) < (born.month(), born.day());
-    let age = now.year() - born.year() - i32::from(before_birthday);
-    match age {
-        ..0 => None,
-        90.. => Some("90+".into()),
-        _ => Some(format!("{}-{}", age / 10 * 10, age / 10 * 10 + 9)),
-    }
 }

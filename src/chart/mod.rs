@@ -12,9 +12,9 @@ mod relevance;
 mod values;
 mod words;
 
-pub use gather::{Sources, gather, subject};
-pub use order::{Asked, Order, StudyName, asked};
-pub use words::plain;
+pub use gather::{AtHand, Sources, gather, subject};
+pub use order::{Asked, Order, StudyName, asked, order};
+pub use words::{FLAGGED, Printed, UNDATED, plain};
 
 use std::fmt;
 
@@ -194,9 +194,19 @@ pub struct Measurement {
     pub flag: Option<String>,
     /// Against the value before, such as `up from 3.9 on 2025-11-02`.
     pub change: Option<String>,
+    /// The bounds of normal values, where the EHR gives one range for everybody.
+    #[serde(default)]
+    pub range: Range,
     /// Not verified yet by who measured it.
     #[serde(default)]
     pub preliminary: bool,
+}
+
+/// Bounds as received; decimals keep their text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Range {
+    pub low: Option<String>,
+    pub high: Option<String>,
 }
 
 /// Something looked for and not had. `what` names it as a reader knows it, `why` is one clause without patient data.

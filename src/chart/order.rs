@@ -28,6 +28,12 @@ pub struct Order {
     /// DICOM modality and body part, where the service's table knows the code.
     pub modality: Option<String>,
     pub body_part: Option<String>,
+    /// `left` or `right`, where it names one side.
+    #[serde(default)]
+    pub side: Option<String>,
+    /// Why it was ordered, in the orderer's words.
+    #[serde(default)]
+    pub reason: Option<String>,
     /// What in it speaks against something else in it; then nothing is read for it.
     #[serde(default)]
     pub contradiction: Option<String>,
@@ -98,6 +104,11 @@ pub fn asked(applies: &Applies, request: &HookRequest, caller: &Caller) -> Resul
     }
 }
 
+/// The one order, where it is one of imaging for that patient.
+pub fn order(applies: &Applies, raw: &RawValue, base: &Base, patient_id: &str) -> Option<Order> {
+    read(applies, raw, base, patient_id).ok().flatten().map(|(order, _)| order)
+}
+
 /// The order, where it is one of imaging, and what is doubtful about it.
 fn read(
     applies: &Applies,
@@ -158,10 +169,17 @@ fn imaging_order(applies: &Applies, request: &lenient::ServiceRequest, base: &Ba
         authored_on: request.authored_on.as_deref().and_then(Date::parse),
         modality: known.map(|k| k.modality.clone()),
         body_part: known.map(|k| k.body_part.clone()),
+        side: side(request).map(str::to_owned),
+        reason: request.reason_code.iter().find_map(|reason| reason.label().map(str::to_owned)),
         contradiction: contradiction(applies, request),
         names,
         documents: request.supporting_info.iter().filter_map(|info| document(info, base)).collect(),
     })
+}
+
+/// The side its code or its body site names; two of them contradict each other.
+fn side(request: &lenient::ServiceRequest) -> Option<&'static str> {
+    request.code.iter().chain(request.body_site.iter()).flat_map(kind::words).find_map(kind::side)
 }
 
 /// What in an order speaks against something else in it, as far as codes of the service's table, the names of a few parts of

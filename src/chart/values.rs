@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::Number;
 
 use super::{
-    Fact, Measurement,
+    Fact, Measurement, Range,
     facts::{Doubts, Found, Source, Stated, When, label},
 };
 use crate::fhir::lenient::{Concept, Observation, Quantity, TWO_VALUES};
@@ -21,8 +21,6 @@ pub struct Value {
     source: Source,
     when: When,
     test: String,
-    low: Option<f64>,
-    high: Option<f64>,
     measurement: Measurement,
 }
 
@@ -75,8 +73,8 @@ pub fn observation(resource: &Observation, source: Source, doubts: &mut Doubts) 
     // INVARIANT: of_several_interpretations_the_gravest_is_said
     let rank = |flag: &&str| (GRAVEST.iter().position(|known| known == flag).unwrap_or(GRAVEST.len()), *flag == "N");
     let stated = stated.min_by_key(rank);
-    let range = quantity.filter(|_| stated.is_none() && components.is_none());
-    let (low, high) = range.map_or((None, None), |value| bounds(resource, value, doubts));
+    let range = quantity.filter(|_| components.is_none());
+    let range = range.map(|value| bounds(resource, value, doubts)).unwrap_or_default();
     let test = loinc.first().cloned().unwrap_or_else(|| text.to_lowercase());
     let measurement = Measurement {
         text,
@@ -88,9 +86,10 @@ pub fn observation(resource: &Observation, source: Source, doubts: &mut Doubts) 
         components,
         flag: stated.map(str::to_owned),
         change: None,
+        range,
         preliminary,
     };
-    Found::Value(Box::new(Value { source, when, test, low, high, measurement }))
+    Found::Value(Box::new(Value { source, when, test, measurement }))
 }
 
 /// Keeps the last value of each test and says how it changed.
@@ -120,7 +119,8 @@ fn stated(last: Value, before: Option<Value>) -> Stated {
     let mut measurement = last.measurement;
     let value: Option<f64> = measurement.value.parse().ok();
     if measurement.flag.is_none() {
-        measurement.flag = value.and_then(|v| match (last.low, last.high) {
+        let [low, high] = [&measurement.range.low, &measurement.range.high].map(|bound| number(bound.as_deref()?));
+        measurement.flag = value.and_then(|v| match (low, high) {
             (Some(low), _) if v < low => Some("L".to_owned()),
             (_, Some(high)) if v > high => Some("H".to_owned()),
             _ => None,
@@ -196,24 +196,27 @@ fn pressure(resource: &Observation) -> Result<Option<Given<'_>>, &'static str> {
 }
 
 /// The bounds of normal values, where the Observation gives one range that is for everybody and can be one.
-fn bounds(resource: &Observation, value: &Quantity, doubts: &mut Doubts) -> (Option<f64>, Option<f64>) {
+fn bounds(resource: &Observation, value: &Quantity, doubts: &mut Doubts) -> Range {
     // Several ranges are for several kinds of people; which one holds here is not ours to guess.
-    let [range] = &resource.reference_range.0[..] else { return (None, None) };
+    let [range] = &resource.reference_range.0[..] else { return Range::default() };
     if !range.applies_to.is_empty() || range.age.is_some() {
-        return (None, None);
+        return Range::default();
     }
     if range.meaning.as_ref().is_some_and(|meaning| !meaning.code("normal")) {
         doubts.push("its reference range is not that of normal values, so it was not used");
-        return (None, None);
+        return Range::default();
     }
-    let bound = |bound: Option<&Quantity>| bound.filter(|bound| comparable(bound, value)).and_then(number);
-    match (bound(range.low.as_ref()), bound(range.high.as_ref())) {
-        (Some(low), Some(high)) if low > high => {
-            doubts.push("its reference range ends below where it begins, so it was not used");
-            (None, None)
-        }
-        bounds => bounds,
+    let bound = |bound: Option<&Quantity>| {
+        let text = bound.filter(|bound| comparable(bound, value))?.value.as_ref()?.to_string();
+        number(&text).map(|_| text)
+    };
+    let range = Range { low: bound(range.low.as_ref()), high: bound(range.high.as_ref()) };
+    let [low, high] = [&range.low, &range.high].map(|bound| number(bound.as_deref()?));
+    if low.zip(high).is_some_and(|(low, high)| low > high) {
+        doubts.push("its reference range ends below where it begins, so it was not used");
+        return Range::default();
     }
+    range
 }
 
 fn plain_value(resource: &Observation) -> Option<String> {
@@ -234,8 +237,8 @@ fn amount(quantity: &Quantity) -> Result<Option<String>, &'static str> {
     }
 }
 
-fn number(quantity: &Quantity) -> Option<f64> {
-    quantity.value.as_ref()?.to_string().parse().ok().filter(|v: &f64| v.is_finite())
+fn number(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|v: &f64| v.is_finite())
 }
 
 fn unit(quantity: &Quantity) -> Option<&str> {

@@ -1,6 +1,6 @@
 //! Facts in words, and text of others made fit to stand among ours.
 
-use super::{Choice, Fact, Measurement, Role, StudyRead};
+use super::{Choice, Evidence, Fact, Measurement, Role, StudyRead};
 use crate::fhir::Reference;
 
 /// One line of text from anywhere: control and invisible characters and changes of writing direction taken out, at most
@@ -92,6 +92,55 @@ impl Fact {
             }
         };
         (kind, plain(&text, 600))
+    }
+}
+
+/// A measurement as a prompt prints it, and as an answer has to copy it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Printed {
+    pub value: String,
+    /// Its UCUM code, else as received; empty where there is none.
+    pub unit: String,
+    /// The day, or `undated`.
+    pub date: String,
+    /// In words, such as `high`.
+    pub flag: Option<String>,
+}
+
+impl Printed {
+    /// Whether the flag says that the value stands out.
+    pub fn is_flagged(&self) -> bool {
+        self.flag.as_deref().is_some_and(|flag| FLAGGED.contains(&flag))
+    }
+
+    pub fn is_high(&self) -> bool {
+        matches!(self.flag.as_deref(), Some("high" | "critically high"))
+    }
+
+    pub fn is_low(&self) -> bool {
+        matches!(self.flag.as_deref(), Some("low" | "critically low"))
+    }
+}
+
+/// Flags that say that a value stands out.
+pub const FLAGGED: [&str; 6] = ["high", "low", "critically high", "critically low", "abnormal", "critically abnormal"];
+pub const UNDATED: &str = "undated";
+
+impl Evidence {
+    /// Its day, or [`UNDATED`].
+    pub fn day(&self) -> &str {
+        self.date.as_ref().map_or(UNDATED, |date| date.day())
+    }
+
+    /// `None` where it is no measurement.
+    pub fn printed(&self) -> Option<Printed> {
+        let Fact::Measurement(m) = &self.fact else { return None };
+        Some(Printed {
+            value: plain(&m.value, 40),
+            unit: plain(m.ucum.as_deref().or(m.unit.as_deref()).unwrap_or_default(), 20),
+            date: self.day().to_owned(),
+            flag: m.flag.as_deref().map(|code| plain(flag(code), 20)).filter(|flag| !flag.is_empty()),
+        })
     }
 }
 

@@ -1,8 +1,10 @@
 //! The command line: one file a command. Exit codes: 0 done, 1 it failed while running, 2 usage or
 //! configuration (1 in `probe`), 70 the model was given up while serving: start the server again.
 
+mod cases;
 pub mod check_model;
 mod demo;
+mod phantom;
 mod probe;
 mod serve;
 mod show;
@@ -42,8 +44,12 @@ enum Command {
     Serve(serve::Options),
     /// Show one answer from request to report, with a made-up patient, an EHR and a PACS inside this program.
     Demo(demo::Options),
+    /// Write made-up cases with their answers: films and charts a model is trained on, or measured with.
+    Cases(cases::Options),
     /// Check a model's folder without serving it.
     CheckModel(CheckModel),
+    /// Write made-up films with their truth, to look at or to try a server with.
+    Phantom(phantom::Options),
     /// Ask the server on this machine whether it lives or is ready; the exit code is 0 if so.
     Probe(probe::Options),
 }
@@ -85,6 +91,8 @@ pub fn run() -> ExitCode {
     let done = match command {
         Command::Serve(options) => serve::run(&options),
         Command::Demo(options) => demo::run(&options),
+        Command::Cases(options) => cases::run(&options),
+        Command::Phantom(options) => phantom::run(&options),
         Command::Probe(options) => probe::run(&options),
         Command::CheckModel(CheckModel { dir, no_load, record }) => {
             let depth = match (no_load, record) {

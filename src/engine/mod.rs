@@ -170,6 +170,9 @@ pub struct Scope {
     pub languages: Vec<String>,
     /// Values of DICOM Manufacturer (0008,0070) the model was trained on.
     pub sources: Vec<String>,
+    /// Room for a prompt, as contract 2 counts it; without it, what contract 2 gives any checkpoint.
+    #[serde(default)]
+    pub max_prompt_characters: Option<usize>,
     pub weights_sha256: String,
 }
 

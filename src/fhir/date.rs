@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use chrono::{DateTime, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 /// A point in time as precise as its text; a missing month, day or time counts as the earliest.
@@ -70,6 +70,17 @@ impl Date {
 
     pub fn instant(&self) -> NaiveDateTime {
         self.instant
+    }
+
+    /// Decade of age at `then` of somebody born on this day, such as `60-69`; `90+` above: no prompt and no page needs more.
+    pub fn age_band(&self, then: &Date) -> Option<String> {
+        let (born, then) = (self.instant, then.instant);
+        let before_birthday = (then.month(), then.day()) < (born.month(), born.day());
+        match then.year() - born.year() - i32::from(before_birthday) {
+            ..0 => None,
+            90.. => Some("90+".into()),
+            age => Some(format!("{}-{}", age / 10 * 10, age / 10 * 10 + 9)),
+        }
     }
 }
 

@@ -283,6 +283,8 @@ pub struct ServiceRequest {
     pub code: Option<Concept>,
     #[serde(default)]
     pub body_site: Many<Concept>,
+    #[serde(default)]
+    pub reason_code: Many<Concept>,
     pub authored_on: Option<String>,
     pub subject: Option<Ref>,
     #[serde(default)]

@@ -1,22 +1,23 @@
 //! Contract 1: the form of the answer, and what of it is kept.
 
-use std::collections::HashSet;
-
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Abstention, Assessment, Change, Finding, FindingKind, Ledger, Region, Rejected, Section, Severity, Side, Statement,
-    Urgency,
+    Abstention, Assessment, Change, FindingKind, Ledger, Region, Section, Severity, Side, Statement, Urgency,
+    claim::{Claim, Grounds, ledger},
 };
 use crate::{
-    chart::{Chart, EvidenceId, Gap, Role, View},
+    chart::{Chart, EvidenceId, View},
     engine::{Completion, Finish},
     error::{Error, Result},
+    task::Language,
 };
 
 /// Most findings, and most citations of one, that an answer may hold.
 const MAX_FINDINGS: usize = 8;
+/// Of the words of urgency those it was trained on.
+const URGENCIES: [&str; 3] = ["routine", "urgent", "critical"];
 const REASONS: [&str; 3] = ["blank", "not a chest image", "no image"];
 
 /// JSON Schema of the answer: `evidence` can only be an id that was shown.
@@ -45,7 +46,7 @@ pub fn schema(shown: &[EvidenceId]) -> Value {
                 "required": ["findings", "urgency"],
                 "properties": {
                     "findings": {"type": "array", "items": finding, "maxItems": MAX_FINDINGS},
-                    "urgency": {"enum": Urgency::WORDS},
+                    "urgency": {"enum": URGENCIES},
                 },
             },
             {
@@ -70,17 +71,6 @@ struct Findings {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Claim {
-    kind: FindingKind,
-    side: Side,
-    region: Region,
-    severity: Severity,
-    change: Change,
-    evidence: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Insufficient {
     insufficient_evidence: String,
     evidence: Vec<String>,
@@ -90,17 +80,12 @@ struct Insufficient {
 ///
 /// Errors: `Fault` for an answer that was cut, is no JSON, or is not of this contract. It is never repaired.
 pub fn ground(completion: &Completion, chart: &Chart, view: &View) -> Result<Assessment> {
-    let View { shown, not_shown, neutralised } = view;
+    let View { shown, .. } = view;
     // INVARIANT: a_cut_answer_is_no_answer
     if completion.finish == Finish::Length {
         return Err(Error::fault("the model's answer was cut at its token limit"));
     }
-    let ledger = Ledger {
-        examined: chart.examined.clone(),
-        shown: shown.to_vec(),
-        not_shown: not_shown.to_vec(),
-        failed: chart.gaps.iter().cloned().chain(control_words(*neutralised)).collect(),
-    };
+    let ledger = ledger(chart, view);
     let text = completion.text.trim();
     let unreadable = |_| Error::fault("the model's answer is not of the contract's form");
     let value: Value = serde_json::from_str(text).map_err(unreadable)?;
@@ -111,12 +96,18 @@ pub fn ground(completion: &Completion, chart: &Chart, view: &View) -> Result<Ass
     let answer: Findings = serde_json::from_str(text).map_err(unreadable)?;
     let grounds = Grounds::of(chart, shown)?;
     let claimed = answer.findings.len();
+    if !URGENCIES.contains(&answer.urgency.word()) {
+        return Err(Error::fault("the model's answer is not of the contract's form"));
+    }
     if claimed > MAX_FINDINGS {
         return Err(Error::fault("the model's answer holds more findings than its contract allows"));
     }
     let mut rejected = Vec::new();
-    let statements: Vec<Statement> =
-        answer.findings.into_iter().filter_map(|claim| grounds.statement(claim, &mut rejected)).collect();
+    let statements: Vec<Statement> = answer
+        .findings
+        .into_iter()
+        .filter_map(|claim| grounds.statement(claim, Language::English, &mut rejected))
+        .collect();
     // INVARIANT: findings_that_were_all_dropped_are_not_no_finding
     if claimed > 0 && statements.is_empty() {
         let reason = "nothing the model stated rested on the film".to_owned();
@@ -125,13 +116,6 @@ pub fn ground(completion: &Completion, chart: &Chart, view: &View) -> Result<Ass
     }
     let sections = vec![Section { key: "findings".into(), title: "Findings".into(), statements }];
     Ok(Assessment { sections, urgency: Some(answer.urgency), abstained: None, ledger, rejected })
-}
-
-/// Text in the record that could have steered the model is a finding about the record.
-fn control_words(neutralised: usize) -> Option<Gap> {
-    let why =
-        format!("{neutralised} sequence(s) that a model takes for control were found in the text and made harmless");
-    (neutralised > 0).then(|| Gap { what: "text of the record".into(), why })
 }
 
 fn abstained(answer: Insufficient, shown: &[EvidenceId], ledger: Ledger) -> Assessment {
@@ -151,97 +135,12 @@ fn abstained(answer: Insufficient, shown: &[EvidenceId], ledger: Ledger) -> Asse
     Assessment { abstained: Some(abstention), ledger, ..Assessment::default() }
 }
 
-/// What a claim may rest on.
-struct Grounds {
-    shown: HashSet<EvidenceId>,
-    current: EvidenceId,
-    prior: Option<EvidenceId>,
-}
-
-impl Grounds {
-    fn of(chart: &Chart, shown: &[EvidenceId]) -> Result<Grounds> {
-        let picture = |wanted: Role| chart.film(wanted).map(|(id, _)| id).filter(|id| shown.contains(id));
-        let asked_blind = || Error::fault("the model was asked without the current film");
-        let current = picture(Role::Current).ok_or_else(asked_blind)?;
-        Ok(Grounds { shown: shown.iter().copied().collect(), current, prior: picture(Role::Prior) })
-    }
-
-    /// A claim becomes a statement only with the current picture among its valid citations.
-    fn statement(&self, claim: Claim, rejected: &mut Vec<Rejected>) -> Option<Statement> {
-        let Claim { kind, side, region, severity, mut change, evidence } = claim;
-        let what = sentence(Finding { kind, side, region, severity, change });
-        let mut reject = |why: &str| rejected.push(Rejected { what: what.clone(), why: why.to_owned() });
-        let mut cited = Vec::new();
-        for id in evidence {
-            match EvidenceId::try_from(id).ok().filter(|id| self.shown.contains(id)) {
-                None => reject("a citation names nothing that was shown"),
-                Some(id) if cited.contains(&id) => reject("a citation is repeated"),
-                Some(id) => cited.push(id),
-            }
-        }
-        // INVARIANT: a_statement_about_a_picture_cites_the_picture
-        if !cited.contains(&self.current) {
-            reject("the statement does not cite the film it speaks of, so it was dropped");
-            return None;
-        }
-        // INVARIANT: a_comparison_rests_on_both_films
-        if change != Change::Unknown && !self.prior.is_some_and(|id| cited.contains(&id)) {
-            reject("the comparison does not cite an earlier film, so it was dropped and the rest kept");
-            change = Change::Unknown;
-        }
-        let finding = Finding { kind, side, region, severity, change };
-        Some(Statement { text: sentence(finding), finding: Some(finding), evidence: cited })
-    }
-}
-
-/// The finding in our words; the model's own are never shown.
-pub fn sentence(finding: Finding) -> String {
-    let Finding { kind, side, region, severity, change } = finding;
-    let kind = match kind {
-        FindingKind::Pneumothorax => "pneumothorax",
-        FindingKind::Opacity => "opacity",
-        FindingKind::Effusion => "pleural effusion",
-        FindingKind::Cardiomegaly => "enlarged heart shadow",
-        FindingKind::Line => "central line",
-    };
-    let size = match severity {
-        Severity::None => "",
-        Severity::Small => "small ",
-        Severity::Moderate => "moderate ",
-        Severity::Large => "large ",
-    };
-    let place = match (finding.kind, side) {
-        (FindingKind::Cardiomegaly, _) => String::new(),
-        (_, Side::Midline) => ", midline".to_owned(),
-        (_, side) => format!(", {}", side.word()),
-    };
-    let region = match (finding.kind, region) {
-        (FindingKind::Cardiomegaly, _) => String::new(),
-        (FindingKind::Line, Region::Upper | Region::Middle | Region::Lower) => format!(", tip {}", region.word()),
-        (FindingKind::Line, Region::Mediastinum) => ", tip in the mediastinum".into(),
-        (_, Region::Whole) => ", whole side".into(),
-        (_, region) => format!(", {}", region.word()),
-    };
-    let change = match change {
-        Change::Unknown => "",
-        Change::New => " (new since the prior film)",
-        Change::Same => " (unchanged from the prior film)",
-        Change::Better => " (less than on the prior film)",
-        Change::Worse => " (more than on the prior film)",
-    };
-    let mut text = format!("{size}{kind}{place}{region}{change}");
-    if let Some(first) = text.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::chart::{Evidence, Fact, Origin, Subject};
+    use crate::chart::{Evidence, Fact, Origin, Role, Subject};
 
     fn chart() -> Chart {
         let image = |role| {

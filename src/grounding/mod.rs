@@ -1,13 +1,21 @@
 //! From the model's answer to an Assessment in which every statement rests on evidence. Pure: the safety core.
 
+mod claim;
 pub mod contract1;
+pub mod contract2;
+mod sentence;
 mod summary;
 
+pub use crate::finding::{Change, Finding, FindingKind, Region, Severity, Side};
+pub use sentence::sentence;
 pub use summary::summarise;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chart::{Chart, EvidenceId, Examined, Gap, NotShown};
+use crate::{
+    chart::{Chart, EvidenceId, Examined, Gap, NotShown},
+    finding::words,
+};
 
 /// The line that stands on everything a model helped to write, in text and in data.
 pub const BANNER: &str = "AI-generated draft, review before signing";
@@ -39,39 +47,10 @@ pub struct Statement {
     pub evidence: Vec<EvidenceId>,
 }
 
-/// A coded finding of a model. `side` is the patient's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
-    pub kind: FindingKind,
-    pub side: Side,
-    pub region: Region,
-    pub severity: Severity,
-    pub change: Change,
-}
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-        pub enum $name { $(#[serde(rename = $word)] $variant),+ }
-        impl $name {
-            pub const WORDS: &'static [&'static str] = &[$($word),+];
-            pub fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-        }
-    };
-}
-
-words!(FindingKind { Pneumothorax = "pneumothorax", Opacity = "opacity", Effusion = "effusion", Cardiomegaly = "cardiomegaly", Line = "line" });
-words!(Side { Right = "right", Left = "left", Midline = "midline" });
-words!(Region { Upper = "upper", Middle = "middle", Lower = "lower", Whole = "whole", Heart = "heart", Mediastinum = "mediastinum" });
-words!(Severity { None = "none", Small = "small", Moderate = "moderate", Large = "large" });
 words!(
-    /// Against the prior film.
-    Change { Unknown = "unknown", New = "new", Same = "same", Better = "better", Worse = "worse" }
+    /// Which of them a model may say is its contract's.
+    Urgency { Routine = "routine", Soon = "soon", Urgent = "urgent", Critical = "critical", CannotDetermine = "cannot_determine" }
 );
-words!(Urgency { Routine = "routine", Urgent = "urgent", Critical = "critical" });
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Abstention {

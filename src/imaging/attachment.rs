@@ -17,7 +17,7 @@ use tokio::time::timeout_at;
 use url::Url;
 
 use super::{
-    Access, Failure, Image, Source, geometry,
+    Access, Failure, Image, Labelled, Source, geometry,
     picture::{inspect, media_type},
 };
 use crate::{
@@ -102,6 +102,7 @@ pub async fn read_attachment(
         view,
         laterality: None,
         manufacturer,
+        labelled: Labelled::default(),
         date,
         rows,
         columns,

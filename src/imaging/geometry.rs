@@ -9,7 +9,7 @@ use image::{
 use super::resize::{margins, resize};
 
 /// Zero-padded to a square, resized bilinearly to `side` where it is not that size already; a grey in R, G and B.
-pub(super) fn fit<P: Pixel<Subpixel = u8> + 'static>(picture: ImageBuffer<P, Vec<u8>>, side: u32) -> RgbImage {
+pub fn fit<P: Pixel<Subpixel = u8> + 'static>(picture: ImageBuffer<P, Vec<u8>>, side: u32) -> RgbImage {
     if picture.width().max(picture.height()) != side {
         return resize(&picture, side);
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, header::is_code};
+use super::{Failure, Labelled, header::is_code};
 use crate::fhir::{
     Date,
     lenient::{Identifier, Patient},
@@ -65,6 +65,18 @@ impl Subject {
     ) -> Subject {
         let others = others.filter(PatientId::is_short).take(MAX_IDS).collect();
         Subject { id: id.filter(PatientId::is_short), others, birth_date, sex }
+    }
+
+    /// Whom it names, without number, name or day of birth.
+    pub fn labelled(&self, taken: Option<&Date>) -> Labelled {
+        let sex = match self.sex.as_deref() {
+            Some("M") => Some("male"),
+            Some("F") => Some("female"),
+            Some("O") => Some("other"),
+            _ => None,
+        };
+        let age_band = self.birth_date.as_ref().and_then(|born| born.age_band(taken?));
+        Labelled { sex: sex.map(str::to_owned), age_band }
     }
 
     pub fn is_sound(&self) -> bool {
@@ -277,6 +289,21 @@ mod tests {
         assert_eq!(identity.check(&film(id("1", ""))), Err(Failure::FormerNumber));
         let with_the_other = Subject { others: vec![id("2", "")], ..film(id("1", "")) };
         assert_eq!(identity.check(&with_the_other), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_film_names_its_patient_by_sex_and_decade_only() {
+        let labelled = |sex: &str, born: &str, taken: &str| {
+            let subject = Subject { sex: Some(sex.into()), birth_date: Date::from_dicom(born), ..film(id("77", "")) };
+            let Labelled { sex, age_band } = subject.labelled(Date::parse(taken).as_ref());
+            [sex, age_band].map(Option::unwrap_or_default)
+        };
+        assert_eq!(labelled("M", "19591121", "2025-11-20"), ["male", "60-69"]);
+        assert_eq!(labelled("F", "19591121", "2025-11-21"), ["female", "60-69"]);
+        assert_eq!(labelled("F", "19551121", "2025-11-20"), ["female", "60-69"]);
+        assert_eq!(labelled("O", "19551120", "2025-11-20"), ["other", "70-79"]);
+        assert_eq!(labelled("X", "20301120", "2025-11-20"), ["", ""]);
+        assert_eq!(labelled("", "19551120", ""), ["", ""]);
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod windowing;
 pub use attachment::{Attached, Described, read_attachment};
 pub use decode::{DECODE, Decoder, Film, Wanted, decode_child, this_program};
 pub use failure::Failure;
+pub use geometry::fit;
 pub use identity::Identity;
 pub use study::{Access, Doubted, Dropped, Limits, Study, read_study, study_uid};
 
@@ -51,6 +52,9 @@ pub struct Image {
     pub laterality: Option<String>,
     /// Manufacturer (0008,0070): what made the picture.
     pub manufacturer: Option<String>,
+    /// Whose picture the file says it is.
+    #[serde(default)]
+    pub labelled: Labelled,
     /// Study Date (0008,0020).
     pub date: Option<Date>,
     /// As stored.
@@ -69,6 +73,15 @@ pub struct Image {
     /// The same pixels as PNG.
     #[serde(skip)]
     pub png: Arc<Vec<u8>>,
+}
+
+/// The person a DICOM file names, as a prompt may know them. A picture that is no DICOM file names nobody.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Labelled {
+    /// Patient's Sex (0010,0040) in FHIR's words.
+    pub sex: Option<String>,
+    /// From Patient's Birth Date (0010,0030), at the Study Date, such as `60-69`.
+    pub age_band: Option<String>,
 }
 
 /// What a picture was read from.

@@ -7,6 +7,7 @@ mod tests;
 
 use serde_json::Value;
 
+use super::{Rendered, scope::out_of_scope};
 use crate::{
     chart::{Chart, Evidence, EvidenceId, FRESH_DAYS, Fact, Measurement, NotShown, Role, View},
     engine::{Neutral, Part, Prompt, Scope},
@@ -31,12 +32,6 @@ const OUTSIDE: &str = "the model takes no line of this kind";
 const FULL: &str = "the prompt was full";
 /// Longest text of a line, in characters.
 const MAX_TEXT: usize = 80;
-
-/// What comes of a chart: a prompt and what of the chart stands in it, or why the model is not asked.
-pub enum Rendered {
-    Ask(Box<Prompt>, View),
-    Refuse(String),
-}
 
 /// Renders the view of the chart that fits: the first lines in evidence order that contract 1 can express.
 ///
@@ -78,35 +73,6 @@ pub fn render(
     let replacements = |part: &Part| if let Part::Text(text) = part { text.replacements() } else { 0 };
     let neutralised = prompt.parts.iter().map(replacements).sum();
     Ok(Rendered::Ask(Box::new(prompt), View { shown, not_shown, neutralised }))
-}
-
-/// Whether a film lies within what the checkpoint says it can read; if not, in which respect.
-///
-/// A general model (no scope) is held only to what this contract can say: a frontal chest film.
-fn out_of_scope(image: &Image, scope: Option<&Scope>) -> Option<String> {
-    let stated = |value: &Option<String>| value.clone().unwrap_or_else(|| "not stated".into());
-    let has = |known: &[String], value: &str| known.iter().any(|k| k == value);
-    let [modality, body_part, view, source] =
-        [&image.modality, &image.body_part, &image.view, &image.manufacturer].map(stated);
-    let Some(scope) = scope else {
-        let film = matches!(modality.as_str(), "CR" | "DX");
-        let frontal_chest = film && body_part == "CHEST" && matches!(view.as_str(), "AP" | "PA");
-        return (!frontal_chest).then(|| {
-            format!(
-                "this service reads frontal chest films (modality: {modality}, body part: {body_part}, view: {view})"
-            )
-        });
-    };
-    let task = TASK.to_owned();
-    let respects = [
-        ("task", &task, has(&scope.tasks, TASK)),
-        ("modality", &modality, has(&scope.modalities, &modality)),
-        ("body part", &body_part, has(&scope.body_parts, &body_part)),
-        ("view", &view, has(&scope.views, &view)),
-        ("made by", &source, has(&scope.sources, &source)),
-    ];
-    let (respect, value, _) = respects.into_iter().find(|(.., fits)| !fits)?;
-    Some(format!("the loaded model cannot read such a film ({respect}: {})", Neutral::line(value, MAX_TEXT)))
 }
 
 struct Line<'a> {
@@ -157,7 +123,7 @@ fn line<'a>(
     }
     let (kind, value, image) = match &evidence.fact {
         Fact::Image { role, image } => {
-            if let Some(why) = out_of_scope(image, scope) {
+            if let Some(why) = out_of_scope(image, TASK, scope) {
                 return Err(why);
             }
             let (Some(view), Some(date)) = (&image.view, &image.date) else {

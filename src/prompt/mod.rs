@@ -1,10 +1,21 @@
 //! From a Chart to the text and pictures a model is given. Pure, and the only place that writes model text.
 
 pub mod contract1;
+pub mod contract2;
+mod scope;
 
 use sha2::{Digest, Sha256};
 
-use crate::engine::{Part, Prompt};
+use crate::{
+    chart::View,
+    engine::{Part, Prompt},
+};
+
+/// What comes of a chart: a prompt and what of the chart stands in it, or why the model is not asked.
+pub enum Rendered {
+    Ask(Box<Prompt>, View),
+    Refuse(String),
+}
 
 /// SHA-256 over everything that determines the answer: text, pixels, schema and token limit, hex.
 pub fn hash(prompt: &Prompt) -> String {

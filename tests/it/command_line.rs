@@ -89,7 +89,7 @@ fn an_empty_model_path_names_no_model() {
 #[test]
 fn help_explains_every_option() {
     let options = curbside::cli::options();
-    for command in ["demo", "serve", "check-model", "probe"] {
+    for command in ["demo", "serve", "cases", "check-model", "phantom", "probe"] {
         let (output, text) = run(&[command, "--help"]);
         assert!(output.status.success(), "{text}");
         let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -128,4 +128,32 @@ async fn the_ehr_and_the_pacs_of_the_demonstration_can_be_had_alone() {
     }
     assert!(Command::new("kill").arg(child.id().to_string()).status().expect("kill").success());
     assert_eq!(child.wait().expect("its end").code(), Some(0));
+}
+
+#[test]
+fn made_up_films_are_written_with_their_truth_and_nothing_is_overwritten() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let out = folder.path().join("films").display().to_string();
+    let arguments = ["phantom", "--seed", "5", "--count", "2", "--size", "64x80", "--stamp", "--out", &out];
+    let (output, text) = run(&arguments);
+    assert!(output.status.success() && text.contains("made up, not a film of a person"), "{text}");
+    let read = |name: &str| std::fs::read(folder.path().join("films").join(name)).unwrap();
+    for seed in [5, 6] {
+        let truth: serde_json::Value = serde_json::from_slice(&read(&format!("phantom-00000{seed}.json"))).unwrap();
+        assert_eq!(truth["seed"], seed);
+        let findings = truth["findings"].as_array().unwrap();
+        assert!(truth["where"].as_object().unwrap().len() == findings.len(), "{truth}");
+        let file = read(&format!("phantom-00000{seed}.dcm"));
+        assert_eq!(&file[128..132], b"DICM");
+        let picture = image::load_from_memory(&read(&format!("phantom-00000{seed}.png"))).unwrap();
+        assert_eq!((picture.width(), picture.height()), (64, 80));
+    }
+    let before = read("phantom-000005.dcm");
+    let (output, text) = run(&arguments);
+    assert!(output.status.code() == Some(2) && text.contains("already exists"), "{text}");
+    assert_eq!(read("phantom-000005.dcm"), before);
+    for size in ["0x0", "64", "x", "64x99999", "-1x64"] {
+        let (output, text) = run(&["phantom", "--out", &out, &format!("--size={size}")]);
+        assert!(output.status.code() == Some(2) && text.contains("1024x1024"), "{size}: {text}");
+    }
 }

@@ -261,6 +261,7 @@ impl Wanted {
             view: facts.view,
             laterality: facts.laterality,
             manufacturer: facts.manufacturer,
+            labelled: facts.patient.labelled(facts.date.as_ref()),
             date: facts.date,
             rows: facts.rows,
             columns: facts.columns,

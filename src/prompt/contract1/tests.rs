@@ -28,6 +28,7 @@ fn scope() -> Scope {
         views: words(&["AP", "PA"]),
         languages: words(&["en"]),
         sources: words(&["curbside phantom"]),
+        max_prompt_characters: None,
         weights_sha256: "00".into(),
     }
 }
@@ -43,6 +44,7 @@ fn measurement(loinc: &str, value: &str, unit: &str) -> Measurement {
         components: None,
         flag: Some("H".into()),
         change: Some("up from 1".into()),
+        range: Default::default(),
         preliminary: false,
     }
 }

@@ -1,0 +1,192 @@
+//! Cases in files for training: text and answers as lines of JSON, films as bytes, in shards that a reader deletes.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use image::GrayImage;
+use serde::Serialize;
+
+use super::{Expected, Maker, Shot, answer::channels, case::Case};
+use crate::{
+    engine::Part,
+    error::{Error, Kind, Result},
+    imaging,
+    phantom::{self, CHANNELS, Film, Random, Style},
+    task::Task,
+};
+
+/// Side of the picture a model sees.
+const SIDE: u32 = 224;
+
+/// What is written, and where.
+#[derive(Clone, Debug)]
+pub struct Export {
+    pub out: PathBuf,
+    pub seed: u64,
+    pub count: u64,
+    pub threads: usize,
+    /// Cases of one shard.
+    pub shard: u64,
+    /// Shards that may wait to be read.
+    pub keep: usize,
+    /// Cases that training never sees.
+    pub held_out: bool,
+    /// Room of a prompt, as contract 2 counts it.
+    pub room: usize,
+}
+
+/// One case as training reads it: `null` in `parts` is a picture, in the order of `films`.
+#[derive(Serialize)]
+struct Line<'a> {
+    parts: Vec<Option<&'a str>>,
+    answer: String,
+    task: &'static str,
+    language: &'static str,
+    films: Vec<Picture>,
+}
+
+#[derive(Serialize)]
+struct Picture {
+    /// Which picture of the shard's `.u8`.
+    at: usize,
+    class: &'static str,
+    /// For each channel 64 cells in hex: bit `y * 8 + x`.
+    maps: [String; CHANNELS.len()],
+    present: [u8; CHANNELS.len()],
+    severity: [i8; CHANNELS.len()],
+}
+
+/// Writes every case, waiting while enough shards wait to be read.
+///
+/// Errors: `Upstream` where the folder cannot be written to; what was written stays.
+pub fn export(maker: &Maker, export: &Export) -> Result<()> {
+    let unwritable = |e: io::Error| Error::new(Kind::Upstream, format!("{}: {e}", export.out.display()));
+    fs::create_dir_all(&export.out).map_err(unwritable)?;
+    let shards = export.count.div_ceil(export.shard.max(1));
+    let next = Arc::new(AtomicU64::new(0));
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..export.threads.max(1))
+            .map(|_| {
+                let next = next.clone();
+                scope.spawn(move || -> Result<()> {
+                    loop {
+                        let shard = next.fetch_add(1, Ordering::Relaxed);
+                        if shard >= shards {
+                            return Ok(());
+                        }
+                        wait_for_room(&export.out, export.keep).map_err(unwritable)?;
+                        let (lines, films) = contents(maker, export, shard)?;
+                        write(&export.out, shard, &lines, &films).map_err(unwritable)?;
+                    }
+                })
+            })
+            .collect();
+        let broken = || Error::fault("a thread that writes cases broke");
+        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| broken())?)
+    })
+}
+
+fn wait_for_room(out: &Path, keep: usize) -> io::Result<()> {
+    loop {
+        let waiting = fs::read_dir(out)?.flatten();
+        let waiting = waiting.filter(|entry| entry.path().extension().is_some_and(|e| e == "jsonl"));
+        if waiting.count() < keep {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The films first: whoever sees the lines finds both.
+fn write(out: &Path, shard: u64, lines: &[u8], films: &[u8]) -> io::Result<()> {
+    for (ending, contents) in [("u8", films), ("jsonl", lines)] {
+        let unfinished = out.join(format!("{shard:05}.{ending}.part"));
+        fs::File::create(&unfinished)?.write_all(contents)?;
+        fs::rename(&unfinished, out.join(format!("{shard:05}.{ending}")))?;
+    }
+    Ok(())
+}
+
+fn contents(maker: &Maker, export: &Export, shard: u64) -> Result<(Vec<u8>, Vec<u8>)> {
+    let (mut lines, mut films) = (Vec::new(), Vec::new());
+    let first = shard * export.shard;
+    for number in first..(first + export.shard).min(export.count) {
+        let mut random = stream(export, number);
+        // A record with nothing in it is never asked about; the next one of the stream stands in.
+        let (case, shown) = loop {
+            let case = maker.draw(&mut random);
+            if let Some(shown) = maker.ask(&case, export.room, false)? {
+                break (case, shown);
+            }
+        };
+        let mut pictures = Vec::new();
+        for shot in shown.pictures.iter().map(|at| &case.films[*at]) {
+            let (film, grey) = drawn(shot, &mut random)?;
+            pictures.push(picture(shot, &film, films.len() / (SIDE * SIDE) as usize));
+            films.extend_from_slice(&grey);
+        }
+        let parts = shown.prompt.parts.iter().map(|part| match part {
+            Part::Text(text) => Some(text.as_str()),
+            Part::Image(_) => None,
+        });
+        let line = Line {
+            parts: parts.collect(),
+            answer: text(&shown.expected)?,
+            task: task(&case),
+            language: case.language.word(),
+            films: pictures,
+        };
+        serde_json::to_writer(&mut lines, &line).map_err(unwritten)?;
+        lines.push(b'\n');
+    }
+    Ok((lines, films))
+}
+
+/// The random numbers of one case, the same however many are written beside it.
+fn stream(export: &Export, number: u64) -> Random {
+    let seed = export.seed.wrapping_mul(1 << 40).wrapping_add(number);
+    if export.held_out { Random::held_out(seed) } else { Random::training(seed) }
+}
+
+/// The answer as the model gives it.
+pub fn text(expected: &Expected) -> Result<String> {
+    serde_json::to_string(expected).map_err(unwritten)
+}
+
+fn unwritten(e: serde_json::Error) -> Error {
+    Error::fault("a case cannot be written as JSON").because(e)
+}
+
+fn task(case: &Case) -> &'static str {
+    match case.task {
+        Task::ImagingDraft => "draft",
+        Task::Summary => "summary",
+        Task::Question(_) => "question",
+    }
+}
+
+/// A film of one of several shapes, and the bytes the server would give the model of it.
+fn drawn(shot: &Shot, random: &mut Random) -> Result<(Film, Vec<u8>)> {
+    let narrow = SIDE - random.below(64) as u32;
+    let size = [(SIDE, SIDE), (narrow, SIDE), (SIDE, narrow)][random.weighted(&[70, 20, 10])];
+    let film = shot.draw(Style::First, size);
+    let grey = GrayImage::from_raw(film.width, film.height, phantom::grey(&film));
+    let grey = grey.ok_or_else(|| Error::fault("a film is not of its size"))?;
+    let fitted = imaging::fit(grey, SIDE);
+    let bytes = fitted.pixels().map(|pixel| pixel.0[0]).collect();
+    Ok((film, bytes))
+}
+
+fn picture(shot: &Shot, film: &Film, at: usize) -> Picture {
+    let (present, severity) = channels(shot);
+    Picture { at, class: shot.class.word(), maps: film.maps.0.map(|cells| format!("{cells:016x}")), present, severity }
+}
