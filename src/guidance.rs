@@ -35,7 +35,7 @@ pub async fn respond(app: &App, call: Call<'_>) -> Result<String> {
     let Some(applies) = &call.service.applies else {
         let chart = prepare(app, &call, None, 0, deadline).await?;
         let assessment = grounding::summarise(&chart);
-        return body(vec![card::summary(call.service, &chart, &assessment, &call.request.body_sha256)]);
+        return body(vec![card::summary(call.service, &chart, &assessment, call.request.hook_instance)]);
     };
     let (applies, request, caller) = (applies.clone(), call.request.clone(), call.caller.clone());
     let drafts = request.context.draft_orders.iter().flatten().map(|order| order.get().len()).sum();
@@ -49,7 +49,9 @@ pub async fn respond(app: &App, call: Call<'_>) -> Result<String> {
 /// Reads a film for an order. The same call again, even while this one runs, gets this one's answer.
 async fn draft(app: &App, call: &Call<'_>, asked: Asked, deadline: Instant) -> Result<String> {
     let (source_base, patient) = chart::subject(call.request, call.caller)?;
-    let key = Key::new(&source_base, &call.service.id, call.request.hook_instance, &call.request.body_sha256);
+    let body_sha256 =
+        call.request.body_sha256.as_deref().ok_or_else(|| Error::fault("an order came without draftOrders"))?;
+    let key = Key::new(&source_base, &call.service.id, call.request.hook_instance, body_sha256);
     let _flight = timeout_at(deadline, app.flights.enter(call.caller, &key)).await.map_err(|_| late())?;
     let event = store::Event::hook(&call.service.id, &source_base, &patient, call.request_id);
     if let Some(answer) = app.store.answered(call.caller, &key).await? {
@@ -60,8 +62,7 @@ async fn draft(app: &App, call: &Call<'_>, asked: Asked, deadline: Instant) -> R
     let admission = app.engine.admit(Priority::Clinician)?;
     let model = app.engine.info().ok_or(EngineError::Unavailable)?;
     let chart = prepare(app, call, Some(asked), model.image_size, deadline).await?;
-    let (card, report) =
-        complete(app, call.service, &chart, &model, admission, &call.request.body_sha256, deadline).await?;
+    let (card, report) = complete(app, call.service, &chart, &model, admission, body_sha256, deadline).await?;
     if Instant::now() >= deadline {
         return Err(late());
     }

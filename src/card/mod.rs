@@ -95,7 +95,7 @@ pub fn imaging(service: &Service, chart: &Chart, assessment: &Assessment, draft:
 }
 
 /// The card of a chart summary: no model, every line with its evidence.
-pub fn summary(service: &Service, chart: &Chart, assessment: &Assessment, seed: &str) -> Card {
+pub fn summary(service: &Service, chart: &Chart, assessment: &Assessment, hook_instance: Uuid) -> Card {
     let mut detail = String::from("Computed from the chart; no model was asked.\n");
     for section in &assessment.sections {
         let _ = writeln!(detail, "\n**{}**\n", section.title);
@@ -133,7 +133,8 @@ pub fn summary(service: &Service, chart: &Chart, assessment: &Assessment, seed: 
         parts.collect::<Vec<_>>().join(", "),
         counted(chart.gaps.len(), "gap", "gaps")
     );
-    card(service, words, detail, Indicator::Info, Vec::new(), seed)
+    let seed = format!("{hook_instance}\n{detail}");
+    card(service, words, detail, Indicator::Info, Vec::new(), &seed)
 }
 
 /// Whether it is the EHR's statement that there is no such allergy.

@@ -12,7 +12,7 @@ use url::form_urlencoded::byte_serialize;
 use super::Context;
 use crate::{
     error::Error,
-    fhir::{Split, lenient, same_search, split},
+    fhir::{Raw, Split, lenient, same_search, split},
 };
 
 /// Keys one request may carry; every service asks for fewer.
@@ -22,7 +22,7 @@ pub(super) const MAX_KEYS: usize = 100;
 pub enum State {
     /// The client asked and has nothing, or does not say why it has nothing.
     Null,
-    Resource(Box<RawValue>),
+    Resource(Raw),
     /// The Bundle of a search; without entries it is "none received", never "none exists".
     Bundle(Split),
     /// The client's own fetch failed, or the value is no FHIR: a clause with an issue code or a status, never the client's text.

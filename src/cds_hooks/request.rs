@@ -14,7 +14,7 @@ use super::prefetch::{Entries, Prefetch};
 use crate::{
     egress::{self, AccessToken},
     error::{Error, Result},
-    fhir::{Reference, is_id, split},
+    fhir::{Raw, Reference, is_id, split},
 };
 
 /// The hooks a service may be offered for, each with the members its context must have beside `patientId`.
@@ -37,8 +37,9 @@ pub struct HookRequest {
     pub authorization: Option<Authorization>,
     pub context: Context,
     pub prefetch: Prefetch,
-    /// Hex, over the body without the value of `fhirAuthorization`: a retry carries a fresh token.
-    pub body_sha256: String,
+    /// Hex, over the body without the value of `fhirAuthorization`: a retry carries a fresh token. Only of a hook that brings
+    /// orders, whose answer is kept for the retry.
+    pub body_sha256: Option<String>,
     /// Where the sender left the standard and was understood; fixed words for the log.
     pub deviations: Vec<&'static str>,
 }
@@ -62,7 +63,7 @@ pub struct Context {
     pub patient_id: String,
     /// Bare id.
     pub encounter_id: Option<String>,
-    pub draft_orders: Option<Vec<Box<RawValue>>>,
+    pub draft_orders: Option<Vec<Raw>>,
     /// Entries of `draftOrders` that could not be read.
     pub problems: Vec<String>,
 }
@@ -129,7 +130,7 @@ impl HookRequest {
             return Err(Error::invalid("fhirServer is required beside fhirAuthorization").at("fhirServer"));
         }
         let prefetch = members.prefetch.map(prefetch).transpose()?.unwrap_or_default();
-        let body_sha256 = hash_without(body, members.fhir_authorization);
+        let body_sha256 = context.draft_orders.is_some().then(|| hash_without(body, members.fhir_authorization));
         Ok(HookRequest { hook, hook_instance, fhir_server, authorization, context, prefetch, body_sha256, deviations })
     }
 }

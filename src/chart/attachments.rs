@@ -1,7 +1,5 @@
 //! Pictures outside DICOM: in a Media, which says what it shows, or in a DocumentReference, which does not.
 
-use serde_json::value::RawValue;
-
 use super::{
     Choice, Examined, Gap, Origin, Role, StudyRead,
     collect::{Admitted, Collected, Refusal, admit, ask, collect},
@@ -13,7 +11,7 @@ use super::{
 };
 use crate::{
     cds_hooks::State,
-    fhir::{Client, Date, Reference, lenient},
+    fhir::{Client, Date, Raw, Reference, lenient},
     imaging::{self, Attached, Described},
     service::Applies,
 };
@@ -206,13 +204,13 @@ impl Films<'_> {
     }
 
     /// The resource of that name as the EHR sent it, under whichever key.
-    fn sent(&self, resource_type: &str, id: &str, read: &mut FilmsRead) -> Option<Box<RawValue>> {
-        let is = |raw: &RawValue| {
+    fn sent(&self, resource_type: &str, id: &str, read: &mut FilmsRead) -> Option<Raw> {
+        let is = |raw: &Raw| {
             lenient::resource_type(raw).is_some_and(|named| named == resource_type)
                 && lenient::read::<lenient::Head>(raw).is_ok_and(|head| head.id.as_deref() == Some(id))
         };
         let resources = self.request.prefetch.entries.iter().flat_map(|(_, state)| match state {
-            State::Resource(raw) => vec![&**raw],
+            State::Resource(raw) => vec![raw],
             State::Bundle(split) => split.of(Some(&self.access.base.fhir).filter(|base| !is_unnamed(base))).0,
             State::Null | State::Failed(_) => vec![],
         });
@@ -222,11 +220,11 @@ impl Films<'_> {
             let why = "it came twice with different contents; the first was used".into();
             read.gaps.push(Gap { what: format!("{resource_type}/{id}"), why });
         }
-        Some(first.to_owned())
+        Some(first.clone())
     }
 
     /// The resource, if it is this patient's and means what it says.
-    pub fn admitted(&self, raw: Box<RawValue>) -> Result<Admitted, String> {
+    pub fn admitted(&self, raw: Raw) -> Result<Admitted, String> {
         // INVARIANT: a_picture_of_another_patient_is_dropped_and_named
         admit(raw, self.patient_id(), &self.access.base.fhir).map_err(|refusal| match refusal {
             Refusal::Foreign => "it is not this patient's".into(),
@@ -242,11 +240,11 @@ impl Films<'_> {
 
 /// What was sent, else what the server answers. `None`: it was not sent, and no server can be asked.
 async fn had(
-    sent: Option<Box<RawValue>>,
+    sent: Option<Raw>,
     client: Option<&Client>,
     resource_type: &str,
     id: &str,
-) -> Option<Result<(Box<RawValue>, Origin), String>> {
+) -> Option<Result<(Raw, Origin), String>> {
     // INVARIANT: a_named_picture_that_was_sent_is_used_and_not_asked_for
     if let Some(raw) = sent {
         return Some(Ok((raw, Origin::Prefetch)));

@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 
 use futures::future::join_all;
-use serde_json::value::RawValue;
 
 use super::{Examined, Gap, Origin, gather::is_unnamed};
 use crate::{
     cds_hooks::{HookRequest, State, resolve},
     egress::Base,
     error::{Error, Kind, Result},
-    fhir::{Client, Reference, Split, is_id, lenient},
+    fhir::{Client, Raw, Reference, Split, is_id, lenient},
     service::{PrefetchTemplate, Service},
 };
 
@@ -21,7 +20,7 @@ const SAFETY_TYPES: [&str; 3] = ["AllergyIntolerance", "Condition", "MedicationR
 pub struct Resource {
     pub head: lenient::Head,
     pub id: String,
-    pub raw: Box<RawValue>,
+    pub raw: Raw,
     pub origin: Origin,
     /// Indices of the keys it came under among [`Collected::examined`].
     pub asked: Vec<usize>,
@@ -43,7 +42,7 @@ pub struct Collected {
 }
 
 struct Answer {
-    resources: Vec<Box<RawValue>>,
+    resources: Vec<Raw>,
     origin: Origin,
     complete: bool,
     problems: Vec<String>,
@@ -52,7 +51,7 @@ struct Answer {
 }
 
 impl Answer {
-    fn sent(resources: Vec<Box<RawValue>>, problems: Vec<String>) -> Answer {
+    fn sent(resources: Vec<Raw>, problems: Vec<String>) -> Answer {
         Answer { resources, origin: Origin::Prefetch, complete: false, problems, nothing: false }
     }
 }
@@ -205,7 +204,7 @@ async fn answer(
     let safety = SAFETY_TYPES.iter().any(|t| template.query.starts_with(t));
     let again =
         client.filter(|client| (nothing && is_read) || (client.has_token() && (partial || (nothing && safety))));
-    let here = here.into_iter().map(RawValue::to_owned).collect();
+    let here = here.into_iter().cloned().collect();
     let mut answer = Answer::sent(here, sent.problems.iter().cloned().chain(elsewhere).collect());
     answer.nothing = sent.resources.is_empty();
     let failed = match (again, query) {
@@ -264,11 +263,11 @@ pub enum Refusal {
     Unusable(String, String),
 }
 
-pub type Admitted = (lenient::Head, String, Box<RawValue>);
+pub type Admitted = (lenient::Head, String, Raw);
 
 /// The resource with its head and id, if it is this patient's and can be cited.
-pub fn admit(raw: Box<RawValue>, patient_id: &str, base: &Base) -> std::result::Result<Admitted, Refusal> {
-    let head: lenient::Head = lenient::read(&raw).map_err(|why| Refusal::Unusable("a resource".into(), why))?;
+pub fn admit(raw: Raw, patient_id: &str, base: &Base) -> std::result::Result<Admitted, Refusal> {
+    let (head, sound) = lenient::open(&raw).map_err(|why| Refusal::Unusable("a resource".into(), why))?;
     let about = |about: &Option<lenient::Ref>| {
         let reference = about.as_ref()?.reference.as_deref().and_then(Reference::parse);
         Some(reference.is_some_and(|r| r.is(base, "Patient", patient_id)))
@@ -290,7 +289,7 @@ pub fn admit(raw: Box<RawValue>, patient_id: &str, base: &Base) -> std::result::
         (_, Some(id)) if is_id(id) => id.clone(),
         (_, _) => return unusable("one has no usable id, so nothing could cite it"),
     };
-    if let Err(why) = lenient::sound(&raw) {
+    if let Err(why) = sound {
         return Err(Refusal::Unusable(format!("{}/{id}", head.resource_type), why.into()));
     }
     Ok((head, id, raw))

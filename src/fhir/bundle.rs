@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashSet, fmt, marker::PhantomData};
+use std::{collections::HashSet, fmt, marker::PhantomData, sync::Arc};
 
 use serde::{
     Deserialize, Deserializer,
@@ -19,10 +19,13 @@ pub const MAX_RESOURCES: usize = 2_000;
 const MAX_LINKS: usize = 20;
 const MAX_ISSUES: usize = 50;
 
+/// A resource as it came: what a client sent stays with the request, and is not copied where it is read.
+pub type Raw = Arc<Box<RawValue>>;
+
 /// The parts of one answer to a read or a search, its resources still as they came.
 #[derive(Debug, Default)]
 pub struct Split {
-    pub resources: Vec<Box<RawValue>>,
+    pub resources: Vec<Raw>,
     /// Not a resource by itself, nor an error.
     pub is_bundle: bool,
     /// The server of each resource, where the Bundle gives its address.
@@ -48,11 +51,10 @@ impl Split {
     /// one record's at one server only.
     ///
     /// Without a base all are taken: where no EHR is named there is none that they could be of.
-    pub fn of(&self, base: Option<&Base>) -> (Vec<&RawValue>, Option<String>) {
+    pub fn of(&self, base: Option<&Base>) -> (Vec<&Raw>, Option<String>) {
         let server = |at: usize| self.servers.get(at).and_then(Option::as_deref);
         let is_here = |(at, _): &(usize, _)| server(*at).is_none_or(|server| base.is_none_or(|base| base.is(server)));
-        let here: Vec<&RawValue> =
-            self.resources.iter().enumerate().filter(is_here).map(|(_, resource)| &**resource).collect();
+        let here: Vec<&Raw> = self.resources.iter().enumerate().filter(is_here).map(|(_, resource)| resource).collect();
         let elsewhere = self.resources.len() - here.len();
         let told = format!("{elsewhere} record(s) of another server were received and not used");
         (here, (elsewhere > 0).then_some(told))
@@ -171,7 +173,7 @@ fn sort<'a, E>(
             Ok(split)
         }
         (Some("OperationOutcome"), _) => Ok(failed(reported(worst(raw).unwrap_or("unknown")))),
-        (Some(_), _) => Ok(Split { resources: vec![raw.to_owned()], ..Split::default() }),
+        (Some(_), _) => Ok(Split { resources: vec![Arc::new(raw.to_owned())], ..Split::default() }),
         (None, Some(response)) => match (refusal(&response), wire.resource) {
             (Some(refusal), _) => Ok(failed(refusal)),
             (None, Some(inner)) if lenient::resource_type(inner).is_some() => split(inner),
@@ -234,7 +236,7 @@ fn entries((items, left_out): Entries, link: Option<&RawValue>) -> Split {
             let server = address.map(|address| address.base).filter(|server| !server.is_empty());
             split.servers.push(server.map(str::to_owned));
             split.included += usize::from(mode.as_deref() == Some("include"));
-            split.resources.push(resource.to_owned());
+            split.resources.push(Arc::new(resource.to_owned()));
         }
     }
     if unreadable > 0 {

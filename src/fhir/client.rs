@@ -20,7 +20,11 @@ use tokio::{
 };
 use url::{Url, form_urlencoded};
 
-use super::{FHIR_JSON, Split, bundle::MAX_RESOURCES, essence, is_id, is_json, lenient, split};
+use super::{
+    FHIR_JSON, Split,
+    bundle::{MAX_RESOURCES, Raw},
+    essence, is_id, is_json, lenient, split,
+};
 use crate::{
     capacity::{Processor, Share},
     egress::{self, AccessToken, Base, Egress, Get, Reply},
@@ -82,12 +86,12 @@ struct Head {
     id: Option<String>,
 }
 
-type Resource = (Head, Box<RawValue>);
+type Resource = (Head, Raw);
 
 /// What a search found. `complete` is false, and a problem says why, where anything may be missing.
 #[derive(Debug)]
 pub struct Found {
-    pub resources: Vec<Box<RawValue>>,
+    pub resources: Vec<Raw>,
     pub complete: bool,
     pub problems: Vec<String>,
 }
@@ -132,7 +136,7 @@ impl Client {
     }
 
     /// One resource by type and id. Another resource than the one asked for is an error.
-    pub async fn read(&self, resource_type: &str, id: &str) -> Result<Box<RawValue>> {
+    pub async fn read(&self, resource_type: &str, id: &str) -> Result<Raw> {
         if !is_type(resource_type) || !is_id(id) {
             return Err(Error::invalid("not a resource type and id"));
         }
@@ -182,7 +186,7 @@ impl Client {
             let (here, elsewhere) = page.of(Some(&self.base));
             found.complete &= page.problems.is_empty() && elsewhere.is_none() && !page.doubtful;
             included += page.included;
-            found.resources.extend(here.into_iter().map(RawValue::to_owned));
+            found.resources.extend(here.into_iter().cloned());
             found.problems.extend(elsewhere);
             found.problems.append(&mut page.problems);
             if found.resources.len() > MAX_RESOURCES {
@@ -349,7 +353,7 @@ fn json(reply: &Reply) -> Result<Resource> {
     let body = reply.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&reply.body);
     let raw: Box<RawValue> = serde_json::from_slice(body).map_err(|_| not_fhir())?;
     let head = lenient::read(&raw).map_err(|_| not_fhir())?;
-    Ok((head, raw))
+    Ok((head, Arc::new(raw)))
 }
 
 fn not_fhir() -> Error {

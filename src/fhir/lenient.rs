@@ -9,7 +9,7 @@ mod study;
 
 pub use attachment::{Attachment, Binary, DocumentContent, DocumentReference, Media};
 pub use many::Many;
-pub use sound::{TWO_VALUES, sound};
+pub use sound::{TWO_VALUES, open, sound};
 pub use study::{Endpoint, Extension, ImagingStudy, Instance, Series};
 
 use std::fmt;

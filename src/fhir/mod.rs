@@ -9,7 +9,7 @@ mod ours;
 mod outcome;
 mod reference;
 
-pub use bundle::{Split, split};
+pub use bundle::{Raw, Split, split};
 pub use client::{Client, Found, Limits, query, same_search};
 pub use date::Date;
 pub use media_type::{FHIR_JSON, essence, is_json};

@@ -1,6 +1,8 @@
 //! From the bytes of one DICOM file to the picture the model sees. Pure; run where it can break nothing.
 
-use dicom_object::{DefaultDicomObject, OpenFileOptions, Tag};
+use std::borrow::Cow;
+
+use dicom_object::{DefaultDicomObject, InMemDicomObject, OpenFileOptions, Tag};
 use dicom_pixeldata::PixelDecoder;
 use image::{GrayImage, RgbImage};
 
@@ -13,7 +15,9 @@ use super::{
 pub(super) fn decode(file: Vec<u8>, header: &Header, side: u32) -> Result<RgbImage, Failure> {
     let object = OpenFileOptions::new().read_to(PIXEL_DATA).from_reader(file.as_slice());
     drop(file);
-    let grey = header.grey.render(&stored(object.map_err(|_| Failure::Undecodable)?, header)?)?;
+    let mut object = object.map_err(|_| Failure::Undecodable)?;
+    let grey = header.grey.render(&stored(&mut object, header)?)?;
+    drop(object);
     let grey = GrayImage::from_raw(header.facts.columns, header.facts.rows, grey).ok_or(Failure::Undecodable)?;
     Ok(geometry::fit(grey, side))
 }
@@ -33,27 +37,42 @@ const OURS: [Tag; 10] = [
 ];
 
 /// The stored values, row by row, exactly rows x columns of them.
-fn stored(mut object: DefaultDicomObject, header: &Header) -> Result<Vec<u16>, Failure> {
-    if header.encoding != Encoding::Native {
-        encapsulated::check(&object, header)?;
+fn stored<'a>(object: &'a mut DefaultDicomObject, header: &Header) -> Result<Cow<'a, [u16]>, Failure> {
+    let pixels = header.facts.rows as usize * header.facts.columns as usize;
+    if header.encoding == Encoding::Native {
+        return native(object, header.bits_allocated, pixels);
     }
+    encapsulated::check(object, header)?;
     for tag in OURS {
         object.remove_element(tag);
     }
-    object.get(PIXEL_DATA).ok_or(Failure::NoPicture)?;
     let frame = object.decode_pixel_data_frame(0).map_err(|_| Failure::Undecodable)?;
-    let bytes = frame.frame_data(0).map_err(|_| Failure::Undecodable)?;
-    let stored: Vec<u16> = match header.bits_allocated {
-        8 => bytes.iter().map(|byte| u16::from(*byte)).collect(),
-        _ => bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect(),
-    };
-    if stored.len() as u64 != u64::from(header.facts.rows) * u64::from(header.facts.columns) {
+    let stored = words(frame.frame_data(0).map_err(|_| Failure::Undecodable)?, header.bits_allocated);
+    if stored.len() != pixels {
         return Err(Failure::Undecodable);
     }
     // In native data the bits above BitsStored may hold an overlay; out of a codec they would be part of the value.
     let spare = u32::MAX << header.grey.bits_stored;
-    if header.encoding != Encoding::Native && !header.grey.signed && stored.iter().any(|v| u32::from(*v) & spare != 0) {
+    if !header.grey.signed && stored.iter().any(|v| u32::from(*v) & spare != 0) {
         return Err(Failure::Disagree);
     }
-    Ok(stored)
+    Ok(stored.into())
+}
+
+/// Of native data that many values, whatever follows; of words as they were read, without a copy.
+fn native(object: &InMemDicomObject, bits_allocated: u16, pixels: usize) -> Result<Cow<'_, [u16]>, Failure> {
+    let value = object.get(PIXEL_DATA).ok_or(Failure::NoPicture)?.value();
+    if let (16, Ok(words)) = (bits_allocated, value.uint16_slice()) {
+        return words.get(..pixels).map(Cow::from).ok_or(Failure::Undecodable);
+    }
+    let bytes = value.to_bytes().map_err(|_| Failure::Undecodable)?;
+    let frame = bytes.get(..pixels * usize::from(bits_allocated / 8)).ok_or(Failure::Undecodable)?;
+    Ok(words(frame, bits_allocated).into())
+}
+
+fn words(bytes: &[u8], bits_allocated: u16) -> Vec<u16> {
+    match bits_allocated {
+        8 => bytes.iter().map(|byte| u16::from(*byte)).collect(),
+        _ => bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect(),
+    }
 }

@@ -3,26 +3,29 @@
 use image::{
     ExtendedColorType, ImageBuffer, ImageEncoder, Pixel, RgbImage,
     codecs::png::{CompressionType, FilterType as Filter, PngEncoder},
-    imageops::{self, FilterType},
+    imageops,
 };
+
+use super::resize::{margins, resize};
 
 /// Zero-padded to a square, resized bilinearly to `side` where it is not that size already; a grey in R, G and B.
 pub(super) fn fit<P: Pixel<Subpixel = u8> + 'static>(picture: ImageBuffer<P, Vec<u8>>, side: u32) -> RgbImage {
+    if picture.width().max(picture.height()) != side {
+        return resize(&picture, side);
+    }
     let square = pad(picture);
-    let sized =
-        if square.width() == side { square } else { imageops::resize(&square, side, side, FilterType::Triangle) };
-    RgbImage::from_fn(side, side, |x, y| sized.get_pixel(x, y).to_rgb())
+    RgbImage::from_fn(side, side, |x, y| square.get_pixel(x, y).to_rgb())
 }
 
 /// As the training did: the odd column or row goes to the right or the bottom.
 fn pad<P: Pixel<Subpixel = u8> + 'static>(picture: ImageBuffer<P, Vec<u8>>) -> ImageBuffer<P, Vec<u8>> {
     let (width, height) = picture.dimensions();
-    let side = width.max(height);
     if width == height {
         return picture;
     }
+    let (side, (left, top)) = (width.max(height), margins(&picture));
     let mut square = ImageBuffer::new(side, side);
-    imageops::replace(&mut square, &picture, i64::from((side - width) / 2), i64::from((side - height) / 2));
+    imageops::replace(&mut square, &picture, i64::from(left), i64::from(top));
     square
 }
 

@@ -14,6 +14,7 @@ mod identity;
 mod multipart;
 mod outline;
 mod picture;
+mod resize;
 mod run_length;
 mod selection;
 mod study;

@@ -62,9 +62,7 @@ impl Ehr {
     }
 }
 
-async fn read(
-    answer: impl Fn(usize, &str) -> Response + Clone + Send + Sync + 'static,
-) -> (Result<Box<RawValue>>, usize) {
+async fn read(answer: impl Fn(usize, &str) -> Response + Clone + Send + Sync + 'static) -> (Result<Raw>, usize) {
     let ehr = Ehr::start(answer).await;
     let result = ehr.client(Limits::default()).read("Patient", "12").await;
     let asked = ehr.asked();

@@ -8,6 +8,8 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use super::Head;
+
 /// Elements of which an object has one, in one of several types. <https://hl7.org/fhir/R4/formats.html#choice>
 const CHOICES: [&str; 5] = ["value", "effective", "onset", "medication", "created"];
 
@@ -16,9 +18,22 @@ pub const TWO_VALUES: &str = "it gives two values where there can be one, so it 
 const UNREADABLE: &str = "it holds text that is no text, so it was not used";
 const TOO_DEEP: &str = "it is nested too deeply to be read";
 
+/// The head of a resource, and what is wrong with the resource where it cannot be used.
+///
+/// Nearly every one is had in a single pass. An error names an element of the head that cannot be read.
+pub fn open(raw: &RawValue) -> Result<(Head, Result<(), &'static str>), String> {
+    match plain(raw.get()).and_then(Plain::head) {
+        Some(head) => Ok((head, Ok(()))),
+        None => Ok((super::read(raw)?, sound(raw))),
+    }
+}
+
 /// Refuses a resource that is changed in meaning by a modifier extension or rules of its own, in whole or in any part, read
 /// or not, and one that gives two values where there can be one.
 pub fn sound(raw: &RawValue) -> Result<(), &'static str> {
+    if plain(raw.get()).is_some() {
+        return Ok(());
+    }
     // INVARIANT: what_is_changed_in_meaning_anywhere_is_not_used
     match serde_json::from_str::<Element>(raw.get()) {
         Ok(Element { fault: Some(fault), .. }) => Err(fault),
@@ -26,6 +41,96 @@ pub fn sound(raw: &RawValue) -> Result<(), &'static str> {
         // The one error of the JSON reader that has no kind of its own.
         Err(error) if error.to_string().starts_with("recursion limit") => Err(TOO_DEEP),
         Err(_) => Err(UNREADABLE),
+    }
+}
+
+/// Nesting in which nothing is too deep.
+const FLAT: usize = 64;
+
+/// The members of a plain resource that its head is made of, as they stand.
+#[derive(Default)]
+struct Plain<'a>([Option<&'a str>; 5]);
+
+impl Plain<'_> {
+    const MEMBERS: [&'static str; 5] = ["resourceType", "id", "meta", "subject", "patient"];
+
+    /// `None`: one of them cannot be read.
+    fn head(self) -> Option<Head> {
+        fn read<'a, T: Deserialize<'a>>(value: Option<&'a str>) -> Option<Option<T>> {
+            value.map_or(Some(None), |text| serde_json::from_str::<Option<T>>(text).ok())
+        }
+        let [resource_type, id, meta, subject, patient] = self.0;
+        Some(Head {
+            resource_type: read(resource_type)??,
+            id: read(id)?,
+            meta: read(meta)?,
+            subject: read(subject)?,
+            patient: read(patient)?,
+        })
+    }
+}
+
+/// What the head is made of, of a resource in which nothing could be unsound, so that its elements need not be read; what
+/// is not plain may be sound too.
+///
+/// It is valid JSON, of which only strings, brackets, colons and the commas between its members matter: the string before a
+/// colon is a name. Without `\u` no name that matters is written otherwise than it reads, and every string is text.
+// INVARIANT: what_is_plain_is_sound
+fn plain(text: &str) -> Option<Plain<'_>> {
+    let bytes = text.as_bytes();
+    let mut plain = Plain::default();
+    // The member being read, and where its value begins.
+    let mut member: Option<(usize, usize)> = None;
+    // The choices made so far in each object that is open; an array makes none.
+    let mut open: Vec<[bool; CHOICES.len()]> = Vec::new();
+    let mut string = "";
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                let start = at + 1;
+                at = end_of_string(bytes, start)?;
+                string = text.get(start..at)?;
+            }
+            b':' => {
+                if open.len() == 1 {
+                    member = Plain::MEMBERS.iter().position(|name| *name == string).map(|which| (which, at + 1));
+                }
+                match (Name::of(string), open.last_mut()) {
+                    (Name::Other, _) => {}
+                    (Name::Choice(which), Some(given)) if !given[which] => given[which] = true,
+                    _ => return None,
+                }
+            }
+            b',' | b'}' if open.len() == 1 => {
+                if let Some((which, start)) = member.take()
+                    && plain.0[which].replace(text.get(start..at)?).is_some()
+                {
+                    return None;
+                }
+                if *byte == b'}' {
+                    open.pop();
+                }
+            }
+            b'{' | b'[' if open.len() == FLAT => return None,
+            b'{' | b'[' => open.push(Default::default()),
+            b'}' | b']' => drop(open.pop()),
+            _ => {}
+        }
+        at += 1;
+    }
+    Some(plain)
+}
+
+/// Where the string that begins at `at` ends; `None` where a `\u` stands in it.
+fn end_of_string(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        match bytes[at..] {
+            [b'"', ..] => return Some(at),
+            [_, b'u', ..] => return None,
+            _ => at += 2,
+        }
     }
 }
 
@@ -102,6 +207,22 @@ enum Name {
     Other,
 }
 
+impl Name {
+    fn of(name: &str) -> Name {
+        let typed = |choice: &&str| {
+            name.strip_prefix(*choice).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
+        };
+        // Nearly every name is none of them, and is asked of every member of everything that comes.
+        if !name.starts_with(['c', 'e', 'i', 'm', 'o', 'v']) {
+            return Name::Other;
+        }
+        match name {
+            "modifierExtension" | "implicitRules" => Name::Changes,
+            _ => CHOICES.iter().position(typed).map_or(Name::Other, Name::Choice),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct NameVisitor;
@@ -111,13 +232,7 @@ impl<'de> Deserialize<'de> for Name {
                 f.write_str("a name")
             }
             fn visit_str<E: Error>(self, name: &str) -> Result<Name, E> {
-                let typed = |choice: &&str| {
-                    name.strip_prefix(*choice).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
-                };
-                Ok(match name {
-                    "modifierExtension" | "implicitRules" => Name::Changes,
-                    _ => CHOICES.iter().position(typed).map_or(Name::Other, Name::Choice),
-                })
+                Ok(Name::of(name))
             }
         }
         deserializer.deserialize_str(NameVisitor)
@@ -126,6 +241,8 @@ impl<'de> Deserialize<'de> for Name {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*, sample::select};
+
     use super::*;
 
     fn judged(text: &str) -> Result<(), &'static str> {
@@ -175,5 +292,96 @@ mod tests {
     fn depth_does_not_reach_the_stack() {
         assert_eq!(judged(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))), Err(TOO_DEEP));
         assert_eq!(judged(r#"{"text":"\ud800"}"#), Err(UNREADABLE));
+    }
+
+    /// JSON as others write it, names and texts that matter among the rest, some of it written with escapes.
+    fn json() -> impl Strategy<Value = String> {
+        let text = r#"([a-zA-Z:{}\[\], ]|\\\\|\\"|\\/|\\n|\\u0041|\\ud800|é){0,6}"#;
+        let name = prop_oneof![
+            select(&[
+                "modifierExtension",
+                "implicitRules",
+                "modifier\\u0045xtension",
+                "valueString",
+                "valueX\\\"",
+                "value\\u0041",
+                "onsetAge",
+                "value",
+                "valueset",
+            ])
+            .prop_map(str::to_owned),
+            text,
+        ];
+        let leaf = prop_oneof![
+            Just("null".to_owned()),
+            Just("-1.50e3".to_owned()),
+            Just("true".to_owned()),
+            text.prop_map(|text| format!("\"{text}\"")),
+        ];
+        leaf.prop_recursive(6, 40, 4, move |inner| {
+            let member = (name.clone(), " {0,1}", inner.clone());
+            prop_oneof![
+                vec(inner, 0..4).prop_map(|items| format!("[{}]", items.join(" ,"))),
+                vec(member, 0..4).prop_map(|members| {
+                    let members: Vec<_> = members.iter().map(|(n, space, v)| format!("\"{n}\"{space}:{v}")).collect();
+                    format!("{{{}}}", members.join(","))
+                }),
+            ]
+        })
+    }
+
+    /// What may stand in a head, some of it misplaced.
+    fn head() -> impl Strategy<Value = String> {
+        const VALUES: [&str; 8] = [
+            "null",
+            "\"Patient\"",
+            "\"a, }\\\" b\"",
+            "7",
+            "{}",
+            r#"{"reference":"Patient/1","type":"Patient","id":"x","identifier":{"value":"7"}}"#,
+            r#"{"security":{"code":"AIAST"}}"#,
+            r#"[{"id":1},"a"]"#,
+        ];
+        select(&VALUES).prop_map(str::to_owned)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_plain_is_sound(text in json()) {
+            if plain(&text).is_some() {
+                let read = serde_json::from_str::<Element>(&text);
+                prop_assert!(matches!(read, Ok(Element { fault: None, .. })), "{}", text);
+            }
+        }
+
+        #[test]
+        fn a_head_had_in_one_pass_is_the_head(
+            members in vec((select([&Plain::MEMBERS[..], &["x", "i\\u0064"]].concat()), "[ \n]{0,1}", head()), 0..7),
+            after in "[ \n]{0,1}",
+        ) {
+            let members: Vec<_> =
+                members.iter().map(|(name, space, value)| format!("{space}\"{name}\":{space}{value}{space}")).collect();
+            let text = format!("{{{after}{}{after}}}", members.join(","));
+            let slow = super::super::read::<Head>(serde_json::from_str(&text).unwrap());
+            if let Some(head) = plain(&text).and_then(Plain::head) {
+                prop_assert_eq!(format!("{:?}", Ok::<_, String>(head)), format!("{slow:?}"), "{}", text);
+            } else if !text.contains('\\') {
+                prop_assert!(slow.is_err(), "{}", text);
+            }
+        }
+    }
+
+    #[test]
+    fn most_of_what_comes_is_plain() {
+        for text in [
+            r#"{"a":[1.50,{"b\"c":"\\"}],"valueString":"\"}{","component":[{"valueString":":"},{"valueString":"b"}]}"#,
+            r#"{"text" : "implicitRules", "code":["modifierExtension"]}"#,
+        ] {
+            assert!(plain(text).is_some(), "{text}");
+        }
+        for depth in [FLAT, FLAT + 1, 127] {
+            let text = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+            assert_eq!((plain(&text).is_some(), judged(&text)), (depth == FLAT, Ok(())));
+        }
     }
 }
