@@ -24,13 +24,13 @@ pub struct Options {
     /// Which films: the same number gives the same ones again. None of them is drawn for training.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// How many films.
+    /// How many films are written, each under the number of its own.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10000))]
     count: u32,
     /// Folder to write to; files that are there already stay as they are, and end the command.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// How they are drawn.
+    /// How the films are drawn, anatomy and all.
     #[arg(long, value_name = "STYLE", default_value = "first")]
     style: StyleName,
     /// Width and height in pixels, each 32 to 4096.
@@ -86,6 +86,7 @@ fn content(random: &mut Random) -> Content {
     }
 }
 
+/// Of a patient who is nobody; how the values are stored is drawn, too.
 fn label(seed: u64, random: &mut Random) -> Result<Label> {
     let date = |text: String| Date::parse(&text).ok_or_else(|| Error::fault("a made-up date is none"));
     Ok(Label {
@@ -112,7 +113,7 @@ fn truth(seed: u64, content: &Content, film: &Film) -> Value {
     };
     let shown = CHANNELS.iter().zip(film.maps.0).filter(|(_, map)| *map != 0);
     let maps: serde_json::Map<String, Value> =
-        shown.map(|(channel, map)| (channel.to_string(), json!(map.to_le_bytes().map(|row| drawn(row))))).collect();
+        shown.map(|(channel, map)| (channel.to_string(), json!(map.to_le_bytes().map(drawn)))).collect();
     json!({ "made_up": MADE_UP, "seed": seed, "shows": class, "findings": findings, "where": maps })
 }
 

@@ -1,6 +1,9 @@
 //! What stays the same in every film of one patient.
 
-use super::{super::Random, row::Stroke};
+use super::{
+    super::{Random, shape::edge},
+    row::Stroke,
+};
 
 /// Measures of one thorax in body coordinates. Of two, the first is on the patient's right.
 pub(super) struct Anatomy {
@@ -66,7 +69,7 @@ impl Anatomy {
 
     /// Half the lungs' width at that height: apices are narrower.
     pub fn lung_width_at(&self, v: f32) -> f32 {
-        self.lung_width * (0.72 + 0.28 * super::super::shape::edge((v + 0.35) * 5.0))
+        self.lung_width * (0.72 + 0.28 * edge((v + 0.35) * 5.0))
     }
 }
 

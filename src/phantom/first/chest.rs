@@ -10,7 +10,7 @@ use super::{
 
 const SIDES: [f32; 2] = [-1.0, 1.0];
 pub(super) const HEART_GREY: f32 = 0.77;
-/// How far down the clavicles, and with them the shoulders, start.
+/// Where the neck widens into the shoulders.
 const SHOULDER: f32 = -0.97;
 
 /// Soft tissue, lungs with their vessels, mediastinum and heart.

@@ -15,7 +15,7 @@ mod sign;
 use self::{
     anatomy::Anatomy,
     noise::Fields,
-    pose::{Exposure, Pose},
+    pose::{Distractions, Exposure, Pose},
     row::Row,
     scene::Scene,
 };
@@ -26,35 +26,22 @@ pub(super) fn draw(patient: u64, content: &Content, visible: f32, random: &mut R
     let anatomy = Anatomy::of(patient);
     let pose = Pose::draw(&mut random.fork());
     let exposure = Exposure::draw(&mut random.fork());
-    let distractions = pose::Distractions::draw(&mut random.fork());
-    let mut content_random = random.fork();
-    let mut row = Row::new(canvas);
-    let scene = match content {
-        Content::Chest(findings) => Scene::of(findings, &anatomy, &mut content_random),
-        _ => Scene::default(),
-    };
-    let subject = match content {
-        Content::Chest(_) => Subject::Chest,
-        Content::Blank => Subject::Blank(content_random.weighted(&[1, 1, 1]), content_random.between(0.0, 1.0)),
-        Content::Other => Subject::Other(other::Kind::draw(&mut content_random)),
-        Content::HeldOut => Subject::Other(other::Kind::Skull),
-    };
+    let distractions = Distractions::draw(&mut random.fork());
+    let subject = Subject::of(content, &anatomy, &mut random.fork());
     let fields = Fields::draw(&mut random.fork(), canvas, matches!(subject, Subject::Other(_)));
+    let mut row = Row::new(canvas);
     for line in 0..canvas.height {
         row.begin(line, &pose, &fields);
         match &subject {
-            Subject::Chest => {
+            Subject::Chest(scene) => {
+                let mut mark = |channel, from, mask: &[f32]| canvas.mark(channel, line, from, mask);
                 chest::draw(&mut row, &anatomy, &exposure);
-                sign::draw(&mut row, &anatomy, &exposure, &scene, visible, &mut |channel, from, mask| {
-                    canvas.mark(channel, line, from, mask);
-                });
+                sign::draw(&mut row, &anatomy, &exposure, scene, visible, &mut mark);
                 chest::draw_bones(&mut row, &anatomy);
-                sign::draw_line(&mut row, &anatomy, &scene, visible, &mut |channel, from, mask| {
-                    canvas.mark(channel, line, from, mask);
-                });
+                sign::draw_line(&mut row, &anatomy, scene, visible, &mut mark);
                 distractions.draw_over(&mut row);
             }
-            Subject::Blank(level, grey) => row.fill([0.0, 1.0, *grey][*level]),
+            Subject::Blank(grey) => row.fill(*grey),
             Subject::Other(kind) => kind.draw_row(&mut row, &exposure),
         }
         exposure.expose(&mut row);
@@ -63,9 +50,23 @@ pub(super) fn draw(patient: u64, content: &Content, visible: f32, random: &mut R
     }
 }
 
+/// What was before the detector.
 enum Subject {
-    Chest,
-    /// Black, white, or that grey.
-    Blank(usize, f32),
+    Chest(Scene),
+    Blank(f32),
     Other(other::Kind),
+}
+
+impl Subject {
+    fn of(content: &Content, anatomy: &Anatomy, random: &mut Random) -> Subject {
+        match content {
+            Content::Chest(findings) => Subject::Chest(Scene::of(findings, anatomy, random)),
+            Content::Blank => {
+                let which = random.weighted(&[1, 1, 1]);
+                Subject::Blank([0.0, 1.0, random.between(0.0, 1.0)][which])
+            }
+            Content::Other => Subject::Other(other::Kind::draw(random)),
+            Content::HeldOut => Subject::Other(other::Kind::Skull),
+        }
+    }
 }
