@@ -114,7 +114,7 @@ async fn a_write_given_up_is_not_taken_for_files_that_were_lost() {
     let (_folder, store) = store().await;
     for n in ["1", "2", "3"] {
         drop(Transaction::begin(&store.writer).await.unwrap());
-        store.commit(&caller("a"), commit(n, "1")).await.unwrap();
+        store.commit(&caller("a"), commit(n, n)).await.unwrap();
         store.check().await.unwrap();
     }
 }
