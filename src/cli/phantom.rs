@@ -44,12 +44,14 @@ pub struct Options {
 #[derive(Clone, Copy, ValueEnum)]
 enum StyleName {
     First,
+    Second,
 }
 
 /// Writes for each film a DICOM file, a PNG and a JSON file with the truth, and says what they are.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let style = match options.style {
         StyleName::First => Style::First,
+        StyleName::Second => Style::Second,
     };
     fs::create_dir_all(&options.out).map_err(|e| unwritable(&options.out, e))?;
     for index in 0..u64::from(options.count) {

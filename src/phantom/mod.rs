@@ -10,6 +10,7 @@ mod maps;
 mod png;
 mod random;
 mod sample;
+mod second;
 mod shape;
 mod stamp;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub const MADE_UP: &str = "made up, not a film of a person";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Style {
     First,
+    Second,
 }
 
 /// What a film shows.
@@ -83,6 +85,7 @@ impl Patient {
         let mut random = random.fork();
         match style {
             Style::First => first::draw(self.seed, content, visible, &mut random, &mut canvas),
+            Style::Second => second::draw(self.seed, content, visible, &mut random, &mut canvas),
         }
         canvas.film()
     }
