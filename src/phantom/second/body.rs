@@ -261,8 +261,15 @@ fn bones(random: &mut Random) -> Vec<Tube> {
     let bend = random.between(0.6, 1.4);
     let mut tubes = Vec::new();
     for side in [-1.0, 1.0] {
-        let course =
-            [(0.065, -0.585), (0.17, -0.60), (0.30, -0.635), (0.43, -0.685), (0.56, -0.71), (0.68, -0.70), (0.80, -0.66)];
+        let course = [
+            (0.065, -0.585),
+            (0.17, -0.60),
+            (0.30, -0.635),
+            (0.43, -0.685),
+            (0.56, -0.71),
+            (0.68, -0.70),
+            (0.80, -0.66),
+        ];
         let at = |(p, v): (f32, f32)| (side * p, -0.60 + bend * (v + 0.60));
         tubes.extend(course.windows(2).map(|pair| Tube::bone(at(pair[0]), at(pair[1]), 0.026)));
         tubes.push(Tube { hollow: 0.45, ..Tube::bone((side * 0.93, -0.54), (side * 0.95, -0.50), 0.085) });

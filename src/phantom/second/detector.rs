@@ -54,9 +54,11 @@ impl Detector {
         // Smaller pixels catch fewer quanta each.
         let (down, scale) = (canvas.y(y), (canvas.unit() / 112.0).min(2.0));
         let scale = scale / (1.0 + self.smear * self.smear).sqrt();
+        let (first, step) = (self.heel.0 * down + self.heel.1 * canvas.x(0), self.heel.1 / canvas.unit());
+        let start = y * canvas.width;
         let mut neighbour = self.noise.normal();
         for (x, attenuation) in attenuation.iter().enumerate() {
-            let heel = self.heel.0 * down + self.heel.1 * canvas.x(x);
+            let heel = first + step * x as f32;
             let at = ((attenuation + heel) * FINE).clamp(0.0, STEPS as f32 - 1.0);
             let (step, rest) = (at as usize, at - (at as usize) as f32);
             let ((low, noise), (high, _)) = (self.table[step], self.table[step + 1]);
@@ -67,7 +69,7 @@ impl Detector {
                 let line = x as f32 / self.grid.1;
                 grey += self.grid.0 * (4.0 * (line - (line as usize) as f32 - 0.5).abs() - 1.0);
             }
-            canvas.grey[y * canvas.width + x] = grey;
+            canvas.grey[start + x] = grey;
         }
     }
 }

@@ -17,13 +17,30 @@ use crate::finding::{Finding, FindingKind, Severity, Side};
 /// A finding in this body.
 pub enum Lesion {
     /// Air spaces filled: lumps, and how much of the air is gone.
-    Opacity { side: usize, lumps: Vec<Ellipsoid>, filled: f32 },
+    Opacity {
+        side: usize,
+        lumps: Vec<Ellipsoid>,
+        filled: f32,
+    },
     /// Fluid up to a level, and how far it climbs up the wall.
-    Effusion { side: usize, level: f32, climb: f32 },
+    Effusion {
+        side: usize,
+        level: f32,
+        climb: f32,
+    },
     /// Air around a lung whose edge lies within the chest wall by `width` down to `until`, and under the apex by `lowered`.
-    Pneumothorax { side: usize, width: f32, lowered: f32, until: f32 },
-    Cardiomegaly { heart: Ellipsoid },
-    Catheter { tubes: Vec<Tube> },
+    Pneumothorax {
+        side: usize,
+        width: f32,
+        lowered: f32,
+        until: f32,
+    },
+    Cardiomegaly {
+        heart: Ellipsoid,
+    },
+    Catheter {
+        tubes: Vec<Tube>,
+    },
 }
 
 impl Lesion {
@@ -116,19 +133,13 @@ impl Lesion {
 }
 
 /// For every pixel of that lung, with its distance from the midline: the share, and what changes.
-fn within(
-    side: usize,
-    row: &Row,
-    change: &mut [f32],
-    mask: &mut [f32],
-    of: impl Fn(usize, f32) -> (f32, f32),
-) {
+fn within(side: usize, row: &Row, change: &mut [f32], mask: &mut [f32], of: impl Fn(usize, f32) -> (f32, f32)) {
     for x in 0..change.len() {
         if row.lung[x] > 0.0 && (row.u[x] > 0.0) == (side == 1) {
             let (share, by) = of(x, row.u[x].abs());
             change[x] += by;
             // A sliver of lung shows nothing of what is in it.
-            mask[x] = share * (row.lung[x] * 0.4).min(1.0);
+            mask[x] = share * (row.air[x] * 0.28).min(1.0);
         }
     }
 }

@@ -118,7 +118,7 @@ fn skeleton(body: &Body, pose: &Pose, u: f32, v: f32) -> f32 {
         let spaced = (v * 8.5 + 64.0) - (v * 8.5 + 64.0).floor() - 0.5;
         let disc = bump(spaced * spaced * 90.0);
         let q = u / (body.vertebra * (1.0 + 0.6 * spaced * spaced));
-        bone += body.bone * (1.0 - q * q).max(0.0).sqrt() * (1.7 - 0.8 * disc);
+        bone += body.bone * (1.0 - q * q).max(0.0).sqrt() * (1.3 - 0.6 * disc);
         let spine = (u * u + 0.01 * spaced * spaced) / (0.014 * 0.014);
         bone += 0.5 * bump(spine);
     }
