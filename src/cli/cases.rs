@@ -18,7 +18,7 @@ pub struct Options {
     /// Cases of one seed are never those of another.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// How many cases.
+    /// How many cases are written.
     #[arg(long, value_name = "COUNT", default_value_t = 200)]
     count: u64,
     /// Threads that draw.
