@@ -323,7 +323,7 @@ fn shots(random: &mut Random, person: &Person, today: NaiveDate) -> Vec<Shot> {
     if random.chance(0.55) {
         let (class, another) =
             [(Class::Chest, false), (Class::Chest, true), (Class::Blank, false), (Class::Other, false)]
-                [random.weighted(&[84, 6, 5, 5])];
+                [random.weighted(&[66, 23, 5, 6])];
         let earlier = phantom::prior(random, &shots[0].findings);
         let findings = if class == Class::Chest { earlier } else { Vec::new() };
         let taken = before(today, 1 + [random.below(14), random.below(1_000)][random.weighted(&[30, 70])]);

@@ -25,8 +25,10 @@ fn cases(count: u64) -> impl Iterator<Item = (Maker, Case)> {
 }
 
 fn parts(shown: &Shown) -> Vec<Option<&str>> {
-    let part = |part| if let &Part::Text(ref text) = part { Some(text.as_str()) } else { None };
-    shown.prompt.parts.iter().map(part).collect()
+    fn text(part: &Part) -> Option<&str> {
+        if let Part::Text(text) = part { Some(text.as_str()) } else { None }
+    }
+    shown.prompt.parts.iter().map(text).collect()
 }
 
 #[test]

@@ -121,13 +121,13 @@ struct Copied {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Answer {
-    answer: Yes,
+    answer: Reply,
     evidence: Vec<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Yes {
+enum Reply {
     Yes,
     No,
     CannotDetermine,
@@ -278,7 +278,7 @@ impl Ground<'_> {
         let asked = question.text(self.language);
         let mut reject = |why: &str| rejected.push(Rejected { what: asked.clone(), why: why.to_owned() });
         let mut cited = cited(evidence, &self.shown, &mut reject);
-        if answer == Yes::CannotDetermine {
+        if answer == Reply::CannotDetermine {
             let reason =
                 self.say("the model could not answer from what it was shown", "모델은 보여준 것만으로 답할 수 없었다");
             return Ok(self.abstained(reason, cited, rejected));
@@ -297,7 +297,7 @@ impl Ground<'_> {
                 self.say("nothing the model stated rested on the record", "모델의 답이 기록에 근거하지 않았다");
             return Ok(self.abstained(reason, Vec::new(), rejected));
         }
-        let yes = if answer == Yes::Yes { self.say("Yes", "예") } else { self.say("No", "아니요") };
+        let yes = if answer == Reply::Yes { self.say("Yes", "예") } else { self.say("No", "아니요") };
         let statement = Statement { text: format!("{asked} {yes}."), finding: None, evidence: cited };
         Ok(self.stated("answer", self.say("Answer", "답"), vec![statement], rejected))
     }
