@@ -84,6 +84,9 @@ impl Question {
         Question::Flagged(Test::Haemoglobin, Level::Low),
     ];
 
+    /// How many of them, the first, are about the film.
+    pub const OF_A_FILM: usize = 9;
+
     /// As it is asked.
     pub fn text(self, language: Language) -> String {
         match language {
@@ -182,6 +185,13 @@ mod tests {
             texts.dedup();
             assert_eq!(texts.len(), Question::ALL.len());
             assert!(texts.iter().all(|text| text.ends_with('?')));
+        }
+    }
+
+    #[test]
+    fn the_questions_about_the_film_come_first() {
+        for (at, question) in Question::ALL.into_iter().enumerate() {
+            assert_eq!(Task::Question(question).is_about_the_film(), at < Question::OF_A_FILM);
         }
     }
 }

@@ -9,12 +9,14 @@ mod gather;
 mod kind;
 mod order;
 mod relevance;
+#[cfg(test)]
+pub mod sample;
 mod values;
 mod words;
 
 pub use gather::{AtHand, Sources, gather, subject};
 pub use order::{Asked, Order, StudyName, asked, order};
-pub use words::{FLAGGED, Printed, UNDATED, plain};
+pub use words::{FLAGGED, Printed, joined, plain};
 
 use std::fmt;
 

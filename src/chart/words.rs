@@ -95,7 +95,7 @@ impl Fact {
     }
 }
 
-/// A measurement as a prompt prints it, and as an answer has to copy it.
+/// A measurement as an English prompt prints it, and as an answer in any language has to copy it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Printed {
     pub value: String,
@@ -124,21 +124,14 @@ impl Printed {
 
 /// Flags that say that a value stands out.
 pub const FLAGGED: [&str; 6] = ["high", "low", "critically high", "critically low", "abnormal", "critically abnormal"];
-pub const UNDATED: &str = "undated";
-
 impl Evidence {
-    /// Its day, or [`UNDATED`].
-    pub fn day(&self) -> &str {
-        self.date.as_ref().map_or(UNDATED, |date| date.day())
-    }
-
     /// `None` where it is no measurement.
     pub fn printed(&self) -> Option<Printed> {
         let Fact::Measurement(m) = &self.fact else { return None };
         Some(Printed {
             value: plain(&m.value, 40),
             unit: plain(m.ucum.as_deref().or(m.unit.as_deref()).unwrap_or_default(), 20),
-            date: self.day().to_owned(),
+            date: self.date.as_ref().map_or("undated", |date| date.day()).to_owned(),
             flag: m.flag.as_deref().map(|code| plain(flag(code), 20)).filter(|flag| !flag.is_empty()),
         })
     }
@@ -150,7 +143,8 @@ fn measured(m: &Measurement) -> String {
     joined(value.trim_end(), [preliminary, m.flag.as_deref().map(|code| flag(code).to_owned()), m.change.clone()])
 }
 
-fn joined<const N: usize>(text: &str, more: [Option<String>; N]) -> String {
+/// A text and what else is known of it, with commas between; what is empty is left out.
+pub fn joined<const N: usize>(text: &str, more: [Option<String>; N]) -> String {
     let mut text = text.to_owned();
     for part in more.into_iter().flatten().filter(|part| !part.is_empty()) {
         text.push_str(", ");

@@ -16,7 +16,7 @@ pub struct Options {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Cases of one seed are never those of another.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(..eval::SEEDS))]
     seed: u64,
     /// How many cases are written.
     #[arg(long, value_name = "COUNT", default_value_t = 200)]

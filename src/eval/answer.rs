@@ -6,15 +6,13 @@ use super::{Case, Class, Shot};
 use crate::{
     chart::{Chart, Evidence, EvidenceId, FRESH_DAYS, Fact, Measurement, Role, View},
     fhir::Date,
-    finding::{Change, FindingKind, Severity, Side},
+    finding::{Change, FindingKind, Region, Severity, Side},
+    grounding::contract2::MAX_STATEMENTS,
     phantom,
-    task::{Level, Question, Substance, Task},
+    task::{Level, Question, Substance, Task, Test},
 };
 
 use FindingKind::{Cardiomegaly, Effusion, Opacity, Pneumothorax};
-
-/// Statements of a summary, at most.
-const MAX_STATEMENTS: usize = 6;
 
 /// An answer in the form and order of contract 2.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -30,7 +28,7 @@ pub enum Expected {
 pub struct Stated {
     pub kind: FindingKind,
     pub side: Side,
-    pub region: crate::finding::Region,
+    pub region: Region,
     pub severity: Severity,
     pub change: Change,
     pub evidence: Vec<EvidenceId>,
@@ -138,7 +136,7 @@ pub fn supports(evidence: &Evidence, film: &Date) -> &'static [FindingKind] {
     match () {
         _ if is(&["8310-5"]) && (printed.is_high() || value.is_some_and(|v| v >= 38.0)) => &[Opacity],
         _ if is(&["1988-5", "6690-2"]) && printed.is_high() => &[Opacity],
-        _ if is(SATURATION) && (printed.is_low() || value.is_some_and(|v| v < 90.0)) => {
+        _ if is(Test::Saturation.loinc()) && (printed.is_low() || value.is_some_and(|v| v < 90.0)) => {
             &[Opacity, Effusion, Pneumothorax]
         }
         _ if is(&["30934-4", "33762-6"]) && printed.is_high() => &[Cardiomegaly],
@@ -147,10 +145,9 @@ pub fn supports(evidence: &Evidence, film: &Date) -> &'static [FindingKind] {
     }
 }
 
-const SATURATION: &[&str] = &["59408-5", "2708-6"];
-
 fn is_saturation(evidence: &Evidence) -> bool {
-    matches!(&evidence.fact, Fact::Measurement(m) if m.loinc.iter().any(|code| SATURATION.contains(&code.as_str())))
+    let codes = Test::Saturation.loinc();
+    matches!(&evidence.fact, Fact::Measurement(m) if m.loinc.iter().any(|code| codes.contains(&code.as_str())))
 }
 
 impl Case {

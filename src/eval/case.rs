@@ -8,22 +8,22 @@ use serde_json::{Value, json, value::to_raw_value};
 
 use super::{
     answer::{self, Expected},
-    films::{Class, Label, Shot},
-    record::{Person, Record},
+    films::{Shot, before, date, shots},
+    record::{Person, Record, TERMINOLOGY},
     texts::{Lies, Pair, Texts, one},
 };
 use crate::{
-    chart::{self, AtHand, Chart, Reading, Role, View},
+    chart::{self, AtHand, Chart, Reading, View},
     egress::Base,
     engine::Prompt,
     error::{Error, Result},
     fhir::Date,
     finding::{Finding, FindingKind},
     grounding,
-    phantom::{self, Patient, Random},
+    phantom::Random,
     prompt::{Rendered, contract2},
     service::{self, Service},
-    task::{Language, Question, Substance, Task},
+    task::{Language, Level, Question, Substance, Task},
 };
 
 /// Where the records of made-up cases are.
@@ -84,11 +84,12 @@ impl Maker {
         let after = [0, 0, 1, 2][random.below(4)];
         let patient_id = format!("p{:012x}", random.number() >> 16);
         let person = person(random, today);
+        let (_, of_the_chart) = Question::ALL.split_at(Question::OF_A_FILM);
         let (mut task, about_film) = match random.weighted(&[70, 18, 5, 7]) {
             0 => (Task::ImagingDraft, true),
             1 => (Task::Summary, false),
             2 => (Task::Question(Question::ALL[0]), true),
-            _ => (Task::Question(Question::ALL[9 + random.below(14)]), false),
+            _ => (Task::Question(of_the_chart[random.below(of_the_chart.len())]), false),
         };
         let mut record = Record::new(patient_id, &person, korean, today);
         let films = if about_film { shots(random, &person, today) } else { Vec::new() };
@@ -157,7 +158,7 @@ impl Maker {
         if let Task::Question(Question::Flagged(test, level)) = task {
             let loinc = test.loinc()[0];
             if let Some(test) = texts.test(loinc).filter(|_| random.chance(0.75)) {
-                let lies = if level == crate::task::Level::High { Lies::Above } else { Lies::Below };
+                let lies = if level == Level::High { Lies::Above } else { Lies::Below };
                 record.measure(test, if random.chance(0.55) { lies } else { Lies::Within }, random);
             }
             taken.push(loinc);
@@ -290,15 +291,6 @@ fn day(year: i32, days: usize) -> NaiveDate {
     first.checked_add_days(Days::new(days as u64)).unwrap_or(first)
 }
 
-fn before(day: NaiveDate, days: usize) -> NaiveDate {
-    day.checked_sub_days(Days::new(days as u64)).unwrap_or(day)
-}
-
-/// A date that is one; `Date` has no other way in.
-fn date(text: &str) -> Date {
-    Date::parse(text).unwrap_or_else(|| chrono::DateTime::UNIX_EPOCH.into())
-}
-
 fn person(random: &mut Random, today: NaiveDate) -> Person {
     let gender = [Some("male"), Some("female"), Some("other"), None][random.weighted(&[47, 47, 2, 4])];
     let born = before(today, 18 * 366 + random.below(79 * 365));
@@ -309,96 +301,7 @@ fn person(random: &mut Random, today: NaiveDate) -> Person {
 fn asked_of(findings: &[Finding], random: &mut Random) -> Question {
     match one(findings, random).filter(|_| random.chance(0.6)) {
         Some(finding) => Question::Film(finding.kind, finding.side),
-        None => Question::ALL[random.below(9)],
-    }
-}
-
-/// The current film, and for about half of the patients an earlier one.
-fn shots(random: &mut Random, person: &Person, today: NaiveDate) -> Vec<Shot> {
-    let patient = Patient::new(random);
-    let (class, another) = [(Class::Chest, false), (Class::Chest, true), (Class::Blank, false), (Class::Other, false)]
-        [random.weighted(&[80, 7, 5, 8])];
-    let findings = if class == Class::Chest { phantom::findings(random) } else { Vec::new() };
-    let mut shots = vec![shot(random, person, Role::Current, today, (class, another), patient, findings)];
-    if random.chance(0.55) {
-        let (class, another) =
-            [(Class::Chest, false), (Class::Chest, true), (Class::Blank, false), (Class::Other, false)]
-                [random.weighted(&[66, 23, 5, 6])];
-        let earlier = phantom::prior(random, &shots[0].findings);
-        let findings = if class == Class::Chest { earlier } else { Vec::new() };
-        let taken = before(today, 1 + [random.below(14), random.below(1_000)][random.weighted(&[30, 70])]);
-        shots.push(shot(random, person, Role::Prior, taken, (class, another), patient, findings));
-    }
-    shots
-}
-
-fn shot(
-    random: &mut Random,
-    person: &Person,
-    role: Role,
-    taken: NaiveDate,
-    (class, another): (Class, bool),
-    patient: Patient,
-    findings: Vec<Finding>,
-) -> Shot {
-    let label = if another { another_label(random, person, taken) } else { Some(own_label(random, person)) };
-    // Whose film cannot be told apart from the patient's own is the patient's own.
-    let (label, another_patient) = match label {
-        Some(label) => (label, another),
-        None => (own_label(random, person), false),
-    };
-    let mut uid = || format!("2.25.{}", u128::from(random.number()) << 64 | u128::from(random.number()));
-    let [study_uid, series_uid, instance_uid] = [uid(), uid(), uid()];
-    Shot {
-        role,
-        class,
-        findings,
-        another_patient,
-        label,
-        view: if random.chance(0.6) { "PA" } else { "AP" },
-        date: date(&taken.to_string()),
-        study_uid,
-        series_uid,
-        instance_uid,
-        patient: if another_patient { Patient::new(random) } else { patient },
-        random: random.fork(),
-    }
-}
-
-/// What the record says, as far as the file says anything.
-fn own_label(random: &mut Random, person: &Person) -> Label {
-    let sex = match person.gender {
-        Some("male") => Some("M"),
-        Some("female") => Some("F"),
-        _ => None,
-    };
-    let born = person.born.map(|born| date(&born.to_string()));
-    Label { sex: sex.filter(|_| random.chance(0.85)), born: born.filter(|_| random.chance(0.85)) }
-}
-
-/// Somebody of the other sex, or two decades older or younger; `None` where the record knows neither.
-fn another_label(random: &mut Random, person: &Person, taken: NaiveDate) -> Option<Label> {
-    let own = own_label(random, person);
-    let other_sex = match person.gender {
-        Some("male") => Some("F"),
-        Some("female") => Some("M"),
-        _ => None,
-    };
-    // In the middle of a decade at least two away from the patient's, then and up to the order.
-    let other_age = person.born.and_then(|born| {
-        let age = taken.signed_duration_since(born).num_days() / 365;
-        let own = [(age - 1) / 10, (age + 4) / 10];
-        let decades: Vec<i64> = (1..10).filter(|decade| own.iter().all(|own| (decade - own).abs() >= 2)).collect();
-        let decade = one(&decades, random)?;
-        Some(date(&before(taken, (decade * 10 + 2 + random.below(6) as i64) as usize * 365).to_string()))
-    });
-    match (other_sex, other_age, random.weighted(&[5, 4, 1])) {
-        (Some(sex), _, 0) => Some(Label { sex: Some(sex), ..own }),
-        (_, Some(born), 1) => Some(Label { born: Some(born), ..own }),
-        (sex, born, _) if sex.is_some() || born.is_some() => {
-            Some(Label { sex: sex.or(own.sex), born: born.or(own.born) })
-        }
-        _ => None,
+        None => Question::ALL[random.below(Question::OF_A_FILM)],
     }
 }
 
@@ -411,5 +314,3 @@ impl Case {
         self.record.resources.iter().cloned().chain([archive]).collect()
     }
 }
-
-const TERMINOLOGY: &str = "http://terminology.hl7.org/CodeSystem";

@@ -4,10 +4,7 @@ use std::{
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     thread,
     time::Duration,
 };
@@ -24,6 +21,10 @@ use crate::{
     task::Task,
 };
 
+/// Seeds below this have no case in common; those above repeat them.
+pub const SEEDS: u64 = 1 << 23;
+/// Records drawn for one case before the room is taken to be too small for any.
+const MAX_DRAWS: usize = 1_000;
 /// Side of the picture a model sees.
 const SIDE: u32 = 224;
 
@@ -34,9 +35,9 @@ pub struct Export {
     pub seed: u64,
     pub count: u64,
     pub threads: usize,
-    /// Cases of one shard.
+    /// Cases of one shard, at least 1.
     pub shard: u64,
-    /// Shards that may wait to be read.
+    /// Shards that may wait to be read, at least 1.
     pub keep: usize,
     /// Cases that training never sees.
     pub held_out: bool,
@@ -67,17 +68,20 @@ struct Picture {
 
 /// Writes every case, waiting while enough shards wait to be read.
 ///
-/// Errors: `Upstream` where the folder cannot be written to; what was written stays.
+/// Errors: `Invalid` where no prompt fits the room, or a shard or the wait is of none; `Upstream` where the folder cannot be
+/// written to; what was written stays.
 pub fn export(maker: &Maker, export: &Export) -> Result<()> {
     let unwritable = |e: io::Error| Error::new(Kind::Upstream, format!("{}: {e}", export.out.display()));
+    if export.shard == 0 || export.keep == 0 {
+        return Err(Error::invalid("a shard holds at least one case, and at least one shard may wait"));
+    }
     fs::create_dir_all(&export.out).map_err(unwritable)?;
-    let shards = export.count.div_ceil(export.shard.max(1));
-    let next = Arc::new(AtomicU64::new(0));
+    let shards = export.count.div_ceil(export.shard);
+    let next = AtomicU64::new(0);
     thread::scope(|scope| {
         let workers: Vec<_> = (0..export.threads.max(1))
             .map(|_| {
-                let next = next.clone();
-                scope.spawn(move || -> Result<()> {
+                scope.spawn(|| -> Result<()> {
                     loop {
                         let shard = next.fetch_add(1, Ordering::Relaxed);
                         if shard >= shards {
@@ -122,12 +126,12 @@ fn contents(maker: &Maker, export: &Export, shard: u64) -> Result<(Vec<u8>, Vec<
     for number in first..(first + export.shard).min(export.count) {
         let mut random = stream(export, number);
         // A record with nothing in it is never asked about; the next one of the stream stands in.
-        let (case, shown) = loop {
+        let mut asked = (0..MAX_DRAWS).map(|_| {
             let case = maker.draw(&mut random);
-            if let Some(shown) = maker.ask(&case, export.room, false)? {
-                break (case, shown);
-            }
-        };
+            maker.ask(&case, export.room, false).map(|shown| Some((case, shown?)))
+        });
+        let asked = asked.find_map(Result::transpose).transpose()?;
+        let (case, shown) = asked.ok_or_else(|| Error::invalid("no prompt fits the room"))?;
         let mut pictures = Vec::new();
         for shot in shown.pictures.iter().map(|at| &case.films[*at]) {
             let (film, grey) = drawn(shot, &mut random)?;

@@ -1,14 +1,18 @@
 //! The films of a case: what each shows, and whose its file says it is.
 
+use std::sync::Arc;
+
+use chrono::{Days, NaiveDate};
+use image::RgbImage;
+
+use super::{record::Person, texts::one};
 use crate::{
     chart::Role,
     fhir::Date,
     finding::Finding,
     imaging::{Image, Labelled, Source},
-    phantom::{Content, Film, MANUFACTURER, Patient, Random, Style},
+    phantom::{self, Content, Film, MANUFACTURER, Patient, Random, Style},
 };
-use image::RgbImage;
-use std::sync::Arc;
 
 /// What is to be told of a picture as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,4 +106,103 @@ impl Shot {
             png: Arc::default(),
         }
     }
+}
+
+/// The current film, and for about half of the patients an earlier one.
+pub(super) fn shots(random: &mut Random, person: &Person, today: NaiveDate) -> Vec<Shot> {
+    let patient = Patient::new(random);
+    let (class, another) = [(Class::Chest, false), (Class::Chest, true), (Class::Blank, false), (Class::Other, false)]
+        [random.weighted(&[80, 7, 5, 8])];
+    let findings = if class == Class::Chest { phantom::findings(random) } else { Vec::new() };
+    let mut shots = vec![shot(random, person, Role::Current, today, (class, another), patient, findings)];
+    if random.chance(0.55) {
+        let (class, another) =
+            [(Class::Chest, false), (Class::Chest, true), (Class::Blank, false), (Class::Other, false)]
+                [random.weighted(&[66, 23, 5, 6])];
+        let earlier = phantom::prior(random, &shots[0].findings);
+        let findings = if class == Class::Chest { earlier } else { Vec::new() };
+        let taken = before(today, 1 + [random.below(14), random.below(1_000)][random.weighted(&[30, 70])]);
+        shots.push(shot(random, person, Role::Prior, taken, (class, another), patient, findings));
+    }
+    shots
+}
+
+fn shot(
+    random: &mut Random,
+    person: &Person,
+    role: Role,
+    taken: NaiveDate,
+    (class, another): (Class, bool),
+    patient: Patient,
+    findings: Vec<Finding>,
+) -> Shot {
+    let label = if another { another_label(random, person, taken) } else { Some(own_label(random, person)) };
+    // Whose film cannot be told apart from the patient's own is the patient's own.
+    let (label, another_patient) = match label {
+        Some(label) => (label, another),
+        None => (own_label(random, person), false),
+    };
+    let mut uid = || format!("2.25.{}", u128::from(random.number()) << 64 | u128::from(random.number()));
+    let [study_uid, series_uid, instance_uid] = [uid(), uid(), uid()];
+    Shot {
+        role,
+        class,
+        findings,
+        another_patient,
+        label,
+        view: if random.chance(0.6) { "PA" } else { "AP" },
+        date: date(&taken.to_string()),
+        study_uid,
+        series_uid,
+        instance_uid,
+        patient: if another_patient { Patient::new(random) } else { patient },
+        random: random.fork(),
+    }
+}
+
+/// What the record says, as far as the file says anything.
+fn own_label(random: &mut Random, person: &Person) -> Label {
+    let sex = match person.gender {
+        Some("male") => Some("M"),
+        Some("female") => Some("F"),
+        _ => None,
+    };
+    let born = person.born.map(|born| date(&born.to_string()));
+    Label { sex: sex.filter(|_| random.chance(0.85)), born: born.filter(|_| random.chance(0.85)) }
+}
+
+/// Somebody of the other sex, or two decades older or younger; `None` where the record knows neither.
+fn another_label(random: &mut Random, person: &Person, taken: NaiveDate) -> Option<Label> {
+    let own = own_label(random, person);
+    let other_sex = match person.gender {
+        Some("male") => Some("F"),
+        Some("female") => Some("M"),
+        _ => None,
+    };
+    // In the middle of a decade at least two away from the patient's, then and up to the order.
+    let other_age = person.born.and_then(|born| {
+        let age = taken.signed_duration_since(born).num_days() / 365;
+        let own = [(age - 1) / 10, (age + 4) / 10];
+        let decades: Vec<i64> = (1..10).filter(|decade| own.iter().all(|own| (decade - own).abs() >= 2)).collect();
+        let decade = one(&decades, random)?;
+        Some(date(&before(taken, (decade * 10 + 2 + random.below(6) as i64) as usize * 365).to_string()))
+    });
+    match (other_sex, other_age, random.weighted(&[5, 4, 1])) {
+        (Some(sex), _, 0) => Some(Label { sex: Some(sex), ..own }),
+        (_, Some(born), 1) => Some(Label { born: Some(born), ..own }),
+        (sex, born, _) if sex.is_some() || born.is_some() => {
+            Some(Label { sex: sex.or(own.sex), born: born.or(own.born) })
+        }
+        _ => None,
+    }
+}
+
+/// That many days earlier.
+pub(super) fn before(day: NaiveDate, days: usize) -> NaiveDate {
+    day.checked_sub_days(Days::new(days as u64)).unwrap_or(day)
+}
+
+/// A date that is one; `Date` has no other way in.
+pub(super) fn date(text: &str) -> Date {
+    Date::parse(text).unwrap_or_else(|| chrono::DateTime::UNIX_EPOCH.into())
 }

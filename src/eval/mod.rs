@@ -15,6 +15,6 @@ mod texts;
 
 pub use answer::{Expected, supports};
 pub use case::{Case, Maker, Shown};
-pub use export::{Export, export};
+pub use export::{Export, SEEDS, export};
 pub use films::{Class, Label, Shot};
 pub use texts::Texts;

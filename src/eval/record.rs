@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::texts::{Lies, Pair, TestText, Texts, one};
 use crate::{finding::FindingKind, phantom::Random, task::Substance};
 
-const TERMINOLOGY: &str = "http://terminology.hl7.org/CodeSystem";
+pub(super) const TERMINOLOGY: &str = "http://terminology.hl7.org/CodeSystem";
 
 /// Resources of one patient, `Patient` first.
 pub struct Record {

@@ -1,4 +1,4 @@
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use serde_json::Value;
 
@@ -9,11 +9,12 @@ use super::{
 use crate::{
     chart::Role,
     engine::{Completion, Finish, Part},
+    error::Kind,
     fhir::Date,
     grounding,
     phantom::Random,
     prompt::contract2,
-    task::{Language, Question},
+    task::{Language, Level, Question},
 };
 
 fn cases(count: u64) -> impl Iterator<Item = (Maker, Case)> {
@@ -41,15 +42,7 @@ fn every_answer_is_one_the_server_keeps_whole() {
         let answer = export::text(&shown.expected).unwrap();
         let schema = jsonschema::validator_for(shown.prompt.schema.as_ref().unwrap()).unwrap();
         assert!(schema.is_valid(&serde_json::from_str(&answer).unwrap()), "{answer}");
-        let completion = Completion {
-            text: answer.clone(),
-            finish: Finish::Stop,
-            prompt_tokens: 1,
-            completion_tokens: 1,
-            time_to_first_token: Duration::ZERO,
-            total: Duration::ZERO,
-            label_probabilities: None,
-        };
+        let completion = Completion { text: answer.clone(), finish: Finish::Stop, ..Completion::default() };
         let kept = grounding::contract2::ground(&completion, &chart, &shown.view, case.task, case.language).unwrap();
         assert!(kept.rejected.is_empty(), "{answer}: {:?}", kept.rejected);
         let statements: usize = kept.sections.iter().map(|section| section.statements.len()).sum();
@@ -126,7 +119,7 @@ fn what_is_drawn_outside_a_range_is_flagged_by_the_server_and_nothing_else() {
     for question in Question::ALL {
         if let Question::Flagged(test, level) = question {
             let test = texts.test(test.loinc()[0]).expect("a test that is asked about");
-            assert!(test.can_lie(if level == crate::task::Level::High { Lies::Above } else { Lies::Below }));
+            assert!(test.can_lie(if level == Level::High { Lies::Above } else { Lies::Below }));
         }
     }
     let mut random = Random::training(3);
@@ -219,13 +212,22 @@ fn the_same_film_is_drawn_again() {
 }
 
 #[test]
-#[ignore = "prints a figure"]
-fn case_speed() {
+fn an_export_that_could_never_end_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let some = Export {
+        out: folder.path().to_owned(),
+        seed: 5,
+        count: 1,
+        threads: 1,
+        shard: 1,
+        keep: 1,
+        held_out: false,
+        room: 1_600,
+    };
     let maker = Maker::new().unwrap();
-    let start = std::time::Instant::now();
-    for seed in 0..2_000 {
-        let case = maker.draw(&mut Random::training(seed));
-        maker.ask(&case, contract2::MAX_CHARACTERS, false).unwrap();
+    let never = [Export { keep: 0, ..some.clone() }, Export { shard: 0, ..some.clone() }, Export { room: 10, ..some }];
+    for never in never {
+        assert_eq!(export(&maker, &never).unwrap_err().kind, Kind::Invalid);
     }
-    println!("{:.3} ms a case without its films", start.elapsed().as_secs_f64() / 2.0);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }

@@ -18,12 +18,12 @@ use tokio::{
     sync::Semaphore,
     time::{Instant, sleep, timeout_at},
 };
-use url::{Url, form_urlencoded};
+use url::Url;
 
 use super::{
     FHIR_JSON, Split,
     bundle::{MAX_RESOURCES, Raw},
-    essence, is_id, is_json, lenient, split,
+    essence, is_id, is_json, lenient, same_search, split,
 };
 use crate::{
     capacity::{Processor, Share},
@@ -167,7 +167,7 @@ impl Client {
         Client { deadline: deadline.min(self.deadline), ..self.clone() }
     }
 
-    /// Every page of a search, as far as the limits go. `query` is what [`query()`] makes.
+    /// Every page of a search, as far as the limits go. `query` is what [`super::query`] makes.
     ///
     /// An error only where the first page fails; whatever is missing later is named in the result.
     pub async fn search(&self, query: &str) -> Result<Found> {
@@ -367,36 +367,6 @@ fn jitter() -> Duration {
 
 fn is_type(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_uppercase()) && text.chars().all(|c| c.is_ascii_alphabetic())
-}
-
-/// `Type?name=value&…` with the values encoded.
-pub fn query(resource_type: &str, parameters: &[(&str, &str)]) -> String {
-    let encoded = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
-    format!("{resource_type}?{encoded}")
-}
-
-/// No server takes a longer address, so no link that is longer is one.
-const LONGEST_LINK: usize = 8 << 10;
-
-/// Whether the link of a search asks for what `query` asks for, neither more narrowly nor for something else.
-pub fn same_search(link: &str, query: &str) -> bool {
-    // How many come at once, in which order and in which form does not change what is found.
-    const FORM: [&str; 6] = ["_count", "_sort", "_format", "_pretty", "_total", "_include"];
-    let split = |text: &str| -> Option<(String, Vec<(String, String)>)> {
-        let (path, parameters_of) = text.split_once('?')?;
-        let resource_type = path.trim_end_matches("/_search").rsplit('/').next()?.to_owned();
-        let named = form_urlencoded::parse(parameters_of.as_bytes())
-            .into_owned()
-            // None at once is no search but a count.
-            .filter(|(name, value)| !FORM.contains(&name.as_str()) || (name == "_count" && value == "0"));
-        // A code with its system or a reference with its type is the same value, said in full.
-        let bare = |value: &str| value.rsplit(['|', '/']).next().unwrap_or_default().to_owned();
-        let bare = |values: String| values.split(',').map(bare).collect::<Vec<_>>().join(",");
-        let mut named: Vec<_> = named.map(|(name, value)| (name, bare(value))).collect();
-        named.sort();
-        Some((resource_type, named))
-    };
-    link.len() <= LONGEST_LINK && split(link).is_some_and(|link| split(query) == Some(link))
 }
 
 #[cfg(test)]

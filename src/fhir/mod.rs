@@ -8,14 +8,16 @@ mod media_type;
 mod ours;
 mod outcome;
 mod reference;
+mod search;
 
 pub use bundle::{Raw, Split, split};
-pub use client::{Client, Found, Limits, query, same_search};
+pub use client::{Client, Found, Limits};
 pub use date::Date;
 pub use media_type::{FHIR_JSON, essence, is_json};
 pub use ours::{check, normal};
 pub use outcome::{SYSTEM, issue_code, outcome};
 pub use reference::{Reference, is_id};
+pub use search::{query, same_search};
 
 /// A code in a code system.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize, utoipa::ToSchema)]

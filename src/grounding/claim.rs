@@ -1,25 +1,106 @@
-//! What a model claims of a film, and which of it is kept.
+//! What a model claims of a film, and which of it is kept, under either contract.
 
 use std::collections::HashSet;
 
 use serde::Deserialize;
 
-use super::{Change, Finding, FindingKind, Ledger, Region, Rejected, Severity, Side, Statement, sentence};
+use super::{
+    Abstention, Assessment, Change, Finding, FindingKind, Ledger, Region, Rejected, Section, Severity, Side, Statement,
+    Urgency, sentence,
+};
 use crate::{
     chart::{Chart, EvidenceId, Gap, Role, View},
+    engine::{Completion, Finish},
     error::{Error, Result},
     task::Language,
 };
 
+/// Most findings that an answer may hold.
+pub(super) const MAX_FINDINGS: usize = 8;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Claim {
-    pub kind: FindingKind,
-    pub side: Side,
-    pub region: Region,
-    pub severity: Severity,
-    pub change: Change,
-    pub evidence: Vec<String>,
+struct Findings {
+    findings: Vec<Claim>,
+    urgency: Urgency,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Claim {
+    kind: FindingKind,
+    side: Side,
+    region: Region,
+    severity: Severity,
+    change: Change,
+    evidence: Vec<String>,
+}
+
+/// The answer, where it was not cut.
+pub(super) fn whole(completion: &Completion) -> Result<&str> {
+    // INVARIANT: a_cut_answer_is_no_answer
+    if completion.finish == Finish::Length {
+        return Err(Error::fault("the model's answer was cut at its token limit"));
+    }
+    Ok(completion.text.trim())
+}
+
+pub(super) fn unreadable() -> Error {
+    Error::fault("the model's answer is not of the contract's form")
+}
+
+pub(super) fn too_many() -> Error {
+    Error::fault("the model's answer holds more than its contract allows")
+}
+
+pub(super) fn say(language: Language, english: &str, korean: &str) -> String {
+    match language {
+        Language::English => english.to_owned(),
+        Language::Korean => korean.to_owned(),
+    }
+}
+
+/// Where the model was asked and nothing is said.
+pub(super) fn abstained(
+    ledger: Ledger,
+    reason: String,
+    evidence: Vec<EvidenceId>,
+    rejected: Vec<Rejected>,
+) -> Assessment {
+    let abstained = Some(Abstention { reason, evidence, model_asked: true });
+    Assessment { abstained, ledger, rejected, ..Assessment::default() }
+}
+
+/// Keeps of an answer of findings those that rest on the film. `urgencies` are the words its contract has.
+pub(super) fn findings(
+    text: &str,
+    urgencies: &[&str],
+    chart: &Chart,
+    view: &View,
+    language: Language,
+) -> Result<Assessment> {
+    let Findings { findings, urgency } = serde_json::from_str(text).map_err(|_| unreadable())?;
+    if !urgencies.contains(&urgency.word()) {
+        return Err(unreadable());
+    }
+    let claimed = findings.len();
+    if claimed > MAX_FINDINGS {
+        return Err(too_many());
+    }
+    let grounds = Grounds::of(chart, &view.shown)?;
+    let mut rejected = Vec::new();
+    let kept = findings.into_iter().filter_map(|claim| grounds.statement(claim, language, &mut rejected));
+    let statements: Vec<Statement> = kept.collect();
+    let ledger = ledger(chart, view);
+    // INVARIANT: findings_that_were_all_dropped_are_not_no_finding
+    if claimed > 0 && statements.is_empty() {
+        let [english, korean] =
+            ["nothing the model stated rested on the film", "모델의 말 가운데 영상에 근거한 것이 없었다"];
+        return Ok(abstained(ledger, say(language, english, korean), Vec::new(), rejected));
+    }
+    let title = say(language, "Findings", "소견");
+    let sections = vec![Section { key: "findings".into(), title, statements }];
+    Ok(Assessment { sections, urgency: Some(urgency), abstained: None, ledger, rejected })
 }
 
 /// What was looked at and what of it the model saw.
@@ -53,14 +134,14 @@ pub(super) fn cited(ids: Vec<String>, shown: &HashSet<EvidenceId>, mut reject: i
 }
 
 /// What a claim may rest on.
-pub(super) struct Grounds {
-    pub shown: HashSet<EvidenceId>,
-    pub current: EvidenceId,
+struct Grounds {
+    shown: HashSet<EvidenceId>,
+    current: EvidenceId,
     prior: Option<EvidenceId>,
 }
 
 impl Grounds {
-    pub fn of(chart: &Chart, shown: &[EvidenceId]) -> Result<Grounds> {
+    fn of(chart: &Chart, shown: &[EvidenceId]) -> Result<Grounds> {
         let picture = |wanted: Role| chart.film(wanted).map(|(id, _)| id).filter(|id| shown.contains(id));
         let asked_blind = || Error::fault("the model was asked without the current film");
         let current = picture(Role::Current).ok_or_else(asked_blind)?;
@@ -68,7 +149,7 @@ impl Grounds {
     }
 
     /// A claim becomes a statement only with the current picture among its valid citations.
-    pub fn statement(&self, claim: Claim, language: Language, rejected: &mut Vec<Rejected>) -> Option<Statement> {
+    fn statement(&self, claim: Claim, language: Language, rejected: &mut Vec<Rejected>) -> Option<Statement> {
         let Claim { kind, side, region, severity, mut change, evidence } = claim;
         let what = sentence(Finding { kind, side, region, severity, change }, language);
         let mut reject = |why: &str| rejected.push(Rejected { what: what.clone(), why: why.to_owned() });

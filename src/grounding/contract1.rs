@@ -4,18 +4,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Abstention, Assessment, Change, FindingKind, Ledger, Region, Section, Severity, Side, Statement, Urgency,
-    claim::{Claim, Grounds, ledger},
+    Assessment, Change, FindingKind, Region, Severity, Side,
+    claim::{self, MAX_FINDINGS, cited, ledger, unreadable},
 };
 use crate::{
     chart::{Chart, EvidenceId, View},
-    engine::{Completion, Finish},
-    error::{Error, Result},
+    engine::Completion,
+    error::Result,
     task::Language,
 };
 
-/// Most findings, and most citations of one, that an answer may hold.
-const MAX_FINDINGS: usize = 8;
 /// Of the words of urgency those it was trained on.
 const URGENCIES: [&str; 3] = ["routine", "urgent", "critical"];
 const REASONS: [&str; 3] = ["blank", "not a chest image", "no image"];
@@ -64,13 +62,6 @@ pub fn schema(shown: &[EvidenceId]) -> Value {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Findings {
-    findings: Vec<Claim>,
-    urgency: Urgency,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Insufficient {
     insufficient_evidence: String,
     evidence: Vec<String>,
@@ -80,108 +71,42 @@ struct Insufficient {
 ///
 /// Errors: `Fault` for an answer that was cut, is no JSON, or is not of this contract. It is never repaired.
 pub fn ground(completion: &Completion, chart: &Chart, view: &View) -> Result<Assessment> {
-    let View { shown, .. } = view;
-    // INVARIANT: a_cut_answer_is_no_answer
-    if completion.finish == Finish::Length {
-        return Err(Error::fault("the model's answer was cut at its token limit"));
+    let text = claim::whole(completion)?;
+    let value: Value = serde_json::from_str(text).map_err(|_| unreadable())?;
+    if value.get("insufficient_evidence").is_none() {
+        return claim::findings(text, &URGENCIES, chart, view, Language::English);
     }
-    let ledger = ledger(chart, view);
-    let text = completion.text.trim();
-    let unreadable = |_| Error::fault("the model's answer is not of the contract's form");
-    let value: Value = serde_json::from_str(text).map_err(unreadable)?;
-    if value.get("insufficient_evidence").is_some() {
-        let answer: Insufficient = serde_json::from_str(text).map_err(unreadable)?;
-        return Ok(abstained(answer, shown, ledger));
-    }
-    let answer: Findings = serde_json::from_str(text).map_err(unreadable)?;
-    let grounds = Grounds::of(chart, shown)?;
-    let claimed = answer.findings.len();
-    if !URGENCIES.contains(&answer.urgency.word()) {
-        return Err(Error::fault("the model's answer is not of the contract's form"));
-    }
-    if claimed > MAX_FINDINGS {
-        return Err(Error::fault("the model's answer holds more findings than its contract allows"));
-    }
-    let mut rejected = Vec::new();
-    let statements: Vec<Statement> = answer
-        .findings
-        .into_iter()
-        .filter_map(|claim| grounds.statement(claim, Language::English, &mut rejected))
-        .collect();
-    // INVARIANT: findings_that_were_all_dropped_are_not_no_finding
-    if claimed > 0 && statements.is_empty() {
-        let reason = "nothing the model stated rested on the film".to_owned();
-        let abstained = Some(Abstention { reason, evidence: Vec::new(), model_asked: true });
-        return Ok(Assessment { abstained, ledger, rejected, ..Assessment::default() });
-    }
-    let sections = vec![Section { key: "findings".into(), title: "Findings".into(), statements }];
-    Ok(Assessment { sections, urgency: Some(answer.urgency), abstained: None, ledger, rejected })
-}
-
-fn abstained(answer: Insufficient, shown: &[EvidenceId], ledger: Ledger) -> Assessment {
+    let answer: Insufficient = serde_json::from_str(text).map_err(|_| unreadable())?;
     // The reason is one of our own words or it is not repeated.
-    let reason = match REASONS.iter().find(|r| **r == answer.insufficient_evidence) {
-        Some(&"blank") => "the model found the picture blank",
-        Some(&"not a chest image") => "the model found that the picture is not a chest film",
+    let reason = match answer.insufficient_evidence.as_str() {
+        "blank" => "the model found the picture blank",
+        "not a chest image" => "the model found that the picture is not a chest film",
         _ => "the model found nothing it could read",
     };
-    let evidence = answer
-        .evidence
-        .into_iter()
-        .filter_map(|id| EvidenceId::try_from(id).ok())
-        .filter(|id| shown.contains(id))
-        .collect();
-    let abstention = Abstention { reason: reason.into(), evidence, model_asked: true };
-    Assessment { abstained: Some(abstention), ledger, ..Assessment::default() }
+    let shown = view.shown.iter().copied().collect();
+    let evidence = cited(answer.evidence, &shown, |_| {});
+    Ok(claim::abstained(ledger(chart, view), reason.into(), evidence, Vec::new()))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::chart::{Evidence, Fact, Origin, Role, Subject};
+    use crate::{
+        chart::{
+            Fact, Role,
+            sample::{self, film, note},
+        },
+        engine::Finish,
+    };
 
     fn chart() -> Chart {
-        let image = |role| {
-            let image = json!({
-                "source": { "dicom": { "study_uid": "1", "series_uid": "1", "instance_uid": "1", "sop_class_uid": "1", "transfer_syntax": "1" } },
-                "modality": "DX", "rows": 1, "columns": 1, "lossy": false, "retrieved": "instance", "burned_in": "NO", "sha256": "0",
-            });
-            Fact::Image { role, image: serde_json::from_value(image).unwrap() }
-        };
-        let facts = [image(Role::Current), image(Role::Prior), Fact::Note { text: "cough".into(), preliminary: false }];
-        let evidence = facts.into_iter().zip(1..).map(|(fact, number)| Evidence {
-            id: EvidenceId(number),
-            reference: format!("urn:oid:1.{number}"),
-            date: None,
-            misdated: false,
-            fact,
-            origin: Origin::Fetched,
-        });
-        Chart {
-            source_base: "https://ehr.example/fhir".into(),
-            subject: Subject { reference: "https://ehr.example/fhir/Patient/1".into(), sex: None, age_band: None },
-            requester: None,
-            encounter: None,
-            evidence: evidence.collect(),
-            gaps: vec![],
-            examined: vec![],
-            reading: None,
-        }
+        let picture = |role| Fact::Image { role, image: film("PA", "2025-11-19") };
+        sample::chart([picture(Role::Current), picture(Role::Prior), note("cough")].map(|fact| ("", fact)))
     }
 
     fn grounded(text: &str) -> Result<Assessment> {
         let view = View { shown: vec![EvidenceId(1), EvidenceId(2), EvidenceId(3)], ..View::default() };
-        let completion = Completion {
-            text: text.into(),
-            finish: Finish::Stop,
-            prompt_tokens: 1,
-            completion_tokens: 1,
-            time_to_first_token: Duration::ZERO,
-            total: Duration::ZERO,
-            label_probabilities: None,
-        };
+        let completion = Completion { text: text.into(), finish: Finish::Stop, ..Completion::default() };
         ground(&completion, &chart(), &view)
     }
 
@@ -247,15 +172,7 @@ mod tests {
             assert!(grounded(&whole[..end]).is_err(), "{}", &whole[..end]);
         }
         let view = View { shown: vec![EvidenceId(1)], ..View::default() };
-        let completion = Completion {
-            text: whole,
-            finish: Finish::Length,
-            prompt_tokens: 1,
-            completion_tokens: 1,
-            time_to_first_token: Duration::ZERO,
-            total: Duration::ZERO,
-            label_probabilities: None,
-        };
+        let completion = Completion { text: whole, finish: Finish::Length, ..Completion::default() };
         assert!(ground(&completion, &chart(), &view).is_err());
     }
 

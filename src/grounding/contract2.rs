@@ -9,20 +9,19 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Abstention, Assessment, Change, FindingKind, Ledger, Region, Rejected, Section, Severity, Side, Statement, Urgency,
-    claim::{Claim, Grounds, cited, ledger},
+    Assessment, Change, FindingKind, Ledger, Region, Rejected, Section, Severity, Side, Statement, Urgency,
+    claim::{self, MAX_FINDINGS, cited, ledger, say, too_many, unreadable},
 };
 use crate::{
     chart::{Chart, EvidenceId, FLAGGED, Fact, Role, View},
-    engine::{Completion, Finish},
-    error::{Error, Result},
+    engine::Completion,
+    error::Result,
     task::{Language, Question, Task},
 };
 
-/// Most findings, citations of one, and statements of a summary that an answer may hold.
-const MAX_FINDINGS: usize = 8;
+/// Most citations of a finding, and statements of a summary, that an answer may hold.
 const MAX_CITATIONS: usize = 12;
-const MAX_STATEMENTS: usize = 6;
+pub const MAX_STATEMENTS: usize = 6;
 const BLANK: &str = "blank film";
 const NO_CHEST: &str = "not a chest film";
 const ANOTHER: &str = "another patient's film";
@@ -88,13 +87,6 @@ fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Findings {
-    findings: Vec<Claim>,
-    urgency: Urgency,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Insufficient {
     insufficient_evidence: String,
     evidence: Vec<String>,
@@ -143,25 +135,13 @@ pub fn ground(
     task: Task,
     language: Language,
 ) -> Result<Assessment> {
-    // INVARIANT: a_cut_answer_is_no_answer
-    if completion.finish == Finish::Length {
-        return Err(Error::fault("the model's answer was cut at its token limit"));
-    }
     let grounded = Ground { chart, shown: view.shown.iter().copied().collect(), view, language };
-    let text = completion.text.trim();
+    let text = claim::whole(completion)?;
     match task {
         Task::ImagingDraft => grounded.draft(text),
         Task::Summary => grounded.summary(text),
         Task::Question(question) => grounded.answer(text, question),
     }
-}
-
-fn unreadable(_: serde_json::Error) -> Error {
-    Error::fault("the model's answer is not of the contract's form")
-}
-
-fn too_many() -> Error {
-    Error::fault("the model's answer holds more than its contract allows")
 }
 
 struct Ground<'a> {
@@ -173,10 +153,7 @@ struct Ground<'a> {
 
 impl Ground<'_> {
     fn say(&self, english: &str, korean: &str) -> String {
-        match self.language {
-            Language::English => english.to_owned(),
-            Language::Korean => korean.to_owned(),
-        }
+        say(self.language, english, korean)
     }
 
     fn ledger(&self) -> Ledger {
@@ -184,8 +161,7 @@ impl Ground<'_> {
     }
 
     fn abstained(&self, reason: String, evidence: Vec<EvidenceId>, rejected: Vec<Rejected>) -> Assessment {
-        let abstained = Some(Abstention { reason, evidence, model_asked: true });
-        Assessment { abstained, ledger: self.ledger(), rejected, ..Assessment::default() }
+        claim::abstained(self.ledger(), reason, evidence, rejected)
     }
 
     fn stated(&self, key: &str, title: String, statements: Vec<Statement>, rejected: Vec<Rejected>) -> Assessment {
@@ -194,9 +170,9 @@ impl Ground<'_> {
     }
 
     fn draft(&self, text: &str) -> Result<Assessment> {
-        let value: Value = serde_json::from_str(text).map_err(unreadable)?;
+        let value: Value = serde_json::from_str(text).map_err(|_| unreadable())?;
         if value.get("insufficient_evidence").is_some() {
-            let answer: Insufficient = serde_json::from_str(text).map_err(unreadable)?;
+            let answer: Insufficient = serde_json::from_str(text).map_err(|_| unreadable())?;
             // The reason is one of our own words or it is not repeated.
             let reason = match answer.insufficient_evidence.as_str() {
                 BLANK => self.say("the model found the picture blank", "모델은 영상이 비어 있다고 보았다"),
@@ -210,32 +186,12 @@ impl Ground<'_> {
             };
             return Ok(self.abstained(reason, cited(answer.evidence, &self.shown, |_| {}), Vec::new()));
         }
-        let answer: Findings = serde_json::from_str(text).map_err(unreadable)?;
-        if !URGENCIES.contains(&answer.urgency.word()) {
-            return Err(Error::fault("the model's answer is not of the contract's form"));
-        }
-        let grounds = Grounds::of(self.chart, &self.view.shown)?;
-        let claimed = answer.findings.len();
-        if claimed > MAX_FINDINGS {
-            return Err(too_many());
-        }
-        let mut rejected = Vec::new();
-        let claims = answer.findings.into_iter();
-        let statements: Vec<Statement> =
-            claims.filter_map(|claim| grounds.statement(claim, self.language, &mut rejected)).collect();
-        // INVARIANT: findings_that_were_all_dropped_are_not_no_finding
-        if claimed > 0 && statements.is_empty() {
-            let reason =
-                self.say("nothing the model stated rested on the film", "모델의 말 가운데 영상에 근거한 것이 없었다");
-            return Ok(self.abstained(reason, Vec::new(), rejected));
-        }
-        let stated = self.stated("findings", self.say("Findings", "소견"), statements, rejected);
-        Ok(Assessment { urgency: Some(answer.urgency), ..stated })
+        claim::findings(text, &URGENCIES, self.chart, self.view, self.language)
     }
 
     /// What is said of a value is the chart's: the model only points, and what it copies has to be the same.
     fn summary(&self, text: &str) -> Result<Assessment> {
-        let answer: Summary = serde_json::from_str(text).map_err(unreadable)?;
+        let answer: Summary = serde_json::from_str(text).map_err(|_| unreadable())?;
         if answer.statements.len() > MAX_STATEMENTS {
             return Err(too_many());
         }
@@ -273,7 +229,7 @@ impl Ground<'_> {
     }
 
     fn answer(&self, text: &str, question: Question) -> Result<Assessment> {
-        let Answer { answer, evidence } = serde_json::from_str(text).map_err(unreadable)?;
+        let Answer { answer, evidence } = serde_json::from_str(text).map_err(|_| unreadable())?;
         let mut rejected = Vec::new();
         let asked = question.text(self.language);
         let mut reject = |why: &str| rejected.push(Rejected { what: asked.clone(), why: why.to_owned() });
@@ -309,7 +265,7 @@ impl Ground<'_> {
             (Question::Film(..), Fact::Image { role, .. }) => *role == Role::Current,
             (Question::Allergy(_), Fact::Allergy { .. }) => true,
             (Question::Flagged(test, _), Fact::Measurement(m)) => {
-                m.loinc.is_empty() || m.loinc.iter().any(|code| test.loinc().contains(&code.as_str()))
+                m.loinc.iter().any(|code| test.loinc().contains(&code.as_str()))
             }
             _ => false,
         }

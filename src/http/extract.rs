@@ -61,7 +61,8 @@ impl Bodies {
     /// The JSON body, read whole; never more than a frame beyond the limit.
     ///
     /// Another media type or any encoding: `UnsupportedMedia`. Too long: `TooLarge`. Not there at the deadline, broken off, or
-    /// of two media types: `Invalid`. No room beside the bodies held already: `Busy`.
+    /// of two media types: `Invalid`. No room beside the bodies held already: `Busy`. What is left of one that is refused is
+    /// thrown away by [`leftover`](super::leftover).
     pub async fn json(&self, request: Request, deadline: Instant) -> Result<Body> {
         check_type(request.headers())?;
         let limit = self.limits.max_body_bytes;
@@ -72,24 +73,19 @@ impl Bodies {
             return Err(too_large());
         }
         let read = async {
+            let (mut body, mut share) = (BytesMut::new(), self.share(0)?);
             let mut chunks = request.into_body().into_data_stream();
-            let (mut length, mut held) = (0, self.share(0).map(|share| (BytesMut::new(), share)));
             while let Some(chunk) = chunks.next().await {
                 let chunk = chunk.map_err(|_| Error::invalid("the body broke off"))?;
-                length += chunk.len();
-                if length > limit {
+                if body.len() + chunk.len() > limit {
                     return Err(too_large());
                 }
                 // INVARIANT: bodies_take_no_more_memory_than_there_is_for_them
                 // What has arrived counts, not what was announced: who announces and waits keeps nobody out.
-                // What finds no room is read to its end and dropped: who is still sending when the answer comes misses it.
-                held = held.and_then(|(mut body, mut share)| {
-                    share.add(self.share(chunk.len())?);
-                    body.extend_from_slice(&chunk);
-                    Ok((body, share))
-                });
+                share.add(self.share(chunk.len())?);
+                body.extend_from_slice(&chunk);
             }
-            held.map(|(body, share)| Body { bytes: body.freeze(), share })
+            Ok(Body { bytes: body.freeze(), share })
         };
         timeout_at(deadline.min(Instant::now() + self.limits.body_timeout()), read)
             .await
@@ -124,13 +120,16 @@ fn check_type(headers: &HeaderMap) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        time::Duration,
+    };
 
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
+    use axum::{Router, http::StatusCode, middleware::from_fn_with_state, routing::post};
     use futures::stream;
+    use tower::ServiceExt as _;
 
-    use super::*;
+    use super::{super::leftover, *};
 
     #[tokio::test]
     async fn bodies_take_no_more_memory_than_there_is_for_them() {
@@ -155,7 +154,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_without_room_is_read_to_its_end_before_it_is_refused() {
-        let bodies = Bodies::new(&Config { max_body_bytes: 1024, ..Config::default() });
+        let config = Config { max_body_bytes: 1024, ..Config::default() };
+        let bodies = Bodies::new(&config);
         let held = bodies.memory.share(TOGETHER * 1024 - 10).unwrap();
         let taken = Arc::new(AtomicUsize::new(0));
         let counted = taken.clone();
@@ -165,8 +165,11 @@ mod tests {
         });
         let request = Request::post("/").header(header::CONTENT_TYPE, "application/json");
         let request = request.body(axum::body::Body::from_stream(chunks.take(5))).unwrap();
-        let far = Instant::now() + Duration::from_secs(60);
-        assert_eq!(bodies.json(request, far).await.unwrap_err().kind, Kind::Busy);
+        let (within, far) = (bodies.clone(), Instant::now() + Duration::from_secs(60));
+        let handler = async move |request: Request| within.json(request, far).await.map(drop);
+        let layer = from_fn_with_state(config, leftover::thrown_away);
+        let answer = Router::new().route("/", post(handler)).layer(layer).oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!((taken.load(Ordering::Relaxed), bodies.memory.left()), (5, 10));
         drop(held);
     }

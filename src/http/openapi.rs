@@ -38,9 +38,9 @@ pub fn head(public_base: &Url) -> OpenApi {
         .description(Some(
             "Clinical decision support that reads pictures: CDS Hooks 2.0, and the drafts it made as FHIR R4 and as pages. \
              Not a medical device; AI results are drafts. Every GET answers HEAD too; any other method than those listed \
-             is answered with 405 and `Allow`. A head that is no HTTP, or is too large (more than 100 headers or some 64 kB), is \
-             answered by the HTTP layer itself: 400, 414 or 431 without a body. A client that closes its sending side before it \
-             has its answer has left, and gets none.",
+             is answered with 405 and `Allow`. A head that is no HTTP, or is too large (more than 100 headers or some 64 kB), \
+             is answered by the HTTP layer itself: 400, 414 or 431 without a body. A client that closes its sending side \
+             before it has its answer counts as gone, and mostly gets none.",
         ))
         .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()));
     OpenApiBuilder::new()

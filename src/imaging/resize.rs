@@ -18,10 +18,13 @@ pub(super) fn margins<P: Pixel>(picture: &ImageBuffer<P, Vec<P::Subpixel>>) -> (
     ((square - width) / 2, (square - height) / 2)
 }
 
-/// The square around the picture as one of that side, RGB8. Neither side of the picture is 0.
+/// The square around the picture as one of that side, RGB8; black where there is no picture.
 pub(super) fn resize<P: Pixel<Subpixel = u8>>(picture: &ImageBuffer<P, Vec<u8>>, side: u32) -> RgbImage {
     let channels = usize::from(P::CHANNEL_COUNT);
     let (width, height) = picture.dimensions();
+    if picture.is_empty() {
+        return RgbImage::new(side, side);
+    }
     let (square, (left, top)) = (width.max(height), margins(picture));
     let (columns, rows) = (shares(square, left, width, side), shares(square, top, height, side));
     let length = width as usize * channels;
@@ -105,7 +108,10 @@ mod tests {
     }
 
     #[test]
-    fn a_square_of_no_side_is_empty() {
+    fn a_square_of_no_side_is_empty_and_one_of_no_picture_is_black() {
         assert_eq!(resize(&GrayImage::new(3, 2), 0).dimensions(), (0, 0));
+        for (width, height) in [(0, 0), (0, 3), (3, 0)] {
+            assert!(resize(&GrayImage::new(width, height), 4).iter().all(|value| *value == 0));
+        }
     }
 }

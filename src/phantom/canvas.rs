@@ -8,7 +8,7 @@ pub struct Film {
     /// In pixels, as `height`.
     pub width: u32,
     pub height: u32,
-    /// Row by row, 0 black to 4080 white. None lies half way between two of 256 greys, so that no window can round two ways.
+    /// Row by row, 0 black to 4080 white. None is half way between two of 256 greys: no window can round it two ways.
     pub values: Vec<u16>,
     pub maps: Maps,
 }
@@ -16,8 +16,8 @@ pub struct Film {
 /// White, and the width of the window that shows it all.
 pub(super) const WHITE: u16 = 4080;
 
-/// A picture in the making. Places are relative to the shorter side, which runs from -1 to 1 around the centre, y downwards:
-/// so a picture is the same whatever its size.
+/// A picture in the making. Places are relative to the shorter side, which runs from -1 to 1 around the centre, y
+/// downwards: so a picture is the same whatever its size.
 pub(super) struct Canvas {
     pub width: usize,
     pub height: usize,

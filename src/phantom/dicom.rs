@@ -1,5 +1,6 @@
-//! A made-up film as a Digital X-Ray file, <https://dicom.nema.org/medical/dicom/current/output/chtml/part03/sect_A.26.html>,
-//! in explicit VR little endian, <https://dicom.nema.org/medical/dicom/current/output/chtml/part05/sect_7.1.2.html>.
+//! A made-up film as a Digital X-Ray file in explicit VR little endian.
+//! <https://dicom.nema.org/medical/dicom/current/output/chtml/part03/sect_A.26.html>,
+//! <https://dicom.nema.org/medical/dicom/current/output/chtml/part05/sect_7.1.2.html>
 
 use std::collections::BTreeMap;
 
@@ -78,10 +79,11 @@ const DX_FOR_PRESENTATION: &str = "1.2.840.10008.5.1.4.1.1.1.1";
 const EXPLICIT_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1";
 /// Of this writer: a UUID of its own under 2.25.
 const IMPLEMENTATION: &str = "2.25.283014982417316540618296047251108376441";
-/// Larger films are read by nobody.
+/// The largest the server reads.
 const MAX_SIDE: u32 = 8192;
 
-/// A UID nobody has, from random numbers. <https://dicom.nema.org/medical/dicom/current/output/chtml/part05/sect_B.2.html>
+/// A UID nobody has, from random numbers.
+/// <https://dicom.nema.org/medical/dicom/current/output/chtml/part05/sect_B.2.html>
 pub fn uid(random: &mut Random) -> String {
     format!("2.25.{}", u128::from(random.number()) << 64 | u128::from(random.number()))
 }
@@ -107,7 +109,8 @@ pub fn write(film: &Film, label: &Label) -> Result<Vec<u8>> {
 }
 
 fn describe(data: &mut Elements, label: &Label) {
-    let day = |date: &Date| date.day().replace('-', "");
+    // DA is a whole day or nothing.
+    let day = |date: &Date| Some(date.day().replace('-', "")).filter(|day| day.len() == 8).unwrap_or_default();
     let taken = day(&label.study_date);
     for element in [0x0020, 0x0021, 0x0022, 0x0023] {
         data.text((0x0008, element), "DA", &taken);
@@ -147,11 +150,7 @@ fn describe(data: &mut Elements, label: &Label) {
     if let Some(issuer) = &label.issuer {
         data.free_text((0x0010, 0x0021), "LO", issuer);
     }
-    data.text(
-        (0x0010, 0x0030),
-        "DA",
-        &label.birth_date.as_ref().map(day).filter(|day| day.len() == 8).unwrap_or_default(),
-    );
+    data.text((0x0010, 0x0030), "DA", &label.birth_date.as_ref().map(day).unwrap_or_default());
     data.free_text((0x0010, 0x0040), "CS", label.sex.as_deref().unwrap_or_default());
 }
 
@@ -230,7 +229,7 @@ impl Elements {
         self.bytes(tag, vr, format!("{value}{padding}").as_bytes());
     }
 
-    /// Text from elsewhere: at most 64 characters, without those that DICOM gives a meaning.
+    /// Text from elsewhere: 64 characters at most (a CS 16), without those that DICOM gives a meaning.
     fn free_text(&mut self, tag: (u16, u16), vr: &str, value: &str) {
         let most = if vr == "CS" { 16 } else { 64 };
         let clean = |c: char| if c == '\\' || c.is_control() { ' ' } else { c };

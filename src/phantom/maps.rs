@@ -11,14 +11,14 @@ pub const CELLS: usize = 8;
 pub const CHANNELS: [&str; 13] =
     ["ptxR", "ptxL", "opR0", "opR1", "opR2", "opL0", "opL1", "opL2", "effR", "effL", "cardio", "lineR", "lineL"];
 
-/// For each of [`CHANNELS`] the cells in which the drawing is more than half the finding: bit `y * 8 + x`, from top left.
+/// For each of [`CHANNELS`] the cells in which the drawing is more than half the finding: bit `y * 8 + x`.
 ///
 /// The grid is that of the film padded with black to a square, as a model sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Maps(pub [u64; CHANNELS.len()]);
 
 impl Maps {
-    /// Marks the cells of one row of the square picture of `side` pixels where `mask`, from column `from` on, is over a half.
+    /// Marks the cells of one row of the square picture of `side` pixels where `mask`, from column `from` on, is > 0.5.
     pub(super) fn mark(&mut self, channel: usize, side: usize, row: usize, from: usize, mask: &[f32]) {
         let cell = |at: usize| (at * CELLS / side.max(1)).min(CELLS - 1);
         let columns = |cell: usize| -> Range<usize> {

@@ -20,7 +20,7 @@ pub use canvas::Film;
 pub use maps::{CELLS, CHANNELS, Maps, channel, grade};
 pub use png::png;
 pub use random::Random;
-pub use sample::{change, findings, hidden, prior};
+pub use sample::{change, findings, prior};
 
 use self::canvas::Canvas;
 use crate::finding::Finding;
@@ -33,8 +33,9 @@ pub const MADE_UP: &str = "made up, not a film of a person";
 
 /// A way of drawing: anatomy, pictures of other things and exposure.
 ///
-/// A style is one module with a `draw` and one arm in [`Patient::faint_film`]. It takes the patient's seed, the content, how
-/// visible findings are, a [`Random`] for everything that differs between two films of one patient, and a [`Canvas`].
+/// A style is one module with a `draw` and one arm in [`Patient::faint_film`]. It takes the patient's seed, the
+/// content, how visible findings are, a [`Random`] for all that differs between two films of one patient, and a
+/// [`Canvas`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Style {
     First,
@@ -72,7 +73,7 @@ impl Patient {
         self.faint_film(random, content, style, size, 1.0)
     }
 
-    /// As [`Patient::film`], with the contrast of findings times `visible`: 1 is as usual, 0 invisible. Maps are as at 1.
+    /// As [`Patient::film`], with the contrast of findings times `visible`: 1 is as usual, 0 invisible. Maps stay.
     pub fn faint_film(
         &self,
         random: &mut Random,

@@ -24,8 +24,8 @@ pub fn findings(random: &mut Random) -> Vec<Finding> {
     ordered(found)
 }
 
-/// The findings of an earlier film of the same patient: each of the current ones as it is now, of another size, or not yet
-/// there, and sometimes one that has gone since.
+/// The findings of an earlier film of the same patient: each of the current ones as it is now, of another size, or not
+/// yet there, and sometimes one that has gone since.
 pub fn prior(random: &mut Random, current: &[Finding]) -> Vec<Finding> {
     for _ in 0..20 {
         let mut earlier: Vec<Finding> = current.iter().filter_map(|now| before(random, now)).collect();
@@ -59,7 +59,7 @@ pub fn change(current: &Finding, prior: Option<&[Finding]>) -> Change {
 
 /// Whether one of the two would hide the other, or how large it is.
 // INVARIANT: what_hides_another_finding_is_never_drawn_with_it
-pub fn hidden(one: &Finding, other: &Finding) -> bool {
+pub(super) fn hidden(one: &Finding, other: &Finding) -> bool {
     let (first, second) = if one.kind <= other.kind { (one, other) } else { (other, one) };
     let same_side = first.side == second.side;
     match (first.kind, second.kind) {

@@ -5,7 +5,7 @@ mod truth;
 
 use sha2::{Digest, Sha256};
 
-use super::*;
+use super::{sample::hidden, *};
 use crate::finding::{Change, FindingKind, Region, Severity, Side};
 
 /// As a model sees it.
@@ -41,13 +41,34 @@ fn chest(seed: u64, findings: &[Finding], size: (u32, u32), visible: f32) -> Fil
     patient.faint_film(&mut random, &Content::Chest(findings.to_vec()), Style::First, size, visible)
 }
 
-fn hash(films: &[Film]) -> String {
+pub(super) fn hash(films: &[Film]) -> String {
     let mut hash = Sha256::new();
     for film in films {
         film.values.iter().for_each(|value| hash.update(value.to_le_bytes()));
         film.maps.0.iter().for_each(|map| hash.update(map.to_le_bytes()));
     }
     format!("{:x}", hash.finalize())
+}
+
+/// Mean greys of `n` x `n` parts of the square in the film's middle.
+pub(super) fn parts(film: &Film, n: usize) -> Vec<f64> {
+    let (width, height) = (film.width as usize, film.height as usize);
+    let side = width.min(height);
+    let (left, above) = ((width - side) / 2, (height - side) / 2);
+    let mut parts = vec![0.0; n * n];
+    for (y, x) in (0..side * side).map(|at| (at / side, at % side)) {
+        let value = f64::from(film.values[(y + above) * width + x + left]) / 16.0;
+        parts[y * n / side * n + x * n / side] += value * (n * n) as f64 / (side * side) as f64;
+    }
+    parts
+}
+
+/// How far a film is from one even or evenly rising grey, which is the same at both ends of every line through the
+/// middle, taken together.
+pub(super) fn uneven(film: &Film) -> f64 {
+    let parts = parts(film, 8);
+    let mean = parts.iter().sum::<f64>() / 64.0;
+    (0..64).map(|at| (parts[at] + parts[63 - at] - 2.0 * mean).abs()).sum::<f64>() / 64.0
 }
 
 /// Training and evaluation rest on seeds: a film that comes out otherwise makes every earlier figure incomparable.
@@ -124,23 +145,4 @@ fn change_is_what_differs_from_the_film_before() {
     }
     assert!(changes[Change::Unknown as usize] == 0 && changes[1..].iter().all(|count| *count > 200), "{changes:?}");
     assert!(gone > 200, "{gone}");
-}
-
-/// Prints the time of a film on one core: `cargo test --release --lib phantom -- --ignored --nocapture`.
-#[test]
-#[ignore = "prints a time, judges nothing"]
-fn film_speed() {
-    let mut random = Random::training(1);
-    let mut batch = || {
-        let began = std::time::Instant::now();
-        for _ in 0..50 {
-            let content = Content::Chest(findings(&mut random));
-            let film = Patient::new(&mut random).film(&mut random, &content, Style::First, SIZE);
-            std::hint::black_box(film);
-        }
-        began.elapsed().as_secs_f64() * 1000.0 / 50.0
-    };
-    let mut times: Vec<f64> = (0..20).map(|_| batch()).collect();
-    times.sort_by(f64::total_cmp);
-    println!("a film of 224 x 224: {:.2} ms at best, {:.2} ms in the middle of 20 batches of 50", times[0], times[10]);
 }

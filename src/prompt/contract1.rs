@@ -7,7 +7,7 @@ mod tests;
 
 use serde_json::Value;
 
-use super::{Rendered, scope::out_of_scope};
+use super::{FULL, Rendered, neutralised, no_film, picture, scope::out_of_scope};
 use crate::{
     chart::{Chart, Evidence, EvidenceId, FRESH_DAYS, Fact, Measurement, NotShown, Role, View},
     engine::{Neutral, Part, Prompt, Scope},
@@ -29,7 +29,6 @@ const MAX_TOKENS: usize = 350;
 const MAX_ID: u32 = 40;
 pub const MAX_NEW_TOKENS: usize = 320;
 const OUTSIDE: &str = "the model takes no line of this kind";
-const FULL: &str = "the prompt was full";
 /// Longest text of a line, in characters.
 const MAX_TEXT: usize = 80;
 
@@ -43,8 +42,7 @@ pub fn render(
     count: impl Fn(&Prompt) -> Result<usize>,
 ) -> Result<Rendered> {
     let Some((current, film)) = chart.film(Role::Current) else {
-        let no_film = chart.reading.as_ref().and_then(|r| r.no_film.clone());
-        return Ok(Rendered::Refuse(no_film.unwrap_or_else(|| "no film was read".into())));
+        return Ok(no_film(chart));
     };
     let mut lines: Vec<Line> = Vec::new();
     let mut not_shown = Vec::new();
@@ -70,8 +68,7 @@ pub fn render(
     }
     let shown: Vec<EvidenceId> = lines.iter().map(|line| line.id).collect();
     let prompt = prompt(&lines, Some(schema(&shown)));
-    let replacements = |part: &Part| if let Part::Text(text) = part { text.replacements() } else { 0 };
-    let neutralised = prompt.parts.iter().map(replacements).sum();
+    let neutralised = neutralised(&prompt.parts);
     Ok(Rendered::Ask(Box::new(prompt), View { shown, not_shown, neutralised }))
 }
 
@@ -88,11 +85,7 @@ fn prompt(lines: &[Line], schema: Option<Value>) -> Prompt {
     for (at, line) in lines.iter().enumerate() {
         text.push_str(&format!("[{}] {}", line.id, line.text));
         match line.image {
-            Some(image) => {
-                parts.push(Part::Text(Neutral::new(&text)));
-                parts.push(Part::Image(image.pixels.clone()));
-                text.clear();
-            }
+            Some(image) => picture(&mut parts, &mut text, image),
             None if at + 1 < lines.len() => text.push('\n'),
             None => {}
         }

@@ -8,13 +8,15 @@
 mod tests;
 mod words;
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use self::words::Words;
-use super::{Rendered, scope::out_of_scope};
+use super::{FULL, Rendered, neutralised, no_film, picture, scope::out_of_scope};
 use crate::{
-    chart::{Chart, Evidence, EvidenceId, Fact, Measurement, NotShown, Order, Range, Role, View},
+    chart::{Chart, Evidence, EvidenceId, Fact, Measurement, NotShown, Order, Range, Role, View, joined},
     engine::{Neutral, Part, Prompt, Scope},
     imaging::Image,
     task::{Language, Task},
@@ -33,7 +35,6 @@ const MAX_ID: u32 = 999;
 /// Longest text of a line of a typed fact, and of one of free text, in characters.
 const MAX_TEXT: usize = 160;
 const MAX_FREE_TEXT: usize = 320;
-const FULL: &str = "the prompt was full";
 
 /// What is asked for, and how much room there is.
 pub struct Asked<'a> {
@@ -62,8 +63,7 @@ pub fn render(chart: &Chart, asked: &Asked, schema: impl FnOnce(&[EvidenceId]) -
     }
     let current = chart.film(Role::Current).map(|(id, _)| id);
     if task.is_about_the_film() && current.is_none() {
-        let no_film = chart.reading.as_ref().and_then(|r| r.no_film.clone());
-        return Rendered::Refuse(no_film.unwrap_or_else(|| "no film was read".into()));
+        return no_film(chart);
     }
     let words = Words::of(language);
     let order = chart.reading.as_ref().map(|reading| &reading.order).filter(|_| task.is_about_the_film());
@@ -96,8 +96,7 @@ pub fn render(chart: &Chart, asked: &Asked, schema: impl FnOnce(&[EvidenceId]) -
     let (free, typed): (Vec<Line>, Vec<Line>) = lines.into_iter().partition(|line| line.free);
     let shown: Vec<EvidenceId> = typed.iter().chain(&free).map(|line| line.id).collect();
     let parts = parts(head, &typed, &free, reason, words);
-    let replacements = |part: &Part| if let Part::Text(text) = part { text.replacements() } else { 0 };
-    let neutralised = parts.iter().map(replacements).sum();
+    let neutralised = neutralised(&parts);
     let prompt = Prompt { parts, schema: schema(&shown), max_new_tokens: MAX_NEW_TOKENS, ..Prompt::default() };
     Rendered::Ask(Box::new(prompt), View { shown, not_shown, neutralised })
 }
@@ -228,15 +227,6 @@ fn range(range: &Range) -> Option<String> {
     }
 }
 
-fn joined<const N: usize>(text: &str, more: [Option<String>; N]) -> String {
-    let mut text = text.to_owned();
-    for part in more.into_iter().flatten().filter(|part| !part.is_empty()) {
-        text.push_str(", ");
-        text.push_str(&part);
-    }
-    text
-}
-
 /// Text and pictures in order: a picture follows its line directly, with no newline on either side.
 fn parts(head: String, typed: &[Line], free: &[Line], reason: Option<String>, words: &Words) -> Vec<Part> {
     let mut parts = Vec::new();
@@ -244,11 +234,7 @@ fn parts(head: String, typed: &[Line], free: &[Line], reason: Option<String>, wo
     for line in typed {
         text.push_str(&format!("[{}] {}", line.id, line.text));
         match line.image {
-            Some(image) => {
-                parts.push(Part::Text(Neutral::new(&text)));
-                parts.push(Part::Image(image.pixels.clone()));
-                text.clear();
-            }
+            Some(image) => picture(&mut parts, &mut text, image),
             None => text.push('\n'),
         }
     }
@@ -269,5 +255,6 @@ fn fence(text: &str) -> String {
     let digest = Sha256::digest(text);
     let first = u16::from_be_bytes([digest[0], digest[1]]);
     let words = (0..=u16::MAX).map(|step| format!("{:04x}", first.wrapping_add(step)));
-    words.into_iter().find(|word| !text.contains(word.as_str())).unwrap_or_default()
+    let held: HashSet<&[u8]> = text.as_bytes().windows(4).collect();
+    words.into_iter().find(|word| !held.contains(word.as_bytes())).unwrap_or_default()
 }

@@ -7,14 +7,37 @@ mod scope;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    chart::View,
-    engine::{Part, Prompt},
+    chart::{Chart, View},
+    engine::{Neutral, Part, Prompt},
+    imaging::Image,
 };
+
+/// Why a line that could be shown was not.
+const FULL: &str = "the prompt was full";
 
 /// What comes of a chart: a prompt and what of the chart stands in it, or why the model is not asked.
 pub enum Rendered {
     Ask(Box<Prompt>, View),
     Refuse(String),
+}
+
+/// Why there is no film to ask about.
+fn no_film(chart: &Chart) -> Rendered {
+    let why = chart.reading.as_ref().and_then(|reading| reading.no_film.clone());
+    Rendered::Refuse(why.unwrap_or_else(|| "no film was read".into()))
+}
+
+/// Ends the text with a picture, which follows its line directly, with no newline on either side.
+fn picture(parts: &mut Vec<Part>, text: &mut String, image: &Image) {
+    parts.push(Part::Text(Neutral::new(text)));
+    parts.push(Part::Image(image.pixels.clone()));
+    text.clear();
+}
+
+/// How many control tokens were made harmless.
+fn neutralised(parts: &[Part]) -> usize {
+    let replacements = |part: &Part| if let Part::Text(text) = part { text.replacements() } else { 0 };
+    parts.iter().map(replacements).sum()
 }
 
 /// SHA-256 over everything that determines the answer: text, pixels, schema and token limit, hex.

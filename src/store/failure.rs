@@ -19,7 +19,6 @@ pub(super) enum Cause {
     Damaged,
     Newer,
     Altered,
-    Lost,
     Other,
 }
 
@@ -31,9 +30,6 @@ impl Cause {
             Cause::CannotWrite | Cause::NotAFile => "the database cannot be written",
             Cause::Full => "the database cannot be written because the disk is full",
             Cause::Damaged => "the database is damaged",
-            Cause::Lost => {
-                "the files of the database were removed or replaced while they were open; restart the server"
-            }
             Cause::AnotherProgram | Cause::Newer | Cause::Altered | Cause::Other => "the database does not work",
         }
     }
@@ -46,7 +42,6 @@ pub(super) fn query(error: sqlx::Error) -> Error {
         Cause::CannotWrite | Cause::NotAFile | Cause::Full => Error::busy("the store cannot write", LATER),
         // Nothing wrong with the request, and nothing that asking otherwise would mend.
         Cause::Damaged => Error::busy("the store is damaged", LATER),
-        Cause::Lost => return lost(),
         Cause::AnotherProgram | Cause::Newer | Cause::Altered | Cause::Other => {
             Error::fault("a query of the store failed")
         }
@@ -90,6 +85,10 @@ pub(super) fn another_schema(path: &Path, difference: &str) -> Error {
     ))
 }
 
+/// In one clause for whoever watches the running server.
+pub(super) const LOST: &str =
+    "the files of the database were removed or replaced while they were open; restart the server";
+
 /// What would be written now could not be found at the next start.
 pub(super) fn lost() -> Error {
     Error::busy("the store's files were removed or replaced, so nothing is kept until the server is restarted", LATER)
@@ -110,7 +109,6 @@ fn sentence(path: &Path, cause: Cause) -> String {
         Cause::AnotherProgram => "holds the data of another program and was left as it is: name another file",
         Cause::Full => "cannot be written because the disk is full: free some space or name a file on another disk",
         Cause::Damaged => "is damaged or not an SQLite database: restore it from a backup or name another file",
-        Cause::Lost => "was removed or replaced while it was open: start the server again",
         Cause::Newer => "was written by a newer version of curbside: run that version or name another file",
         Cause::Altered => {
             "has a schema that this version of curbside did not make: restore it from a backup or name another file"

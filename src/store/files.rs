@@ -34,15 +34,51 @@ impl Files {
     }
 
     /// Only looks at names: to open and close one of the files would give up every lock this process has on it.
+    ///
+    /// A disk that cannot be asked for a moment has not lost them; what cannot be seen is not there until it can.
     pub fn are_there(&self) -> bool {
-        let same = |(path, opened): &(PathBuf, Identity)| identity(path).is_ok_and(|found| found == *opened);
-        if !self.opened.iter().all(same) {
-            self.lost.store(true, Ordering::Relaxed);
-        }
-        !self.lost.load(Ordering::Relaxed)
+        let there = |(path, opened): &(PathBuf, Identity)| {
+            let found = identity(path);
+            let gone = match &found {
+                Ok(found) => found != opened,
+                Err(error) => error.kind() == io::ErrorKind::NotFound,
+            };
+            self.lost.fetch_or(gone, Ordering::Relaxed);
+            found.is_ok() && !gone
+        };
+        self.opened.iter().all(there) && !self.lost.load(Ordering::Relaxed)
     }
 }
 
 fn identity(path: &Path) -> io::Result<Identity> {
     fs::metadata(path).map(|file| (file.dev(), file.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_for_a_moment_is_not_lost_and_what_was_replaced_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, aside) = (folder.path().join("data/x.db"), folder.path().join("aside"));
+        fs::create_dir(folder.path().join("data")).unwrap();
+        fs::write(&path, "a").unwrap();
+        let files = Files::opened(&path).unwrap();
+        assert!(files.are_there());
+
+        // A file where a folder was: the name cannot be looked for, which is another error than its absence.
+        fs::rename(folder.path().join("data"), &aside).unwrap();
+        fs::write(folder.path().join("data"), "").unwrap();
+        assert!(!files.are_there());
+        fs::remove_file(folder.path().join("data")).unwrap();
+        fs::rename(&aside, folder.path().join("data")).unwrap();
+        assert!(files.are_there());
+
+        fs::rename(&path, &aside).unwrap();
+        fs::write(&path, "a").unwrap();
+        assert!(!files.are_there());
+        fs::rename(&aside, &path).unwrap();
+        assert!(!files.are_there(), "what was written meanwhile may be anywhere");
+    }
 }

@@ -252,7 +252,7 @@ impl Store {
     /// Whether a write reaches the disk just now and nothing was found damaged; the error is one clause that says why not.
     pub async fn check(&self) -> std::result::Result<(), &'static str> {
         if !self.files.are_there() {
-            return Err(failure::Cause::Lost.clause());
+            return Err(failure::LOST);
         }
         self.seen.check(&self.writer).await
     }

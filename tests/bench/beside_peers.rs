@@ -97,11 +97,12 @@ impl Bench {
 
     fn run(&mut self) -> Result<()> {
         println!("{}", self.machine);
-        let parts: [(&str, Part); 4] = [
+        let parts: [(&str, Part); 5] = [
             ("patient-view", Bench::patient_view),
             ("order-sign", Bench::order_sign),
             ("bundle", Bench::bundle),
             ("film", Bench::film),
+            ("made-up", Bench::made_up),
         ];
         for (name, part) in parts {
             if self.only.is_empty() || self.only.iter().any(|only| only == name) {
@@ -205,6 +206,16 @@ impl Bench {
             self.pairs(what, contenders.into(), self.effort.slow_pairs)?;
         }
         Ok(())
+    }
+
+    /// What training needs of one processor.
+    fn made_up(&mut self) -> Result<()> {
+        let contenders = [
+            ("a film in the first style", self.own("draw-first", &self.inputs)?),
+            ("a film in the second style", self.own("draw-second", &self.inputs)?),
+            ("a case without its films", self.own("case", &self.inputs)?),
+        ];
+        self.pairs("made-up films of 224 x 224, and cases", contenders.into(), self.effort.pairs)
     }
 
     /// Times each contender in turn, and says what memory it took.

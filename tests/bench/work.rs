@@ -5,7 +5,10 @@ use std::{
     future::Future,
     io::{self, BufRead},
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -16,8 +19,11 @@ use curbside::{
     chart::{self, Sources},
     egress::Egress,
     engine::{Engine, Step},
+    eval::Maker,
     fhir::{self, Date},
     imaging::{self, Decoder, Identity, Wanted},
+    phantom::{self, Content, Random, Style},
+    prompt::contract2,
     service,
 };
 use serde_json::json;
@@ -46,6 +52,9 @@ pub fn work(what: &str, folder: &Path) -> Result<()> {
             "film-raw" => film(fs::read(folder.join("raw.dcm"))?, wanted()).await,
             "film-jpeg2000" => film(fs::read(folder.join("jpeg2000.dcm"))?, wanted()).await,
             "film-small" => small_film().await,
+            "draw-first" => draw(Style::First).await,
+            "draw-second" => draw(Style::Second).await,
+            "case" => case().await,
             _ => Err("no such work".into()),
         }
     })
@@ -147,6 +156,32 @@ async fn film(file: Vec<u8>, wanted: Wanted) -> Result<()> {
         let film = decoder.film(file.clone(), wanted.clone()).await.map_err(|failure| failure.reason())?;
         let took = start.elapsed();
         if film.image.pixels.width() == wanted.side { Ok(took) } else { Err("no picture".into()) }
+    })
+    .await
+}
+
+/// A made-up film of 224 x 224 as training draws it: a patient, findings, the picture.
+async fn draw(style: Style) -> Result<()> {
+    let seed = AtomicU64::new(1);
+    repeat(async || {
+        let mut random = Random::training(seed.fetch_add(1, Ordering::Relaxed));
+        let start = Instant::now();
+        let content = Content::Chest(phantom::findings(&mut random));
+        let film = phantom::Patient::new(&mut random).film(&mut random, &content, style, (224, 224));
+        let took = start.elapsed();
+        if film.values.len() == 224 * 224 { Ok(took) } else { Err("no film".into()) }
+    })
+    .await
+}
+
+/// A made-up case with its prompt and its answer, its films not drawn.
+async fn case() -> Result<()> {
+    let (maker, seed) = (Maker::new()?, AtomicU64::new(1));
+    repeat(async || {
+        let mut random = Random::training(seed.fetch_add(1, Ordering::Relaxed));
+        let start = Instant::now();
+        maker.ask(&maker.draw(&mut random), contract2::MAX_CHARACTERS, false)?;
+        Ok(start.elapsed())
     })
     .await
 }

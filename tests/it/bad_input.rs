@@ -1,10 +1,12 @@
 //! Our own doors against bad input: what is answered, what is never said, and that the next good request works.
 
+mod bodies;
 mod hooks;
 mod mutated;
 mod odd_http;
 mod requests;
 mod search;
+mod socket;
 mod store;
 
 use std::{

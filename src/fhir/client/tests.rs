@@ -10,6 +10,7 @@ use axum::{
 };
 
 use super::*;
+use crate::fhir::query;
 
 fn egress() -> Egress {
     Egress::new(Limits::default().max_held_bytes).unwrap()

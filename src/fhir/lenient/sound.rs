@@ -22,18 +22,20 @@ const TOO_DEEP: &str = "it is nested too deeply to be read";
 ///
 /// Nearly every one is had in a single pass. An error names an element of the head that cannot be read.
 pub fn open(raw: &RawValue) -> Result<(Head, Result<(), &'static str>), String> {
-    match plain(raw.get()).and_then(Plain::head) {
-        Some(head) => Ok((head, Ok(()))),
-        None => Ok((super::read(raw)?, sound(raw))),
+    match plain(raw.get()).map(Plain::head) {
+        Some(Some(head)) => Ok((head, Ok(()))),
+        Some(None) => Ok((super::read(raw)?, Ok(()))),
+        None => Ok((super::read(raw)?, element_by_element(raw))),
     }
 }
 
 /// Refuses a resource that is changed in meaning by a modifier extension or rules of its own, in whole or in any part, read
 /// or not, and one that gives two values where there can be one.
 pub fn sound(raw: &RawValue) -> Result<(), &'static str> {
-    if plain(raw.get()).is_some() {
-        return Ok(());
-    }
+    if plain(raw.get()).is_some() { Ok(()) } else { element_by_element(raw) }
+}
+
+fn element_by_element(raw: &RawValue) -> Result<(), &'static str> {
     // INVARIANT: what_is_changed_in_meaning_anywhere_is_not_used
     match serde_json::from_str::<Element>(raw.get()) {
         Ok(Element { fault: Some(fault), .. }) => Err(fault),
@@ -277,6 +279,8 @@ mod tests {
             r#"{"valueString":"a","valueQuantity":{}}"#,
             r#"{"a":[{"effectiveDateTime":"2025","effectivePeriod":{}}]}"#,
             r#"{"medicationReference":{},"medicationCodeableConcept":{}}"#,
+            r#"{"onsetAge":{},"onsetString":"a"}"#,
+            r#"{"createdDateTime":"2025","createdPeriod":{}}"#,
         ] {
             assert_eq!(judged(text), Err(TWO_VALUES), "{text}");
         }

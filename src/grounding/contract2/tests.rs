@@ -1,9 +1,10 @@
-use std::time::Duration;
-
 use super::*;
 use crate::{
-    chart::{Evidence, Measurement, Origin, Range, Subject},
-    fhir::Date,
+    chart::{
+        Measurement,
+        sample::{self, film, note, penicillin_allergy},
+    },
+    engine::Finish,
     task::{Level, Substance, Test},
 };
 
@@ -14,73 +15,24 @@ const HIGH_CRP: Task = Task::Question(Question::Flagged(Test::CReactiveProtein, 
 
 /// E1 and E2 films, E3 a note, E4 a high C reactive protein, E5 an allergy, E6 a potassium without a flag, E7 not shown.
 fn chart() -> Chart {
-    let image = |role| {
-        let image = json!({
-            "source": { "dicom": { "study_uid": "1", "series_uid": "1", "instance_uid": "1", "sop_class_uid": "1", "transfer_syntax": "1" } },
-            "modality": "DX", "rows": 1, "columns": 1, "lossy": false, "retrieved": "instance", "burned_in": "NO", "sha256": "0",
-        });
-        Fact::Image { role, image: serde_json::from_value(image).unwrap() }
-    };
     let value = |text: &str, loinc: &str, value: &str, flag: Option<&str>| {
-        Fact::Measurement(Measurement {
-            text: text.into(),
-            loinc: vec![loinc.into()],
-            vital: false,
-            value: value.into(),
-            unit: Some("mg/L".into()),
-            ucum: None,
-            components: None,
-            flag: flag.map(str::to_owned),
-            change: None,
-            range: Range::default(),
-            preliminary: false,
-        })
+        let (loinc, flag) = (vec![loinc.into()], flag.map(str::to_owned));
+        Fact::Measurement(Measurement { loinc, flag, ..sample::measurement(text, value, "mg/L") })
     };
     let facts = [
-        image(Role::Current),
-        image(Role::Prior),
-        Fact::Note { text: "cough".into(), preliminary: false },
+        Fact::Image { role: Role::Current, image: film("PA", "2025-11-19") },
+        Fact::Image { role: Role::Prior, image: film("PA", "2025-06-02") },
+        note("cough"),
         value("C reactive protein", "1988-5", "87", Some("H")),
-        Fact::Allergy {
-            text: "Penicillin".into(),
-            criticality: None,
-            reactions: vec![],
-            none_known: false,
-            unconfirmed: None,
-        },
+        penicillin_allergy(),
         value("Potassium", "2823-3", "4.0", None),
         value("C reactive protein", "1988-5", "12", Some("H")),
     ];
-    let evidence = facts.into_iter().zip(1..).map(|(fact, number)| Evidence {
-        id: EvidenceId(number),
-        reference: format!("urn:oid:1.{number}"),
-        date: Date::parse("2025-11-19T08:00:00Z"),
-        misdated: false,
-        fact,
-        origin: Origin::Fetched,
-    });
-    Chart {
-        source_base: "https://ehr.example/fhir".into(),
-        subject: Subject { reference: "https://ehr.example/fhir/Patient/1".into(), sex: None, age_band: None },
-        requester: None,
-        encounter: None,
-        evidence: evidence.collect(),
-        gaps: vec![],
-        examined: vec![],
-        reading: None,
-    }
+    sample::chart(facts.map(|fact| ("2025-11-19T08:00:00Z", fact)))
 }
 
 fn completion(text: &str, finish: Finish) -> Completion {
-    Completion {
-        text: text.into(),
-        finish,
-        prompt_tokens: 1,
-        completion_tokens: 1,
-        time_to_first_token: Duration::ZERO,
-        total: Duration::ZERO,
-        label_probabilities: None,
-    }
+    Completion { text: text.into(), finish, ..Completion::default() }
 }
 
 fn spoken(text: &str, task: Task, language: Language) -> Result<Assessment> {

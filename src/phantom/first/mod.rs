@@ -1,7 +1,7 @@
 //! The first style: flattened thoraces of smooth curves, the one that training sees.
 //!
-//! Positions are in body coordinates, u to the image's right and v downwards, -1..1 over the shorter side before the pose is
-//! applied. The patient's right is at u < 0.
+//! Positions are in body coordinates, u to the image's right and v downwards, -1..1 over the shorter side before the
+//! pose is applied. The patient's right is at u < 0.
 
 mod anatomy;
 mod chest;

@@ -28,7 +28,7 @@ pub enum Lesion {
         level: f32,
         climb: f32,
     },
-    /// Air around a lung whose edge lies within the chest wall by `width` down to `until`, and under the apex by `lowered`.
+    /// Air around a lung whose edge lies `width` within the chest wall down to `until`, and `lowered` under the apex.
     Pneumothorax {
         side: usize,
         width: f32,

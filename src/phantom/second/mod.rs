@@ -1,7 +1,7 @@
-//! The second style: films as radiographs come about. Tissue along each ray weakens it, and what arrives darkens the film.
+//! The second style: films as radiographs come about. Tissue along each ray weakens it, what arrives darkens the film.
 //!
-//! Places in the body are (across, down): the patient's right negative, 0.1 about two centimetres. Lengths along a ray are in
-//! centimetres.
+//! Places in the body are (across, down): the patient's right negative, 0.1 about two centimetres. Lengths along a ray
+//! are in centimetres.
 
 mod body;
 mod detector;
@@ -43,6 +43,7 @@ fn chest(
     exposure: &mut Random,
     canvas: &mut Canvas,
 ) {
+    // Not the numbers that the first style draws its anatomy from.
     let mut body = Body::of(&mut Random::new(patient.rotate_left(29)));
     let pose = Pose::of(&mut random.fork());
     body.hold(&pose);

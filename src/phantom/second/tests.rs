@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
-use sha2::{Digest, Sha256};
-
 use crate::{
     finding::{Change, Finding, FindingKind, Region, Severity, Side},
-    phantom::{CELLS, Content, Film, Maps, Patient, Random, Style, channel, findings},
+    phantom::{
+        CELLS, Content, Film, Maps, Patient, Random, Style, channel, findings,
+        tests::{hash, parts, uneven},
+    },
 };
 
 const SMALL: (u32, u32) = (112, 112);
@@ -170,18 +171,6 @@ fn fading_leaves_the_truth_and_others_leave_a_finding_alone() {
     }
 }
 
-/// Mean greys of `n` x `n` parts of the square in the middle.
-fn parts(film: &Film, n: usize) -> Vec<f64> {
-    let (width, height) = (film.width as usize, film.height as usize);
-    let side = width.min(height);
-    let mut parts = vec![0.0; n * n];
-    for (x, y) in (0..side * side).map(|at| (at % side, at / side)) {
-        let value = film.values[(y + (height - side) / 2) * width + x + (width - side) / 2];
-        parts[y * n / side * n + x * n / side] += f64::from(value) / 16.0 * (n * n) as f64 / (side * side) as f64;
-    }
-    parts
-}
-
 #[test]
 fn a_film_is_alike_at_any_size() {
     for seed in 0..3 {
@@ -199,18 +188,12 @@ fn a_film_is_alike_at_any_size() {
 
 #[test]
 fn blank_is_blank_and_other_things_are_things() {
-    // A grey that rises evenly is the same at both ends of every line through the middle, taken together.
-    let uneven = |content: &Content| -> Vec<f64> {
-        let of = |seed| {
-            let film = picture(seed, content.clone(), SMALL, 1.0);
-            assert_eq!(film.maps, Maps::default());
-            let parts = parts(&film, 8);
-            let mean = parts.iter().sum::<f64>() / 64.0;
-            (0..64).map(|at| (parts[at] + parts[63 - at] - 2.0 * mean).abs()).sum::<f64>() / 64.0
-        };
-        (0..30).map(of).collect()
+    let of = |content: Content| -> Vec<f64> {
+        let film = |seed| picture(seed, content.clone(), SMALL, 1.0);
+        let films = (0..30).map(film).inspect(|film| assert_eq!(film.maps, Maps::default()));
+        films.map(|film| uneven(&film)).collect()
     };
-    let [blank, other, hand] = [Content::Blank, Content::Other, Content::HeldOut].map(|content| uneven(&content));
+    let [blank, other, hand] = [Content::Blank, Content::Other, Content::HeldOut].map(of);
     assert!(blank.iter().all(|by| *by < 10.0), "{blank:?}");
     assert!(other.iter().all(|by| *by > 10.0), "{other:?}");
     assert!(hand.iter().all(|by| *by > 20.0), "{hand:?}");
@@ -225,13 +208,9 @@ fn the_same_seed_gives_the_same_drawing() {
         let contents = [Content::Chest(findings(&mut random)), Content::Chest(all()), Content::Blank, Content::Other];
         let contents = contents.into_iter().chain([Content::Other, Content::Other, Content::HeldOut]);
         let sizes = [(224, 224), (100, 130), SMALL].into_iter().chain(std::iter::repeat((64, 48)));
-        let mut hash = Sha256::new();
-        for (content, size) in contents.zip(sizes) {
-            let film = patient.film(&mut random, &content, Style::Second, size);
-            film.values.iter().for_each(|value| hash.update(value.to_le_bytes()));
-            film.maps.0.iter().for_each(|map| hash.update(map.to_le_bytes()));
-        }
-        format!("{:x}", hash.finalize())
+        let films = contents.zip(sizes);
+        let films = films.map(|(content, size)| patient.film(&mut random, &content, Style::Second, size));
+        hash(&films.collect::<Vec<_>>())
     };
     assert_eq!(of(1), of(1));
     let expected = [

@@ -1,27 +1,21 @@
-use std::sync::Arc;
-
 use serde_json::json;
 
 use super::*;
 use crate::{
-    chart::{Origin, Reading, Subject},
-    fhir::Date,
+    chart::{
+        Reading,
+        sample::{self, note},
+    },
     finding::{FindingKind, Side},
     imaging::Labelled,
     task::Question,
 };
 
-fn film(view: &str, date: &str, age_band: &str) -> Box<Image> {
-    let image = json!({
-        "source": { "dicom": { "study_uid": "1.2", "series_uid": "1.3", "instance_uid": "1.4", "sop_class_uid": "1.5",
-            "transfer_syntax": "1.2.840.10008.1.2.1" } },
-        "modality": "DX", "body_part": "CHEST", "view": view, "manufacturer": "curbside phantom", "date": date, "rows": 2,
-        "columns": 2, "lossy": false, "retrieved": "instance", "burned_in": "NO", "sha256": "00",
-        "labelled": { "sex": "male", "age_band": age_band },
-    });
-    let mut image: Image = serde_json::from_value(image).unwrap();
-    image.pixels = Arc::new(image::RgbImage::new(2, 2));
-    Box::new(image)
+/// Labelled as the patient's.
+fn film(view: &str, date: &str) -> Box<Image> {
+    let mut film = sample::film(view, date);
+    film.labelled = Labelled { sex: Some("male".into()), age_band: Some("60-69".into()) };
+    film
 }
 
 fn scope() -> Scope {
@@ -43,28 +37,19 @@ fn scope() -> Scope {
 fn measurement(text: &str, value: &str, unit: &str, range: [&str; 2], flag: &str) -> Fact {
     let [low, high] = range.map(|bound| (!bound.is_empty()).then(|| bound.to_owned()));
     Fact::Measurement(Measurement {
-        text: text.into(),
-        loinc: vec![],
         vital: text == "Body temperature",
-        value: value.into(),
-        unit: Some("not this".into()),
         ucum: Some(unit.into()),
-        components: None,
         flag: (!flag.is_empty()).then(|| flag.into()),
         change: Some("up from 1".into()),
         range: Range { low, high },
-        preliminary: false,
+        ..sample::measurement(text, value, "not this")
     })
-}
-
-fn note(text: &str) -> Fact {
-    Fact::Note { text: text.into(), preliminary: false }
 }
 
 fn whole() -> Chart {
     let facts: Vec<(&str, Fact)> = vec![
-        ("2025-11-20", Fact::Image { role: Role::Current, image: film("PA", "2025-11-20", "60-69") }),
-        ("2025-06-02", Fact::Image { role: Role::Prior, image: film("AP", "2025-06-02", "60-69") }),
+        ("2025-11-20", Fact::Image { role: Role::Current, image: film("PA", "2025-11-20") }),
+        ("2025-06-02", Fact::Image { role: Role::Prior, image: film("AP", "2025-06-02") }),
         ("2025-11-20", note("cough with yellow sputum")),
         ("2025-11-20T08:00:00Z", measurement("Body temperature", "38.3", "Cel", ["36.1", "37.2"], "H")),
         ("2025-11-19", measurement("C reactive protein", "87", "mg/L", ["", "5"], "HH")),
@@ -105,36 +90,19 @@ fn whole() -> Chart {
             },
         ),
     ];
-    let evidence = facts.into_iter().zip(1..).map(|((date, fact), number)| Evidence {
-        id: EvidenceId(number),
-        reference: format!("https://ehr.example/fhir/Observation/{number}"),
-        date: Date::parse(date),
-        misdated: false,
-        fact,
-        origin: Origin::Fetched,
-    });
     let order = json!({ "text": "XR Chest 2 Views", "code": null, "identifier": null, "authored_on": "2025-11-20T07:00:00Z",
         "modality": "DX", "body_part": "CHEST", "side": "right", "reason": "fever and cough", "names": [] });
-    Chart {
-        source_base: "https://ehr.example/fhir".into(),
-        subject: Subject {
-            reference: "https://ehr.example/fhir/Patient/1".into(),
-            sex: Some("male".into()),
-            age_band: Some("60-69".into()),
-        },
-        requester: None,
-        encounter: None,
-        evidence: evidence.collect(),
-        gaps: vec![],
-        examined: vec![],
-        reading: Some(Reading {
-            order: serde_json::from_value(order).unwrap(),
-            other_orders: 0,
-            study: None,
-            prior: None,
-            no_film: None,
-        }),
-    }
+    let mut chart = sample::chart(facts);
+    chart.subject.sex = Some("male".into());
+    chart.subject.age_band = Some("60-69".into());
+    chart.reading = Some(Reading {
+        order: serde_json::from_value(order).unwrap(),
+        other_orders: 0,
+        study: None,
+        prior: None,
+        no_film: None,
+    });
+    chart
 }
 
 const DRAFT: Task = Task::ImagingDraft;
