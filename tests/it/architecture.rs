@@ -32,7 +32,10 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
     ("guidance", &["app", "chart", "prompt", "engine", "grounding", "card", "report", "store", "service", "cds_hooks"]),
     ("http", &["guidance", "app", "store", "service", "cds_hooks", "fhir", "engine", "web"]),
     ("web", &["store"]),
-    ("eval", &["chart", "engine", "fhir", "finding", "grounding", "imaging", "phantom", "prompt", "service", "task"]),
+    (
+        "eval",
+        &["chart", "demo", "engine", "fhir", "finding", "grounding", "imaging", "phantom", "prompt", "service", "task"],
+    ),
     ("demo", &["fhir"]),
     ("config", &["*"]),
     ("cli", &["*"]),
