@@ -18,6 +18,7 @@ use crate::{
     report,
     service::Service,
     store::{self, Key},
+    task::{Language, Task},
 };
 
 /// One hook call.
@@ -128,19 +129,20 @@ async fn complete(
     deadline: Instant,
 ) -> Result<(Card, Option<report::Draft>)> {
     let intended_use = app.intended_use.as_deref().unwrap_or("unset");
-    let count = |prompt: &_| Ok(app.engine.count_tokens(prompt)?);
-    let rendered = prompt::contract1::render(chart, model.scope.as_ref(), grounding::contract1::schema, count)?;
+    let (task, language) = (Task::ImagingDraft, Language::English);
+    let asked = prompt::contract2::Asked::of(task, language, model.scope.as_ref());
+    let rendered = prompt::contract2::render(chart, &asked, |shown| Some(grounding::contract2::schema(task, shown)));
     let (assessment, prompt_sha256) = match rendered {
         Rendered::Refuse(reason) => (grounding::not_asked(chart, reason), None),
         Rendered::Ask(prompt, view) => {
             let hash = prompt::hash(&prompt);
             let completion = app.engine.generate(admission, *prompt, deadline).await?;
-            (grounding::contract1::ground(&completion, chart, &view)?, Some(hash))
+            (grounding::contract2::ground(&completion, chart, &view, task, language)?, Some(hash))
         }
     };
     let report = prompt_sha256.filter(|_| assessment.abstained.is_none()).map(|prompt_sha256| {
         let (report_id, issued, options) = (Uuid::new_v4(), (app.clock)(), &app.report);
-        let prompt = report::PromptUsed { version: prompt::contract1::VERSION, sha256: &prompt_sha256 };
+        let prompt = report::PromptUsed { version: prompt::contract2::VERSION, sha256: &prompt_sha256 };
         report::draft(&report::Made {
             service,
             chart,

@@ -24,12 +24,15 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
     ("store", &["fhir"]),
     ("service", &["cds_hooks", "fhir"]),
     ("chart", &["service", "cds_hooks", "fhir", "imaging"]),
-    ("prompt", &["chart", "engine", "imaging", "fhir", "task"]),
+    ("prompt", &["chart", "engine", "imaging", "task"]),
     ("grounding", &["chart", "engine", "finding", "task"]),
     ("card", &["chart", "grounding", "service", "cds_hooks", "fhir"]),
     ("report", &["chart", "grounding", "service", "fhir", "engine", "imaging"]),
     ("app", &["engine", "store", "service", "fhir", "imaging", "report"]),
-    ("guidance", &["app", "chart", "prompt", "engine", "grounding", "card", "report", "store", "service", "cds_hooks"]),
+    (
+        "guidance",
+        &["app", "chart", "prompt", "engine", "grounding", "card", "report", "store", "service", "cds_hooks", "task"],
+    ),
     ("http", &["guidance", "app", "store", "service", "cds_hooks", "fhir", "engine", "web"]),
     ("web", &["store"]),
     (
