@@ -227,6 +227,16 @@ impl Hospital {
         answer
     }
 
+    /// Calls any service, in a language of the test's choice.
+    pub async fn call(&self, service: &str, request: &Value, accept_language: Option<&str>) -> Answer {
+        let url = self.url.join(&format!("/cds-services/{service}")).expect("a path");
+        let mut call = self.client.post(url.clone()).header("content-type", "application/json");
+        if let Some(accepted) = accept_language {
+            call = call.header("accept-language", accepted);
+        }
+        self.documented("POST", &url, answer(call.body(request.to_string())).await)
+    }
+
     pub async fn sign(&self, request: &Value) -> Answer {
         self.post("/cds-services/imaging-draft-report", request.to_string()).await
     }

@@ -31,6 +31,7 @@ mod readme;
 mod relay;
 mod secrets;
 mod study_choice;
+mod tasks;
 mod tiny_checkpoint;
 #[cfg(feature = "mistralrs")]
 mod two_patients;
