@@ -1,6 +1,7 @@
 //! The one integration test binary.
 
 mod architecture;
+mod as_taught;
 mod attachments;
 mod bad_input;
 mod chart_summary;
