@@ -22,7 +22,7 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
     ("imaging", &["fhir"]),
     ("phantom", &["fhir", "finding"]),
     ("store", &["fhir"]),
-    ("service", &["cds_hooks", "fhir"]),
+    ("service", &["cds_hooks", "fhir", "task"]),
     ("chart", &["service", "cds_hooks", "fhir", "imaging"]),
     ("prompt", &["chart", "engine", "imaging", "task"]),
     ("grounding", &["chart", "engine", "finding", "task"]),
@@ -33,7 +33,7 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
         "guidance",
         &["app", "chart", "prompt", "engine", "grounding", "card", "report", "store", "service", "cds_hooks", "task"],
     ),
-    ("http", &["guidance", "app", "store", "service", "cds_hooks", "fhir", "engine", "web"]),
+    ("http", &["guidance", "app", "store", "service", "cds_hooks", "fhir", "engine", "web", "task"]),
     ("web", &["store"]),
     (
         "eval",

@@ -1,6 +1,7 @@
 //! The one integration test binary.
 
 mod architecture;
+mod as_taught;
 mod attachments;
 mod bad_input;
 mod chart_summary;
@@ -31,6 +32,7 @@ mod readme;
 mod relay;
 mod secrets;
 mod study_choice;
+mod tasks;
 mod tiny_checkpoint;
 #[cfg(feature = "mistralrs")]
 mod two_patients;
