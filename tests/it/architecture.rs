@@ -35,7 +35,10 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
     ),
     ("http", &["guidance", "app", "store", "service", "cds_hooks", "fhir", "engine", "web", "task"]),
     ("web", &["store"]),
-    ("eval", &["chart", "engine", "fhir", "finding", "grounding", "imaging", "phantom", "prompt", "service", "task"]),
+    (
+        "eval",
+        &["chart", "demo", "engine", "fhir", "finding", "grounding", "imaging", "phantom", "prompt", "service", "task"],
+    ),
     ("demo", &["fhir"]),
     ("config", &["*"]),
     ("cli", &["*"]),
