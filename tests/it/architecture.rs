@@ -23,7 +23,7 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
     ("phantom", &["fhir", "finding"]),
     ("store", &["fhir"]),
     ("service", &["cds_hooks", "fhir", "task"]),
-    ("chart", &["service", "cds_hooks", "fhir", "imaging"]),
+    ("chart", &["service", "cds_hooks", "fhir", "imaging", "task"]),
     ("prompt", &["chart", "engine", "imaging", "task"]),
     ("grounding", &["chart", "engine", "finding", "task"]),
     ("card", &["chart", "grounding", "service", "cds_hooks", "fhir"]),
