@@ -105,11 +105,11 @@ impl Plan {
     /// The services with another deadline than their own.
     pub fn with_deadline(mut self, milliseconds: u64) -> Plan {
         let services = TempDir::new().expect("a folder");
-        for id in ["imaging-draft-report", "chart-summary"] {
-            let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("cds-hooks/services").join(id);
-            let mut service = read_json(&built_in.join("service.json"));
+        let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("cds-hooks/services");
+        for entry in std::fs::read_dir(built_in).expect("a folder").flatten() {
+            let mut service = read_json(&entry.path().join("service.json"));
             service["deadline_ms"] = json!(milliseconds);
-            let folder = services.path().join(id);
+            let folder = services.path().join(entry.file_name());
             std::fs::create_dir(&folder).expect("a folder");
             std::fs::write(folder.join("service.json"), service.to_string()).expect("a file");
         }
