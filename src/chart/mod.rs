@@ -136,16 +136,13 @@ pub enum Fact {
         #[serde(default)]
         preliminary: bool,
     },
-    /// `worded`: the EHR gave it in words of its own, not only as a code's display.
     Medication {
         text: String,
-        worded: bool,
         dosage: Option<String>,
     },
     /// `unconfirmed`: in which way it is not confirmed, such as `provisional`.
     Problem {
         text: String,
-        worded: bool,
         status: String,
         #[serde(default)]
         unconfirmed: Option<String>,

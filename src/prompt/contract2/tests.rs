@@ -53,23 +53,16 @@ fn whole() -> Chart {
         ("2025-11-20", note("cough with yellow sputum")),
         ("2025-11-20T08:00:00Z", measurement("Body temperature", "38.3", "Cel", ["36.1", "37.2"], "H")),
         ("2025-11-19", measurement("C reactive protein", "87", "mg/L", ["", "5"], "HH")),
-        (
-            "2024-03",
-            Fact::Problem { text: "Hypertension".into(), worded: true, status: "active".into(), unconfirmed: None },
-        ),
+        ("2024-03", Fact::Problem { text: "Hypertension".into(), status: "active".into(), unconfirmed: None }),
         (
             "",
             Fact::Problem {
                 text: "Asthma".into(),
-                worded: true,
                 status: "recurrence".into(),
                 unconfirmed: Some("provisional".into()),
             },
         ),
-        (
-            "2025-10-01",
-            Fact::Medication { text: "Metformin 500 mg".into(), worded: true, dosage: Some("twice daily".into()) },
-        ),
+        ("2025-10-01", Fact::Medication { text: "Metformin 500 mg".into(), dosage: Some("twice daily".into()) }),
         (
             "2020-05-05",
             Fact::Allergy {

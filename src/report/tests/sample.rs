@@ -66,8 +66,8 @@ pub fn sample() -> Sample {
         ("urn:oid:1.2.3.1.1", image(Role::Current, 3, "2034-08-15")),
         ("urn:oid:1.2.2.1.1", image(Role::Prior, 2, "2032-01-10")),
         ("Observation/o1", Fact::Measurement(serde_json::from_value(measurement).unwrap())),
-        ("Condition/c1", Fact::Problem { text: text(), status: "active".into(), worded: true, unconfirmed: None }),
-        ("MedicationRequest/m1", Fact::Medication { text: text(), dosage: Some(text()), worded: true }),
+        ("Condition/c1", Fact::Problem { text: text(), status: "active".into(), unconfirmed: None }),
+        ("MedicationRequest/m1", Fact::Medication { text: text(), dosage: Some(text()) }),
         (
             "AllergyIntolerance/a1",
             Fact::Allergy {
