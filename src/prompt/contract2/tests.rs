@@ -235,7 +235,7 @@ fn a_label_says_nothing_of_what_the_file_leaves_out() {
 fn what_does_not_fit_is_told_and_the_prompt_keeps_to_its_room() {
     let mut chart = whole();
     for number in 12..60 {
-        let fact = note(&format!("a note {number} that takes room"));
+        let fact = note(&format!("a note {number} <that> takes room"));
         chart.evidence.push(Evidence { id: EvidenceId(number), fact, ..chart.evidence[2].clone() });
     }
     let all = chart.evidence.len();
