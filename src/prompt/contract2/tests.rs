@@ -190,9 +190,17 @@ fn no_question_about_a_film_goes_out_without_it() {
     if let Fact::Image { image, .. } = &mut elsewhere.evidence[0].fact {
         image.manufacturer = Some("Acme".into());
     }
+    let mut undated = whole();
+    for evidence in &mut undated.evidence[..2] {
+        if let Fact::Image { image, .. } = &mut evidence.fact {
+            image.date = None;
+        }
+    }
     for task in [DRAFT, EFFUSION] {
         assert_eq!(asked(&bare, task, Language::English, 6_000).unwrap_err(), "no film was read");
         assert!(asked(&elsewhere, task, Language::English, 6_000).unwrap_err().contains("made by: Acme"));
+        let why = asked(&undated, task, Language::English, 6_000).unwrap_err();
+        assert_eq!(why, "the current film does not state its date");
         assert_eq!(asked(&whole(), task, Language::English, 200).unwrap_err(), FULL);
     }
     assert!(asked(&bare, Task::Summary, Language::English, 6_000).is_ok());
@@ -218,7 +226,6 @@ fn a_label_says_nothing_of_what_the_file_leaves_out() {
         if let Fact::Image { image, .. } = &mut chart.evidence[0].fact {
             image.labelled =
                 Labelled { sex: sex.map(str::to_owned), age_band: age_band.map(str::to_owned), ..Labelled::default() };
-            image.date = None;
         }
         chart.subject.sex = None;
         chart.subject.age_band = None;
@@ -226,9 +233,9 @@ fn a_label_says_nothing_of_what_the_file_leaves_out() {
         assert!(text.contains("Patient: sex not stated, age not stated\n"), "{text}");
         text.split("film: ").nth(1).unwrap().split('<').next().unwrap().to_owned()
     };
-    assert_eq!(labelled(None, None), "PA, undated");
-    assert_eq!(labelled(Some("female"), None), "PA, undated, labelled female");
-    assert_eq!(labelled(None, Some("90+")), "PA, undated, labelled 90+");
+    assert_eq!(labelled(None, None), "PA, 2025-11-20");
+    assert_eq!(labelled(Some("female"), None), "PA, 2025-11-20, labelled female");
+    assert_eq!(labelled(None, Some("90+")), "PA, 2025-11-20, labelled 90+");
 }
 
 #[test]
