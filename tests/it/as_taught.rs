@@ -7,15 +7,14 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use curbside::{
-    engine::{Engine, Part, Prompt, Step},
+    engine::{Part, Prompt},
     eval::{self, Case, Drawn, Looks, Maker},
     prompt::contract2::MAX_CHARACTERS,
     task::Task,
 };
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
-use crate::harness::{Hospital, Plan, scripted_model};
+use crate::harness::{Hospital, Plan, recording};
 
 const CASES: u64 = 200;
 
@@ -50,8 +49,7 @@ async fn the_server_asks_byte_for_byte_what_training_wrote() {
     let maker = Maker::new().unwrap();
     let cases = (0..CASES).map(|number| eval::draw(&maker, 14, number, MAX_CHARACTERS).unwrap());
     let cases: Arc<Vec<Drawn>> = Arc::new(cases.collect());
-    let (record, mut asked) = mpsc::unbounded_channel();
-    let engine = Engine::scripted(scripted_model(), vec![Step::Record(record), Step::Text("{}".into())]);
+    let (engine, mut asked) = recording("{}");
     let now = Arc::new(Mutex::new(DateTime::<Utc>::UNIX_EPOCH));
     let mut plan = Plan::new(Vec::new(), engine);
     plan.ehr = Some(eval::open(cases.clone(), Looks::default()).await.unwrap());

@@ -6,9 +6,8 @@ use curbside::{
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::mpsc;
 
-use crate::harness::{Answer, Hospital, Plan, patient, record_of, scripted_model};
+use crate::harness::{Answer, Hospital, Plan, patient, record_of, recording, scripted_model};
 
 const PICKED: &str =
     r#"{"statements":[{"evidence":"E1","value":"87","unit":"mg/L","date":"2025-11-20","flag":"high"}]}"#;
@@ -168,9 +167,7 @@ async fn what_cannot_be_asked_is_refused_with_what_can() {
 
 #[tokio::test]
 async fn every_question_goes_out_in_its_own_words_in_the_language_asked_for() {
-    let (record, mut asked) = mpsc::unbounded_channel();
-    let unsure = Step::Text(r#"{"answer":"cannot_determine","evidence":[]}"#.into());
-    let engine = Engine::scripted(scripted_model(), vec![Step::Record(record), unsure]);
+    let (engine, mut asked) = recording(r#"{"answer":"cannot_determine","evidence":[]}"#);
     let hospital = Plan::new(vec![patient("demo")], engine).open().await;
     for wanted in Question::ALL {
         let film = Question::all_about(true).contains(&wanted);
