@@ -18,7 +18,11 @@ use crate::{
     report,
     service::Service,
     store::{self, Key},
+    task::{Language, Task},
 };
+
+/// Of every answer.
+const LANGUAGE: Language = Language::English;
 
 /// One hook call.
 pub struct Call<'a> {
@@ -34,8 +38,9 @@ pub async fn respond(app: &App, call: Call<'_>) -> Result<String> {
     let deadline = call.received + call.service.deadline();
     let Some(applies) = &call.service.applies else {
         let chart = prepare(app, &call, None, 0, deadline).await?;
-        let assessment = grounding::summarise(&chart);
-        return body(vec![card::summary(call.service, &chart, &assessment, call.request.hook_instance)]);
+        let assessment = grounding::summarise(&chart, LANGUAGE);
+        let instance = call.request.hook_instance;
+        return body(vec![card::summary(call.service, &chart, &assessment, LANGUAGE, instance)]);
     };
     let (applies, request, caller) = (applies.clone(), call.request.clone(), call.caller.clone());
     let drafts = request.context.draft_orders.iter().flatten().map(|order| order.get().len()).sum();
@@ -142,6 +147,7 @@ async fn complete(
         let (report_id, issued, options) = (Uuid::new_v4(), (app.clock)(), &app.report);
         let prompt = report::PromptUsed { version: prompt::contract1::VERSION, sha256: &prompt_sha256 };
         report::draft(&report::Made {
+            language: LANGUAGE,
             service,
             chart,
             assessment: &assessment,
@@ -157,7 +163,9 @@ async fn complete(
         report.as_ref().map(|r| format!("{}/reports/{}", app.public_base.as_str().trim_end_matches('/'), r.report_id));
     let states_scope = model.scope.is_some();
     let model = card::Model { name: &model.name, weights_sha256: &model.weights_sha256, states_scope };
-    let card = card::imaging(service, chart, &assessment, &card::Draft { intended_use, model, report_url }, seed);
+    let (task, language) = (Task::ImagingDraft, LANGUAGE);
+    let draft = card::Draft { task, language, intended_use, model, report_url };
+    let card = card::answer(service, chart, &assessment, &draft, seed);
     Ok((card, report))
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::fhir::Coding;
+use crate::{fhir::Coding, task::Language};
 
 mod check;
 mod discovery;
@@ -40,12 +40,37 @@ pub struct Service {
     pub source_label: String,
     /// Static code of `card.source.topic`, so that an override sticks.
     pub topic: Coding,
+    /// What a Korean card and report call it; absent: as in English.
+    #[serde(default)]
+    pub korean: Option<Named>,
+}
+
+/// What a reader sees of a service.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Named {
+    pub title: String,
+    pub source_label: String,
 }
 
 impl Service {
     pub fn deadline(&self) -> Duration {
         Duration::from_millis(self.deadline_ms)
     }
+    /// What a report calls it.
+    pub fn title(&self, language: Language) -> &str {
+        self.named(language).map_or(&self.title, |named| &named.title)
+    }
+
+    /// What a card calls its source.
+    pub fn source_label(&self, language: Language) -> &str {
+        self.named(language).map_or(&self.source_label, |named| &named.source_label)
+    }
+
+    fn named(&self, language: Language) -> Option<&Named> {
+        self.korean.as_ref().filter(|_| language == Language::Korean)
+    }
+
     /// Whether the service reads pictures, and so is gated by `intended_use`.
     pub fn reads_images(&self) -> bool {
         self.max_calls > 0

@@ -20,8 +20,8 @@ fn scope() -> Scope {
 }
 
 fn measurement(loinc: &str, value: &str, unit: &str) -> Measurement {
-    let (flag, change) = (Some("H".into()), Some("up from 1".into()));
-    Measurement { loinc: vec![loinc.into()], flag, change, ..sample::measurement("test", value, unit) }
+    let flag = Some("H".into());
+    Measurement { loinc: vec![loinc.into()], flag, ..sample::measurement("test", value, unit) }
 }
 
 fn chart(facts: Vec<Fact>) -> Chart {
