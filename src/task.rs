@@ -130,6 +130,16 @@ impl Question {
 }
 
 impl Substance {
+    /// Whether an allergen's name says so in so many words.
+    pub fn is_named_in(self, text: &str) -> bool {
+        text.to_lowercase().contains(self.word()) || text.contains(self.korean())
+    }
+
+    /// Whether it is a medicine, so that "no known drug allergies" speaks of it.
+    pub fn is_a_medicine(self) -> bool {
+        self != Substance::Latex
+    }
+
     pub fn korean(self) -> &'static str {
         match self {
             Substance::Penicillin => "페니실린",

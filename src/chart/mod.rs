@@ -14,6 +14,7 @@ pub mod sample;
 mod values;
 mod words;
 
+pub use allergies::rules_out;
 pub use gather::{AtHand, Sources, gather, subject};
 pub use order::{Asked, Order, StudyName, asked, order};
 pub use words::{FLAGGED, Printed, flag, joined, plain};

@@ -13,7 +13,7 @@ use super::{
     texts::{Lies, Pair, Texts, one},
 };
 use crate::{
-    chart::{self, AtHand, Chart, Reading, View},
+    chart::{self, AtHand, Chart, Reading, Role, View},
     egress::Base,
     engine::Prompt,
     error::{Error, Result},
@@ -129,7 +129,7 @@ impl Maker {
                     }
                 }
             }
-            for kind in KINDS {
+            for &kind in FindingKind::ALL {
                 if random.chance(if shows(kind) { 0.5 } else { 0.06 }) {
                     self.note(record, texts.notes(kind), Some(kind), random);
                 }
@@ -187,7 +187,7 @@ impl Maker {
                 }
                 3 if allergies < 4 => {
                     allergies += 1;
-                    let to = if random.chance(0.4) { one(&SUBSTANCES, random).copied() } else { None };
+                    let to = if random.chance(0.4) { one(Substance::ALL, random).copied() } else { None };
                     record.allergy(texts, to.filter(|to| !asks(task, *to)), random);
                 }
                 4 => self.note(record, texts.other_notes(false), None, random),
@@ -232,12 +232,14 @@ impl Maker {
             .zip(service.applies.as_ref())
             .and_then(|(order, applies)| chart::order(applies, &order, &self.base, &case.record.patient_id));
         let reading = order.map(|order| Reading { order, other_orders: 0, study: None, prior: None, no_film: None });
+        let film = |role| case.films.iter().find(|shot| shot.role == role).map(|shot| shot.image(self.blank.clone()));
         AtHand {
             service,
             base: &self.base,
             patient_id: &case.record.patient_id,
             resources: resources.map_err(unreadable)?,
-            films: case.films.iter().map(|shot| (shot.role, shot.image(self.blank.clone()))).collect(),
+            current: film(Role::Current),
+            earlier: film(Role::Prior),
             reading,
             now: &case.now,
         }
@@ -259,17 +261,6 @@ impl Maker {
         Ok(Some(Shown { prompt: *prompt, view, expected, pictures }))
     }
 }
-
-const KINDS: [FindingKind; 5] = [
-    FindingKind::Pneumothorax,
-    FindingKind::Opacity,
-    FindingKind::Effusion,
-    FindingKind::Cardiomegaly,
-    FindingKind::Line,
-];
-
-const SUBSTANCES: [Substance; 5] =
-    [Substance::Penicillin, Substance::Sulfonamide, Substance::Aspirin, Substance::Latex, Substance::Contrast];
 
 /// Tests that speak for findings when they lie so.
 const TELLING: [(&str, &[FindingKind], Lies); 7] = [

@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use serde_json::Value;
 
@@ -95,7 +95,7 @@ fn only_a_film_of_somebody_else_is_labelled_so() {
     for (maker, case) in cases(300) {
         let chart = maker.chart(&case).unwrap();
         for shot in &case.films {
-            let (_, image) = chart.film(shot.role).unwrap();
+            let image = shot.image(Arc::default());
             let decade = |band: &Option<String>| {
                 band.as_ref().and_then(|band| band[..2].parse::<i32>().ok()).map(|age| age / 10)
             };
@@ -108,6 +108,18 @@ fn only_a_film_of_somebody_else_is_labelled_so() {
         }
     }
     assert!(own > 200 && other > 10, "{own} {other}");
+}
+
+#[test]
+fn an_earlier_film_that_names_somebody_else_is_not_compared() {
+    let (mut compared, mut kept_apart) = (0, 0);
+    for (maker, case) in cases(300) {
+        let chart = maker.chart(&case).unwrap();
+        let Some(earlier) = case.films.iter().find(|shot| shot.role == Role::Prior) else { continue };
+        assert_eq!(chart.film(Role::Prior).is_some(), !earlier.another_patient);
+        *if earlier.another_patient { &mut kept_apart } else { &mut compared } += 1;
+    }
+    assert!(compared > 50 && kept_apart > 5, "{compared} {kept_apart}");
 }
 
 #[test]

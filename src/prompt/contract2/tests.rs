@@ -14,7 +14,7 @@ use crate::{
 /// Labelled as the patient's.
 fn film(view: &str, date: &str) -> Box<Image> {
     let mut film = sample::film(view, date);
-    film.labelled = Labelled { sex: Some("male".into()), age_band: Some("60-69".into()) };
+    film.labelled = Labelled { sex: Some("male".into()), age_band: Some("60-69".into()), ..Labelled::default() };
     film
 }
 
@@ -223,7 +223,8 @@ fn a_label_says_nothing_of_what_the_file_leaves_out() {
     let labelled = |sex: Option<&str>, age_band: Option<&str>| {
         let mut chart = whole();
         if let Fact::Image { image, .. } = &mut chart.evidence[0].fact {
-            image.labelled = Labelled { sex: sex.map(str::to_owned), age_band: age_band.map(str::to_owned) };
+            image.labelled =
+                Labelled { sex: sex.map(str::to_owned), age_band: age_band.map(str::to_owned), ..Labelled::default() };
             image.date = None;
         }
         chart.subject.sex = None;
@@ -241,7 +242,7 @@ fn a_label_says_nothing_of_what_the_file_leaves_out() {
 fn what_does_not_fit_is_told_and_the_prompt_keeps_to_its_room() {
     let mut chart = whole();
     for number in 12..60 {
-        let fact = note(&format!("a note {number} that takes room"));
+        let fact = note(&format!("a note {number} <that> takes room"));
         chart.evidence.push(Evidence { id: EvidenceId(number), fact, ..chart.evidence[2].clone() });
     }
     let all = chart.evidence.len();
