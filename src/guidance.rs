@@ -37,8 +37,9 @@ pub async fn respond(app: &App, call: Call<'_>) -> Result<String> {
     let deadline = call.received + call.service.deadline();
     if call.service.task.is_none() {
         let chart = prepare(app, &call, None, 0, deadline).await?;
-        let assessment = grounding::summarise(&chart);
-        return body(vec![card::summary(call.service, &chart, &assessment, call.request.hook_instance)]);
+        let assessment = grounding::summarise(&chart, call.language);
+        let instance = call.request.hook_instance;
+        return body(vec![card::summary(call.service, &chart, &assessment, call.language, instance)]);
     }
     let Some(task) = call.service.asks(call.request.question.as_deref())? else { return body(Vec::new()) };
     let order = match &call.service.applies {
@@ -175,6 +176,7 @@ async fn complete(
         let (report_id, issued, options) = (Uuid::new_v4(), (app.clock)(), &app.report);
         let prompt = report::PromptUsed { version: prompt::contract2::VERSION, sha256: &prompt_sha256 };
         report::draft(&report::Made {
+            language,
             service,
             chart,
             assessment: &assessment,
@@ -190,8 +192,8 @@ async fn complete(
         report.as_ref().map(|r| format!("{}/reports/{}", app.public_base.as_str().trim_end_matches('/'), r.report_id));
     let states_scope = model.scope.is_some();
     let model = card::Model { name: &model.name, weights_sha256: &model.weights_sha256, states_scope };
-    let draft = card::Draft { intended_use, model, report_url };
-    Ok(Said { card: card::imaging(service, chart, &assessment, &draft, seed), report, stated })
+    let draft = card::Draft { task, language, intended_use, model, report_url };
+    Ok(Said { card: card::answer(service, chart, &assessment, &draft, seed), report, stated })
 }
 
 fn body(cards: Vec<Card>) -> Result<String> {

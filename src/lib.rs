@@ -17,7 +17,7 @@
 //!    it is not asked.
 //! 6. [`engine::Engine::generate`] answers under a JSON schema whose `evidence` can only be an id that was shown.
 //! 7. [`grounding::contract2::ground`] keeps the statements that rest on evidence and counts the others.
-//! 8. [`report::draft`] and [`card::imaging`] put it into FHIR and into a card; [`store::Store::commit`] writes report,
+//! 8. [`report::draft`] and [`card::answer`] put it into FHIR and into a card; [`store::Store::commit`] writes report,
 //!    pictures, audit and answer in one transaction; then, and not before, the card is answered.
 //!
 //! # Invariants

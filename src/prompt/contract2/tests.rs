@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     chart::{
-        Reading,
+        Before, Reading, Trend,
         sample::{self, note},
     },
     finding::{FindingKind, Side},
@@ -40,7 +40,7 @@ fn measurement(text: &str, value: &str, unit: &str, range: [&str; 2], flag: &str
         vital: text == "Body temperature",
         ucum: Some(unit.into()),
         flag: (!flag.is_empty()).then(|| flag.into()),
-        change: Some("up from 1".into()),
+        before: Some(Before { value: "1".into(), date: None, preliminary: false, trend: Some(Trend::Up) }),
         range: Range { low, high },
         ..sample::measurement(text, value, "not this")
     })

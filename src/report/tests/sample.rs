@@ -13,6 +13,7 @@ pub const MARKER: &str = "<script>alert('zq')</script>\u{202e}";
 pub const BASE: &str = "https://ehr.example/fhir";
 
 pub struct Sample {
+    pub language: Language,
     pub service: Service,
     pub chart: Chart,
     pub assessment: Assessment,
@@ -23,6 +24,7 @@ pub struct Sample {
 impl Sample {
     fn made(&self) -> Made<'_> {
         Made {
+            language: self.language,
             service: &self.service,
             chart: &self.chart,
             assessment: &self.assessment,
@@ -59,7 +61,7 @@ pub fn sample() -> Sample {
         "publishes": "DiagnosticReport", "deadline_ms": 1, "max_calls": 1, "source_label": "s", "topic": { "system": "s", "code": "c" },
     });
     let measurement = json!({
-        "text": format!("CRP {MARKER}"), "loinc": ["1988-5"], "vital": false, "value": "136", "unit": "mg/L", "flag": "H", "change": null,
+        "text": format!("CRP {MARKER}"), "loinc": ["1988-5"], "vital": false, "value": "136", "unit": "mg/L", "flag": "H",
     });
     let text = || MARKER.to_owned();
     let facts = [
@@ -156,7 +158,8 @@ pub fn sample() -> Sample {
         max_images: 2,
         scope: None,
     };
-    Sample { service: serde_json::from_value(service).unwrap(), chart, assessment, model, options: Options::default() }
+    let service = serde_json::from_value(service).unwrap();
+    Sample { language: Language::English, service, chart, assessment, model, options: Options::default() }
 }
 
 /// The same chart with the current picture in a Media, and nothing compared.
