@@ -96,7 +96,6 @@ fn summarised(language: Language) -> Card {
     let (mut chart, _) = with_gaps();
     let problem = |text: &str, status: &str| Fact::Problem {
         text: text.into(),
-        worded: true,
         status: status.into(),
         unconfirmed: Some("provisional".into()),
     };

@@ -210,13 +210,19 @@ async fn the_language_is_part_of_what_was_asked() {
             (answer.headers["content-language"].to_str().unwrap(), hospital.app.engine.calls()),
             (language, calls)
         );
-        uuids.push((language, answer.only_card()["uuid"].clone()));
+        let card = answer.only_card();
+        let korean = |text: &str| text.chars().any(|c| ('가'..='힣').contains(&c));
+        for member in [&card["summary"], &card["detail"], &card["source"]["label"]] {
+            assert_eq!(korean(member.as_str().unwrap()), language == "ko", "{member}");
+        }
+        uuids.push((language, card["uuid"].clone()));
     }
     uuids.sort_by_key(|(language, _)| *language);
     uuids.dedup();
     assert_eq!(uuids.len(), 2, "{uuids:?}");
     let summary = hospital.call("chart-summary", &asked, Some("ko")).await;
-    assert_eq!((summary.headers["content-language"].to_str().unwrap(), summary.status), ("ko", 200));
+    assert_eq!(summary.headers["content-language"], "ko");
+    assert!(summary.only_card()["summary"].as_str().unwrap().contains("기록"), "{}", summary.text);
     hospital.close().await;
 }
 

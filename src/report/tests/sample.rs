@@ -29,7 +29,7 @@ impl Sample {
             chart: &self.chart,
             assessment: &self.assessment,
             model: &self.model,
-            prompt: PromptUsed { version: "contract1", sha256: "aa11" },
+            prompt: PromptUsed { version: "contract 2", sha256: "aa11" },
             intended_use: "research",
             options: &self.options,
             report_id: Uuid::from_u128(7),
