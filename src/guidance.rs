@@ -160,21 +160,21 @@ async fn complete(
 ) -> Result<Said> {
     let Ask { service, task, language, seed } = what;
     let intended_use = app.intended_use.as_deref().unwrap_or("unset");
-    let asked = prompt::contract2::Asked::of(task, language, model.scope.as_ref());
-    let schema = |shown: &[_]| Some(grounding::contract2::schema(task, shown));
-    let (assessment, prompt_sha256) = match prompt::contract2::render(chart, &asked, schema) {
+    let asked = prompt::contract::Asked::of(task, language, model.scope.as_ref());
+    let schema = |shown: &[_]| Some(grounding::contract::schema(task, shown));
+    let (assessment, prompt_sha256) = match prompt::contract::render(chart, &asked, schema) {
         Rendered::Refuse(reason) => (grounding::not_asked(chart, reason), None),
         Rendered::Ask(prompt, view) => {
             let hash = prompt::hash(&prompt);
             let completion = app.engine.generate(admission, *prompt, deadline).await?;
-            (grounding::contract2::ground(&completion, chart, &view, task, language)?, Some(hash))
+            (grounding::contract::ground(&completion, chart, &view, task, language)?, Some(hash))
         }
     };
     let stated = assessment.abstained.is_none();
     let publishes = stated && service.publishes == Publishes::DiagnosticReport;
     let report = prompt_sha256.filter(|_| publishes).map(|prompt_sha256| {
         let (report_id, issued, options) = (Uuid::new_v4(), (app.clock)(), &app.report);
-        let prompt = report::PromptUsed { version: prompt::contract2::VERSION, sha256: &prompt_sha256 };
+        let prompt = report::PromptUsed { version: prompt::contract::VERSION, sha256: &prompt_sha256 };
         report::draft(&report::Made {
             language,
             service,

@@ -11,7 +11,7 @@ use crate::{
     },
     engine::{Completion, Finish},
     fhir::Date,
-    grounding::{self, contract2},
+    grounding::{self, contract},
     task::{Level, Question, Substance, Task, Test},
 };
 
@@ -78,7 +78,7 @@ fn with_gaps() -> (Chart, View) {
 fn written(of: &(Chart, View), task: Task, answered: &str, language: Language) -> Card {
     let (chart, view) = of;
     let completion = Completion { text: answered.into(), finish: Finish::Stop, ..Completion::default() };
-    let assessment = contract2::ground(&completion, chart, view, task, language).unwrap();
+    let assessment = contract::ground(&completion, chart, view, task, language).unwrap();
     let report = task == Task::ImagingDraft && assessment.abstained.is_none();
     let report_url = report.then(|| "https://cds.example/reports/1".to_owned());
     let draft = Draft { task, language, intended_use: "research", model: MODEL, report_url };

@@ -1,7 +1,7 @@
 //! From the model's answer to an Assessment in which every statement rests on evidence. Pure: the safety core.
 
 mod claim;
-pub mod contract2;
+pub mod contract;
 mod facts;
 mod sentence;
 mod summary;

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use curbside::{
     engine::{Part, Prompt},
     eval::{self, Case, Drawn, Looks, Maker},
-    prompt::contract2::MAX_CHARACTERS,
+    prompt::contract::MAX_CHARACTERS,
     task::Task,
 };
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use curbside::{
     engine::{Completion, Engine, Neutral, Part, Priority, Prompt},
     eval::{self, Drawn, Export, Looks, Maker},
-    prompt::contract2::{MAX_CHARACTERS, MAX_NEW_TOKENS},
+    prompt::contract::{MAX_CHARACTERS, MAX_NEW_TOKENS},
 };
 use image::RgbImage;
 use serde_json::{Value, json};
