@@ -18,7 +18,7 @@ use crate::{
     eval::{self, Outcome, Plan, Row, SEEDS, Table, Target},
     imaging,
     phantom::Style,
-    prompt::contract2,
+    prompt::contract,
     task::Language,
 };
 
@@ -205,7 +205,7 @@ fn described(model: &ModelInfo, seed: u64) -> String {
         model.weights_sha256,
         model.dtype,
         env!("CARGO_PKG_VERSION"),
-        contract2::VERSION,
+        contract::VERSION,
     )
 }
 
@@ -213,7 +213,7 @@ fn json(model: &ModelInfo, plan: &Plan, outcome: &Outcome) -> Value {
     json!({
         "suite": "phantom",
         "curbside": env!("CARGO_PKG_VERSION"),
-        "contract": contract2::CONTRACT,
+        "contract": contract::CONTRACT,
         "model": { "name": model.name, "weights_sha256": model.weights_sha256, "computed_in": model.dtype },
         "seed": plan.seed,
         "stopped": outcome.stopped,

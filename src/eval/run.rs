@@ -15,7 +15,7 @@ use crate::{
     engine::{Engine, Part},
     error::{Error, Result},
     phantom::Style,
-    prompt::contract2::MAX_CHARACTERS,
+    prompt::contract::MAX_CHARACTERS,
     task::{Language, Task},
 };
 

@@ -23,18 +23,18 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
     ("phantom", &["fhir", "finding"]),
     ("store", &["fhir"]),
     ("service", &["cds_hooks", "fhir", "task"]),
-    ("chart", &["service", "cds_hooks", "fhir", "imaging"]),
+    ("chart", &["service", "cds_hooks", "fhir", "imaging", "task"]),
     ("prompt", &["chart", "engine", "imaging", "task"]),
     ("grounding", &["chart", "engine", "finding", "task"]),
-    ("card", &["chart", "grounding", "service", "cds_hooks", "fhir"]),
-    ("report", &["chart", "grounding", "service", "fhir", "engine", "imaging"]),
+    ("card", &["chart", "grounding", "service", "cds_hooks", "fhir", "task"]),
+    ("report", &["chart", "grounding", "service", "fhir", "engine", "imaging", "task"]),
     ("app", &["engine", "store", "service", "fhir", "imaging", "report"]),
     (
         "guidance",
         &["app", "chart", "prompt", "engine", "grounding", "card", "report", "store", "service", "cds_hooks", "task"],
     ),
     ("http", &["guidance", "app", "store", "service", "cds_hooks", "fhir", "engine", "web", "task"]),
-    ("web", &["store"]),
+    ("web", &["store", "task"]),
     (
         "eval",
         &[

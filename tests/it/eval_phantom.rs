@@ -6,7 +6,7 @@ use curbside::{
     engine::{Answers, Engine, Prompt, Step},
     eval::{self, Drawn, Looks, Maker, Measure, Outcome, Plan, Share},
     phantom::Style,
-    prompt::contract2::MAX_CHARACTERS,
+    prompt::contract::MAX_CHARACTERS,
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;

@@ -12,12 +12,15 @@ use curbside::{
     app::{App, Clock, Settings},
     caller::{AllowedBase, Caller},
     demo::{self, Demo},
-    engine::{Engine, ModelInfo, Scope},
+    engine::{Answers, Engine, ModelInfo, Prompt, Scope, Step},
     fhir, http, imaging, store,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::oneshot;
+use tokio::sync::{
+    mpsc::{self, UnboundedReceiver},
+    oneshot,
+};
 use url::Url;
 
 use crate::documented::{self, Document};
@@ -56,6 +59,16 @@ pub fn scripted_model() -> ModelInfo {
         scope: Some(scope),
         ..ModelInfo::scripted()
     }
+}
+
+/// A model that gives every call this answer, and what it is asked.
+pub fn recording(answer: &'static str) -> (Engine, UnboundedReceiver<Prompt>) {
+    let (record, asked) = mpsc::unbounded_channel();
+    let answers = move |prompt: &Prompt| {
+        record.send(prompt.clone()).ok();
+        answer.to_owned()
+    };
+    (Engine::scripted(scripted_model(), vec![Step::Answer(Answers(Arc::new(answers)))]), asked)
 }
 
 pub type Site = Box<dyn FnOnce(&Demo) -> AllowedBase>;
@@ -105,11 +118,11 @@ impl Plan {
     /// The services with another deadline than their own.
     pub fn with_deadline(mut self, milliseconds: u64) -> Plan {
         let services = TempDir::new().expect("a folder");
-        for id in ["imaging-draft-report", "chart-summary"] {
-            let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("cds-hooks/services").join(id);
-            let mut service = read_json(&built_in.join("service.json"));
+        let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("cds-hooks/services");
+        for entry in std::fs::read_dir(built_in).expect("a folder").flatten() {
+            let mut service = read_json(&entry.path().join("service.json"));
             service["deadline_ms"] = json!(milliseconds);
-            let folder = services.path().join(id);
+            let folder = services.path().join(entry.file_name());
             std::fs::create_dir(&folder).expect("a folder");
             std::fs::write(folder.join("service.json"), service.to_string()).expect("a file");
         }

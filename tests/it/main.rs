@@ -2,6 +2,8 @@
 
 mod architecture;
 mod as_taught;
+#[cfg(feature = "mistralrs")]
+mod as_trained;
 mod attachments;
 mod bad_input;
 mod chart_summary;

@@ -5,12 +5,14 @@ use std::{fs, path::Path, process::ExitCode};
 use curbside::{
     cli::check_model::{self, Depth},
     engine::stage::{self, Staged},
+    prompt::contract,
+    task::TaskKind,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::tiny_checkpoint;
+use crate::{harness::fixtures, tiny_checkpoint};
 
 fn tiny() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -196,6 +198,15 @@ fn a_checkpoint_with_a_scope_is_bound_to_its_weights_and_contract() {
     edit(dir.path(), "curbside.json", |scope| scope["contract"] = json!(1));
     let told = problems(dir.path());
     assert!(told.contains("contract is 1") && told.contains("serves 2"), "{told}");
+}
+
+/// A prompt of one contract put to a checkpoint of another gets an answer that means nothing.
+#[test]
+fn the_bundled_checkpoint_is_of_the_contract_that_prompts_are_written_in() {
+    let scope = staged(&fixtures().join("model")).info.scope.expect("the bundled checkpoint states its scope");
+    assert_eq!(format!("contract {}", scope.contract), contract::VERSION);
+    assert_eq!(scope.contract, contract::CONTRACT);
+    assert_eq!(scope.tasks, TaskKind::WORDS, "what services ask for and what it was taught");
 }
 
 #[test]
