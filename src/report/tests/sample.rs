@@ -48,7 +48,7 @@ fn image(role: Role, number: u32, date: &str) -> Fact {
             "instance_uid": format!("1.2.{number}.1.1"), "sop_class_uid": "1.2.840.10008.5.1.4.1.1.1.1",
             "transfer_syntax": "1.2.840.10008.1.2.1", "window": "2048/4096" } },
         "modality": "DX", "body_part": "CHEST", "view": "PA", "laterality": null, "manufacturer": MARKER, "date": date, "rows": 2048,
-        "columns": 2500, "lossy": false, "retrieved": "instance", "burned_in": "NO", "sha256": format!("{number}").repeat(64),
+        "columns": 2500, "lossy": false, "retrieved": "instance, as stored", "burned_in": "NO", "sha256": format!("{number}").repeat(64),
     });
     let mut image: Box<crate::imaging::Image> = serde_json::from_value(image).unwrap();
     image.png = Arc::new(vec![number as u8]);
