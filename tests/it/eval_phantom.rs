@@ -187,7 +187,7 @@ async fn what_is_wrong_stands_in_its_row() {
     let (right, of) = row(&outcome, "prompt as taught, perfect answer kept");
     assert_eq!(right, of, "the model's mistakes are not the product's");
 
-    let outcome = measured(plan(40), |_, answer| {
+    let outcome = measured(plan(12), |_, answer| {
         let film = answer["findings"][0]["evidence"][0].clone();
         match film.is_string() {
             true => serde_json::json!({ "insufficient_evidence": "blank film", "evidence": [film], "urgency": "cannot_determine" }),
@@ -195,9 +195,9 @@ async fn what_is_wrong_stands_in_its_row() {
         }
     })
     .await;
-    assert!(row(&outcome, "abstains from a film that can be read").0 > 10);
+    assert!(row(&outcome, "abstains from a film that can be read").0 > 3);
     // What is no answer at all is no card.
-    let outcome = measured(plan(8), |_, _| Value::Null).await;
+    let outcome = measured(plan(4), |_, _| Value::Null).await;
     assert_eq!((row(&outcome, "calls answered").0, row(&outcome, "whole card exactly right").0), (0, 0));
 }
 
