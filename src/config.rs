@@ -44,7 +44,7 @@ pub struct Config {
     #[serde(deserialize_with = "form::url")]
     pub public_base: Option<Url>,
     pub tenant: String,
-    /// Unset: services that read pictures are not offered.
+    /// Unset: services that ask a model are not offered.
     pub intended_use: Option<IntendedUse>,
     /// Folder laid over the built-in services.
     pub services: Option<PathBuf>,
@@ -58,7 +58,7 @@ pub struct Config {
     pub report: crate::report::Options,
 }
 
-/// What the services that read pictures are used for; printed on card, report and page.
+/// What the services that ask a model are used for; printed on card, report and page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IntendedUse {

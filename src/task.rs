@@ -12,12 +12,14 @@ words!(
     TaskKind { ImagingDraft = "imaging-draft", Summary = "chart-summary", Question = "question" }
 );
 
+/// One thing to ask a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
     /// The findings of the current film.
     ImagingDraft,
     /// The measurements of the chart that are flagged.
     Summary,
+    /// The answer to it.
     Question(Question),
 }
 
@@ -35,6 +37,7 @@ impl Task {
         self.kind().word()
     }
 
+    /// Whether it needs the current film; then nothing is asked without it.
     pub fn is_about_the_film(self) -> bool {
         matches!(self, Task::ImagingDraft | Task::Question(Question::Film(..)))
     }
@@ -172,6 +175,7 @@ impl Substance {
         self != Substance::Latex
     }
 
+    /// As Korean records and our own sentences name it.
     pub fn korean(self) -> &'static str {
         match self {
             Substance::Penicillin => "페니실린",

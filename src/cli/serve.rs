@@ -59,10 +59,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         let server = Server::start(&config, "choose another address with `listen` or --listen").await?;
         tracing::info!(address = %config.listen, "serving");
         if config.intended_use.is_some() && config.engine.model.is_none() {
-            tracing::warn!("engine.model is not set: services that read pictures will answer 503");
+            tracing::warn!("engine.model is not set: services that ask a model will answer 503");
         }
         if config.intended_use.is_none() {
-            tracing::warn!("intended_use is not set: services that read pictures are not offered");
+            tracing::warn!("intended_use is not set: services that ask a model are not offered");
         }
         let code = server.until_stopped(super::stop_asked()).await?;
         tracing::info!("stopped");

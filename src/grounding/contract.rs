@@ -285,13 +285,18 @@ pub fn says(evidence: &Evidence, question: Question) -> Option<Says> {
         (Question::Flagged(test, level), Fact::Measurement(m)) => {
             m.loinc.iter().find(|code| test.loinc().contains(&code.as_str()))?;
             let printed = evidence.printed()?;
-            let ranged = m.range.low.is_some() || m.range.high.is_some();
-            match (printed.flag.as_deref(), level) {
-                // That does not say which way.
-                (Some("abnormal" | "critically abnormal"), _) => None,
-                (Some(_), Level::High) => Some(said(printed.is_high())),
-                (Some(_), Level::Low) => Some(said(printed.is_low())),
-                (None, _) => ranged.then_some(Says::No),
+            let (high, low) = (printed.is_high(), printed.is_low());
+            let (marked, bound) = match level {
+                Level::High => (high, &m.range.high),
+                Level::Low => (low, &m.range.low),
+            };
+            // INVARIANT: what_is_not_understood_of_a_value_is_neither_yes_nor_no
+            match printed.flag.as_deref() {
+                Some("normal") => Some(Says::No),
+                // `abnormal`, and a flag that we have no word for, do not say which way.
+                Some(_) => (high || low).then_some(said(marked)),
+                // A number beyond its bound has a flag. What is no number, such as `>300`, was held against none.
+                None => (bound.is_some() && m.value.parse::<f64>().is_ok()).then_some(Says::No),
             }
         }
         _ => None,

@@ -10,7 +10,6 @@ pub struct Words {
     /// The line that stands on everything a model helped to write, in text and in data.
     pub banner: &'static str,
     pub not_a_device: &'static str,
-    pub intended_use: &'static str,
     pub no_date: &'static str,
     pub bad_date: &'static str,
     urgency: [&'static str; 5],
@@ -54,7 +53,6 @@ pub struct Facts {
 const ENGLISH: Words = Words {
     banner: "AI-generated draft, review before signing",
     not_a_device: "Not a medical device.",
-    intended_use: "Intended use",
     no_date: "date not stated",
     bad_date: "the date given is not a valid date",
     urgency: ["routine", "soon", "urgent", "critical", "cannot_determine"],
@@ -105,7 +103,6 @@ const ENGLISH: Words = Words {
 const KOREAN: Words = Words {
     banner: "AI가 작성한 초안, 서명 전 검토 필요",
     not_a_device: "의료기기가 아님.",
-    intended_use: "사용 목적",
     no_date: "날짜 미상",
     bad_date: "날짜 오류",
     urgency: ["일반", "조기 확인", "긴급", "위급", "판단 불가"],

@@ -193,7 +193,7 @@ fn film(role: Role, image: &Image, words: &Words, asked: &Asked) -> Result<Strin
         Task::Question(_) if asked.task.is_about_the_film() && role == Role::Current => {}
         Task::Question(_) | Task::Summary => return Err("what is asked is not about this film".into()),
     }
-    if let Some(why) = out_of_scope(image, asked.task.word(), asked.scope) {
+    if let Some(why) = out_of_scope(image, asked.scope) {
         return Err(why);
     }
     let undated = || format!("the {} film does not state its date", role.word());

@@ -1,4 +1,4 @@
-//! Whether a loaded model may be asked: what its checkpoint says of itself, against the film and the task.
+//! Whether a loaded model may be shown a film: what its checkpoint says of itself, against the film.
 
 use crate::{
     engine::{Neutral, Scope},
@@ -10,8 +10,8 @@ const MAX_TEXT: usize = 80;
 
 /// Whether a film lies within what the checkpoint says it can read; if not, in which respect.
 ///
-/// A general model (no scope) is held only to what the contracts can say: a frontal chest film.
-pub(super) fn out_of_scope(image: &Image, task: &str, scope: Option<&Scope>) -> Option<String> {
+/// A general model (no scope) is held only to what the contract can say: a frontal chest film.
+pub(super) fn out_of_scope(image: &Image, scope: Option<&Scope>) -> Option<String> {
     let stated = |value: &Option<String>| value.clone().unwrap_or_else(|| "not stated".into());
     let has = |known: &[String], value: &str| known.iter().any(|k| k == value);
     let [modality, body_part, view, source] =
@@ -26,7 +26,6 @@ pub(super) fn out_of_scope(image: &Image, task: &str, scope: Option<&Scope>) -> 
         });
     };
     let respects = [
-        ("task", task, has(&scope.tasks, task)),
         ("modality", &modality, has(&scope.modalities, &modality)),
         ("body part", &body_part, has(&scope.body_parts, &body_part)),
         ("view", &view, has(&scope.views, &view)),

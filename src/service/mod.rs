@@ -61,9 +61,11 @@ pub struct Named {
 }
 
 impl Service {
+    /// From receipt to answer.
     pub fn deadline(&self) -> Duration {
         Duration::from_millis(self.deadline_ms)
     }
+
     /// What a report calls it.
     pub fn title(&self, language: Language) -> &str {
         self.named(language).map_or(&self.title, |named| &named.title)
@@ -82,6 +84,8 @@ impl Service {
     pub fn reads_images(&self) -> bool {
         self.applies.is_some()
     }
+
+    /// Whether clients are told of it: one that asks a model only where somebody said what that is for.
     // INVARIANT: without_a_stated_intended_use_no_model_is_asked
     pub fn offered(&self, intended_use: Option<&str>) -> bool {
         intended_use.is_some() || self.task.is_none()

@@ -27,7 +27,7 @@ pub const STYLE_PATH: &str = "/style.css";
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Start {
     pub version: String,
-    /// Unset: no service that reads pictures is offered.
+    /// Unset: no service that asks a model is offered.
     pub intended_use: Option<String>,
     /// Newest first; empty lists none.
     pub reports: Vec<Recent>,

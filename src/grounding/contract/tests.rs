@@ -173,6 +173,33 @@ fn a_yes_or_no_is_what_the_cited_line_says() {
 }
 
 #[test]
+fn what_is_not_understood_of_a_value_is_neither_yes_nor_no() {
+    let (low, high) = (Some("3.5"), Some("5.1"));
+    for (value, flag, range, is_high, is_low) in [
+        ("4.0", None, (low, high), Some(Says::No), Some(Says::No)),
+        ("4.0", None, (None, high), Some(Says::No), None),
+        ("4.0", None, (low, None), None, Some(Says::No)),
+        ("4.0", None, (None, None), None, None),
+        (">300", None, (low, high), None, None),
+        ("4.0", Some("N"), (None, None), Some(Says::No), Some(Says::No)),
+        ("9.0", Some("HH"), (None, None), Some(Says::Yes), Some(Says::No)),
+        ("1.0", Some("L"), (low, high), Some(Says::No), Some(Says::Yes)),
+        ("9.0", Some("A"), (low, high), None, None),
+        ("9.0", Some("HU"), (low, high), None, None),
+        ("9.0", Some("High"), (low, high), None, None),
+        ("9.0", Some(">"), (low, high), None, None),
+    ] {
+        let mut measurement = sample::measurement("Potassium", value, "mmol/L");
+        (measurement.loinc, measurement.flag) = (vec!["2823-3".into()], flag.map(str::to_owned));
+        (measurement.range.low, measurement.range.high) = (range.0.map(str::to_owned), range.1.map(str::to_owned));
+        let chart = sample::chart([("2025-11-19T08:00:00Z", Fact::Measurement(measurement))]);
+        let said =
+            [Level::High, Level::Low].map(|level| says(&chart.evidence[0], Question::Flagged(Test::Potassium, level)));
+        assert_eq!(said, [is_high, is_low], "{value} {flag:?} {range:?}");
+    }
+}
+
+#[test]
 fn findings_that_were_all_dropped_are_not_no_finding() {
     let dropped = grounded(&finding("unknown", r#"["E3"]"#), DRAFT).unwrap();
     assert!(dropped.abstained.is_some() && dropped.urgency.is_none());
