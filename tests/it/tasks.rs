@@ -240,3 +240,15 @@ async fn a_language_the_model_was_not_taught_is_not_asked_in() {
     assert_eq!((hospital.app.engine.calls(), hospital.reports().await), (1, 1));
     hospital.close().await;
 }
+
+#[tokio::test]
+async fn no_question_is_asked_of_another_patients_film() {
+    let folders = vec![patient("other-patient-film")];
+    let plan = Plan::new(folders, Engine::scripted(scripted_model(), vec![Step::Text(YES.into())]));
+    let hospital = plan.open().await;
+    let asked = request(&hospital, "order-sign", question("effusion-left"));
+    let card = hospital.call("film-question", &asked, None).await.only_card();
+    assert!(card["summary"].as_str().unwrap().starts_with("No AI answer"), "{card}");
+    assert_eq!((hospital.reports().await, hospital.app.engine.calls()), (0, 0));
+    hospital.close().await;
+}
