@@ -89,7 +89,7 @@ impl Egress {
         self.send(&get, None, None).await
     }
 
-    /// The same with a JSON body. Upstreams are only read; the demonstration calls its own hook with this.
+    /// The same with a JSON body. Upstreams are only read; the demonstration and the evaluation call their own hooks so.
     pub async fn post(&self, to: Get<'_>, json: String) -> Result<Reply> {
         self.send(&to, Some(json), None).await
     }

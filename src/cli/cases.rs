@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::{
     error::Result,
-    eval::{self, Export, Maker},
+    eval::{self, Export, MAX_CASES, Maker},
     prompt::contract,
 };
 
@@ -19,11 +19,11 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(..eval::SEEDS))]
     seed: u64,
     /// How many cases are written.
-    #[arg(long, value_name = "COUNT", default_value_t = 200)]
+    #[arg(long, value_name = "COUNT", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=MAX_CASES))]
     count: u64,
     /// Threads that draw.
-    #[arg(long, value_name = "COUNT", default_value_t = 1)]
-    threads: usize,
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: u16,
     /// Cases of one shard.
     #[arg(long, value_name = "COUNT", default_value_t = 4096)]
     shard: u64,
@@ -39,8 +39,8 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<ExitCode> {
-    let Options { seed, count, threads, shard, room, held_out, .. } = *options;
-    let keep = options.keep.unwrap_or(usize::MAX);
+    let Options { seed, count, shard, room, held_out, .. } = *options;
+    let (threads, keep) = (options.threads.into(), options.keep.unwrap_or(usize::MAX));
     let export = Export { out: options.out.clone(), seed, count, threads, shard, keep, held_out, room };
     eval::export(&Maker::new()?, &export)?;
     Ok(ExitCode::SUCCESS)

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     engine::{self, Engine, Health, ModelInfo},
     error::{Error, Result},
-    eval::{self, Outcome, Plan, Row, SEEDS, Table, Target},
+    eval::{self, Outcome, Plan, Row, SEEDS, Stopped, Table, Target},
     imaging,
     phantom::Style,
     prompt::contract,
@@ -67,7 +67,7 @@ pub struct Options {
     /// Folder for what went wrong: a file a case, with prompt, expected card and the card that came.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Exit with 1 where a target is missed.
+    /// Exit with 1 where a target is missed, or the run was stopped before its end.
     #[arg(long)]
     require: bool,
 }
@@ -132,6 +132,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     if let Some(out) = &options.out {
         fs::create_dir_all(out).map_err(|e| unwritable(out, &e))?;
     }
+    if let Some(path) = &options.json {
+        // Now, not after an hour; what is there already stays until there are figures.
+        fs::File::options().append(true).create(true).open(path).map_err(|e| unwritable(path, &e))?;
+    }
     let engine = engine::Config { model: Some(options.model.clone()), ..Default::default() };
     super::with_variables(engine.environment())?;
     super::block_on(measure(options, engine))
@@ -144,7 +148,9 @@ async fn measure(options: &Options, engine: engine::Config) -> Result<ExitCode> 
         super::stop_asked().await.ok();
         asked.cancel();
     });
-    let Some(loaded) = stop.run_until_cancelled(load(engine)).await else { return Ok(ExitCode::FAILURE) };
+    let Some(loaded) = stop.run_until_cancelled(load(engine)).await else {
+        return Err(Error::fault("stopped before the model was loaded"));
+    };
     let (engine, model, loading) = loaded?;
     let program = imaging::this_program();
     let program = program.map_err(|e| Error::fault("this program cannot find its own file").because(e))?;
@@ -157,7 +163,7 @@ async fn measure(options: &Options, engine: engine::Config) -> Result<ExitCode> 
         let target = Some(Target::AtMost(0.5));
         main.rows.push(Row::number("loading the model", loading.as_secs_f64(), "s", target));
     }
-    print(&model, options.seed, &outcome);
+    print(&model, &plan, &outcome, options.out.as_deref());
     if let Some(path) = &options.json {
         let text = format!("{:#}\n", json(&model, &plan, &outcome));
         fs::write(path, text).map_err(|e| unwritable(path, &e))?;
@@ -167,8 +173,9 @@ async fn measure(options: &Options, engine: engine::Config) -> Result<ExitCode> 
             fs::write(out.join(name), text).map_err(|e| unwritable(out, &e))?;
         }
     }
-    let missed = options.require && (outcome.missed() > 0 || outcome.stopped);
-    Ok(if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let lost = matches!(outcome.stopped, Some(Stopped::Lost(_)));
+    let missed = options.require && (outcome.missed() > 0 || outcome.stopped.is_some());
+    Ok(if lost || missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// The model, once it may be asked, and how long that took.
@@ -187,31 +194,37 @@ async fn load(config: engine::Config) -> Result<(Engine, ModelInfo, Duration)> {
     Ok((engine, info, began.elapsed()))
 }
 
-fn print(model: &ModelInfo, seed: u64, outcome: &Outcome) {
-    say(&format!("{PLAIN_WORDS}\n\n{}\n", described(model, seed)));
+fn print(model: &ModelInfo, plan: &Plan, outcome: &Outcome, out: Option<&Path>) {
+    say(&format!("{PLAIN_WORDS}\n\n{}\n", described(model, plan)));
     for Table { title, rows } in &outcome.tables {
         let rows: String = rows.iter().map(|row| row.text() + "\n").collect();
         say(&format!("\n{title}\n{rows}"));
     }
     if !outcome.wrong.is_empty() {
-        say(&format!(
-            "\n{} cases went wrong; --out DIR writes each with its prompt and both cards.\n",
-            outcome.wrong.len()
-        ));
+        let place = match out {
+            Some(out) => format!("each is written to {}", out.display()),
+            None => "--out DIR writes each".into(),
+        };
+        say(&format!("\n{} cases went wrong; {place} with its prompt and both cards.\n", outcome.wrong.len()));
     }
-    if outcome.stopped {
-        say("\nStopped before the end: these are the figures so far.\n");
+    match &outcome.stopped {
+        None => {}
+        Some(Stopped::Asked) => say("\nStopped before the end: these are the figures so far.\n"),
+        Some(Stopped::Lost(why)) => say(&format!("\nThe model was lost, these are the figures so far: {why}\n")),
     }
 }
 
-fn described(model: &ModelInfo, seed: u64) -> String {
+fn described(model: &ModelInfo, plan: &Plan) -> String {
+    let only = [plan.language.map(Language::word), plan.task];
+    let only: String = only.into_iter().flatten().map(|word| format!(", {word} alone")).collect();
     format!(
-        "Model    {}\nWeights  sha256 {}, computed in {}\nAsked by curbside {}, {}, seed {seed}",
+        "Model    {}\nWeights  sha256 {}, computed in {}\nAsked by curbside {}, {}, seed {}{only}",
         model.name,
         model.weights_sha256,
         model.dtype,
         env!("CARGO_PKG_VERSION"),
         contract::VERSION,
+        plan.seed,
     )
 }
 
@@ -222,7 +235,9 @@ fn json(model: &ModelInfo, plan: &Plan, outcome: &Outcome) -> Value {
         "contract": contract::CONTRACT,
         "model": { "name": model.name, "weights_sha256": model.weights_sha256, "computed_in": model.dtype },
         "seed": plan.seed,
-        "stopped": outcome.stopped,
+        "language": plan.language.map(Language::word),
+        "task": plan.task,
+        "stopped": outcome.stopped.is_some(),
         "tables": outcome.tables.iter().map(Table::json).collect::<Vec<_>>(),
         "wrong": outcome.wrong.iter().map(|(name, _)| name).collect::<Vec<_>>(),
     })

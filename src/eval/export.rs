@@ -23,6 +23,8 @@ use crate::{
 
 /// Seeds below this have no case in common; those above repeat them.
 pub const SEEDS: u64 = 1 << 23;
+/// Cases of one seed; those after would be the next seed's.
+pub const MAX_CASES: u64 = 1 << 40;
 /// Records drawn for one case before the room is taken to be too small for any.
 const MAX_DRAWS: usize = 1_000;
 /// Side of the picture a model sees.
@@ -163,7 +165,7 @@ fn contents(maker: &Maker, export: &Export, shard: u64, films: &mut impl Write, 
 
 /// The random numbers of one case, the same however many are written beside it.
 pub(super) fn stream(seed: u64, number: u64, held_out: bool) -> Random {
-    let seed = seed.wrapping_mul(1 << 40).wrapping_add(number);
+    let seed = seed.wrapping_mul(MAX_CASES).wrapping_add(number);
     if held_out { Random::held_out(seed) } else { Random::training(seed) }
 }
 

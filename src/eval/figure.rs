@@ -139,8 +139,8 @@ impl Figure {
             Severity => "severity",
             Change => "change against the prior film",
             Urgency => "urgency",
-            Precision => "evidence cited that is right",
-            Recall => "right evidence that is cited",
+            Precision => "finding's evidence that is right",
+            Recall => "finding's right evidence that is cited",
             Blank => "abstains: blank film",
             NoChest => "abstains: not a chest film",
             Another => "abstains: another patient's film",
@@ -188,9 +188,10 @@ impl Row {
         Row { name: name.into(), value: Measure::Number(number, unit), target }
     }
 
-    /// Whether the target is reached; none where there is none.
+    /// Whether the target is reached; none where there is none, or nothing was counted.
     pub fn met(&self) -> Option<bool> {
         let value = match self.value {
+            Measure::Share(share) if share.of == 0 => return None,
             Measure::Share(share) => share.percent(),
             Measure::Number(number, _) => number,
         };
@@ -261,6 +262,7 @@ mod tests {
         assert_eq!(row(2, Target::Below(0.2)).met(), Some(false));
         assert_eq!(row(1, Target::Below(0.2)).met(), Some(true));
         assert!(row(989, Target::AtLeast(99.0)).text().ends_with("at least 99: MISSED"));
+        assert_eq!(Row::share("cards", Share::default(), Some(Target::AtLeast(99.0))).met(), None);
         let json = row(1000, Target::AtLeast(99.0)).json();
         assert_eq!((&json["percent"], &json["high"], &json["met"]), (&json!(100.0), &json!(100.0), &json!(true)));
         assert_eq!(Row::number("load", 0.4, "s", None).json(), json!({ "name": "load", "value": 0.4, "unit": "s" }));

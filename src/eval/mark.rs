@@ -31,11 +31,11 @@ pub struct Mark {
     pub perfect: Told,
 }
 
-/// Compares the answer with the perfect one. `strange` is whether the prompt is not the one training has.
+/// Compares the answer with the perfect one. `strange` is whether the server did not ask just what training has.
 pub fn mark(drawn: &Drawn, got: Told, took: Duration, perfect: Told, strange: bool) -> Mark {
     let exact = got.failed.is_none() && got == perfect;
     let fault = match (strange, &perfect.failed) {
-        (true, _) => Some("the server's prompt is not the one training has".to_owned()),
+        (true, _) => Some("the server did not ask what training has".to_owned()),
         (false, Some(why)) => Some(format!("the perfect answer was not answered: {why}")),
         (false, None) => (!kept(&drawn.shown.expected, &perfect)).then(|| "the perfect answer lost a part".into()),
     };
@@ -99,24 +99,24 @@ fn kept(expected: &Expected, perfect: &Told) -> bool {
 
 /// Findings of a film against those it has.
 fn count(expected: &[Stated], stated: &[Stated], add: &mut impl FnMut(Figure, Share)) {
-    let pairs = pairs(expected, stated);
+    let (pairs, mut left) = pairs(expected, stated);
     let found = pairs.iter().flatten().count();
     add(Figure::Found, Share { hits: found, of: expected.len() });
     add(Figure::There, Share { hits: found, of: stated.len() });
-    let other_side = |finding: &Stated| {
-        let other = match finding.side {
-            Side::Right => Side::Left,
-            Side::Left => Side::Right,
-            Side::Midline => return false,
-        };
-        let is = |f: &&Stated| f.kind == finding.kind && f.side == other;
-        stated.iter().filter(is).count() > expected.iter().filter(is).count()
-    };
     for (finding, pair) in expected.iter().zip(&pairs) {
+        let Some(pair) = pair else {
+            // Of the same kind and not of its side: of the other one, as either has a side.
+            let has_sides = |f: &Stated| finding.side != Side::Midline && f.side != Side::Midline;
+            let swapped = left.iter().position(|f| f.kind == finding.kind && has_sides(f));
+            if let Some(at) = swapped {
+                left.remove(at);
+                add(Figure::SideErrors, Share::of(true));
+            }
+            continue;
+        };
         if finding.side != Side::Midline {
-            add(Figure::SideErrors, Share::of(pair.is_none() && other_side(finding)));
+            add(Figure::SideErrors, Share::of(false));
         }
-        let Some(pair) = pair else { continue };
         add(Figure::Region, Share::of(pair.region == finding.region));
         add(Figure::Severity, Share::of(pair.severity == finding.severity));
         add(Figure::Change, Share::of(pair.change == finding.change));
@@ -126,8 +126,8 @@ fn count(expected: &[Stated], stated: &[Stated], add: &mut impl FnMut(Figure, Sh
     }
 }
 
-/// For each finding expected the one stated of its kind and side, of its region before others.
-fn pairs<'a>(expected: &[Stated], stated: &'a [Stated]) -> Vec<Option<&'a Stated>> {
+/// For each finding expected the one stated of its kind and side, of its region before others; and those stated that are left.
+fn pairs<'a>(expected: &[Stated], stated: &'a [Stated]) -> (Vec<Option<&'a Stated>>, Vec<&'a Stated>) {
     let mut left: Vec<&Stated> = stated.iter().collect();
     let mut pairs = vec![None; expected.len()];
     for same_region in [true, false] {
@@ -138,7 +138,7 @@ fn pairs<'a>(expected: &[Stated], stated: &'a [Stated]) -> Vec<Option<&'a Stated
             *pair = left.iter().position(fits).map(|at| left.remove(at));
         }
     }
-    pairs
+    (pairs, left)
 }
 
 /// What is made of films whose findings are faint.
@@ -173,14 +173,13 @@ impl Seen {
 
     /// `visible` is whether the findings can be seen at all.
     pub fn of(expected: &[Stated], got: &Told, visible: bool) -> Seen {
-        let pairs = pairs(expected, &got.findings);
-        let found = pairs.iter().flatten().count();
+        let (pairs, left) = pairs(expected, &got.findings);
         match () {
             _ if got.failed.is_some() => Seen::Failed,
             _ if !got.drafted => Seen::Abstained,
             _ if got.findings.is_empty() => Seen::Normal,
-            _ if !visible || got.findings.len() > found => Seen::Invented,
-            _ if found == expected.len() => Seen::Right,
+            _ if !visible || !left.is_empty() => Seen::Invented,
+            _ if pairs.iter().all(Option::is_some) => Seen::Right,
             _ => Seen::Part,
         }
     }
@@ -221,9 +220,12 @@ mod tests {
         assert_eq!(share(Figure::Found), Share { hits: 2, of: 3 });
         assert_eq!(share(Figure::There), Share { hits: 2, of: 3 });
         // Missing is no error of side, and neither is a film with both.
-        assert_eq!(counted(&film, &said[1..], Figure::SideErrors), Share { hits: 0, of: 2 });
+        assert_eq!(counted(&film, &said[1..], Figure::SideErrors), Share { hits: 0, of: 1 });
         let both = [film[0].clone(), finding(Opacity, Side::Left, Region::Upper)];
-        assert_eq!(counted(&both, &both[..1], Figure::SideErrors), Share { hits: 0, of: 2 });
+        assert_eq!(counted(&both, &both[..1], Figure::SideErrors), Share { hits: 0, of: 1 });
+        // One that is stated is one error, however many it could be.
+        let two = [film[0].clone(), finding(Opacity, Side::Right, Region::Lower)];
+        assert_eq!(counted(&two, &said[..1], Figure::SideErrors), Share { hits: 1, of: 1 });
         assert_eq!(counted(&[], &said, Figure::There), Share { hits: 0, of: 3 });
     }
 

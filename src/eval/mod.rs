@@ -23,12 +23,12 @@ mod told;
 
 pub use answer::{Expected, Stated, supports};
 pub use case::{Case, Maker, Shown};
-pub use export::{Export, SEEDS, export, text};
+pub use export::{Export, MAX_CASES, SEEDS, export, text};
 pub use figure::{Figure, Measure, Row, Share, Target};
 pub use films::{Class, Label, Shot};
 pub use hospital::{Drawn, Looks, draw, open};
 pub use mark::{Mark, Seen};
-pub use run::{Outcome, Plan, Table, run};
+pub use run::{Outcome, Plan, Stopped, Table, run};
 pub use site::{Site, key};
 pub use texts::Texts;
 pub use told::Told;

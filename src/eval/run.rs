@@ -12,7 +12,7 @@ use super::{
     told::Told,
 };
 use crate::{
-    engine::{Engine, Part},
+    engine::{Engine, Health, Part},
     error::{Error, Result},
     phantom::Style,
     prompt::contract::MAX_CHARACTERS,
@@ -54,8 +54,15 @@ pub struct Outcome {
     pub tables: Vec<Table>,
     /// The cases of the main table that went wrong: file name and contents, for whoever looks for the cause.
     pub wrong: Vec<(String, String)>,
-    /// Whether it was stopped before its end.
-    pub stopped: bool,
+    /// Why it ended early, if it did.
+    pub stopped: Option<Stopped>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stopped {
+    Asked,
+    /// The model was given up; why.
+    Lost(String),
 }
 
 impl Outcome {
@@ -91,12 +98,23 @@ pub async fn run(
     progress: &mut dyn FnMut(&str, usize, usize),
 ) -> Result<Outcome> {
     let mut run = Run { plan, engine, program, stop, progress, outcome: Outcome::default() };
-    run.all().await?;
-    run.outcome.stopped = stop.is_cancelled();
+    let done = run.all().await;
+    run.outcome.stopped = run.stopped();
+    // Without the model anything fails; what was counted before it was lost holds.
+    if !matches!(run.outcome.stopped, Some(Stopped::Lost(_))) {
+        done?;
+    }
     Ok(run.outcome)
 }
 
 impl Run<'_> {
+    fn stopped(&self) -> Option<Stopped> {
+        match self.engine.health() {
+            Health::Dead { reason } => Some(Stopped::Lost(reason)),
+            _ => self.stop.is_cancelled().then_some(Stopped::Asked),
+        }
+    }
+
     async fn all(&mut self) -> Result<()> {
         let (plan, looks) = (self.plan, Looks { style: self.plan.style, visible: 1.0 });
         let cases = Arc::new(self.draw()?);
@@ -109,17 +127,17 @@ impl Run<'_> {
         self.outcome.tables.push(table);
         let wrong = marks.iter().filter(|mark| !mark.exact || mark.fault.is_some());
         self.outcome.wrong = wrong.filter_map(|mark| told(mark, &cases)).collect();
-        if plan.together {
+        if plan.together && self.stopped().is_none() {
             self.together(&site).await?;
         }
         site.close().await;
-        if plan.unconstrained {
+        if plan.unconstrained && self.stopped().is_none() {
             self.unconstrained(&cases, &marks, looks).await?;
         }
-        if plan.contrast {
+        if plan.contrast && self.stopped().is_none() {
             self.contrast(&cases).await?;
         }
-        if plan.second_style && !self.stop.is_cancelled() {
+        if plan.second_style && plan.style != Style::Second && self.stopped().is_none() {
             let looks = Looks { style: Style::Second, visible: 1.0 };
             let site = Site::open(cases.clone(), looks, self.engine, self.program).await?;
             let marks = self.marks(&site, cases.len().div_ceil(4), "cases in the second style").await?;
@@ -156,6 +174,9 @@ impl Run<'_> {
     async fn marks(&mut self, site: &Site, count: usize, what: &str) -> Result<Vec<Mark>> {
         let mut marks = Vec::new();
         for at in 0..count {
+            if self.stopped().is_some() {
+                break;
+            }
             (self.progress)(what, at, count);
             match self.stop.run_until_cancelled(site.mark(at)).await {
                 Some(mark) => marks.push(mark?),
@@ -173,6 +194,9 @@ impl Run<'_> {
         let pairs: Vec<[usize; 2]> = order.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect();
         let mut same = Share::default();
         for (done, [one, other]) in pairs.iter().copied().enumerate() {
+            if self.stopped().is_some() {
+                break;
+            }
             (self.progress)("pairs asked together", done, pairs.len());
             site.set_clock(other);
             let asked = async {
@@ -193,15 +217,13 @@ impl Run<'_> {
 
     /// The same cases without a schema for the answer.
     async fn unconstrained(&mut self, cases: &Arc<Vec<Drawn>>, marks: &[Mark], looks: Looks) -> Result<()> {
-        if self.stop.is_cancelled() {
-            return Ok(());
-        }
         let site = Site::open(cases.clone(), looks, &self.engine.unconstrained(), self.program).await?;
         let count = marks.len().min(MOST_UNCONSTRAINED);
         let free = self.marks(&site, count, "cases without the schema").await?;
         site.close().await;
         let pairs = || marks.iter().zip(&free);
-        let same = Share { hits: pairs().filter(|(with, without)| with.got == without.got).count(), of: free.len() };
+        let same = pairs().filter(|(with, without)| with.got == without.got && with.got.failed.is_none());
+        let same = Share { hits: same.count(), of: free.len() };
         let exact = |mark: &Mark| Share::of(mark.exact);
         let rows = vec![
             Row::share("answers the same as with the schema", same, Some(Target::AtLeast(100.0))),
@@ -218,13 +240,16 @@ impl Run<'_> {
         let faint: Vec<usize> = (0..cases.len()).filter(|at| shows_some(&cases[*at])).take(MOST_FAINT).collect();
         let mut rows = Vec::new();
         for visible in CONTRASTS {
-            if self.stop.is_cancelled() {
+            if self.stopped().is_some() {
                 break;
             }
             let looks = Looks { style: self.plan.style, visible };
             let site = Site::open(cases.clone(), looks, self.engine, self.program).await?;
             let mut seen = Vec::new();
             for (done, at) in faint.iter().copied().enumerate() {
+                if self.stopped().is_some() {
+                    break;
+                }
                 (self.progress)(&format!("films at {visible} of the contrast"), done, faint.len());
                 site.set_clock(at);
                 let Some(told) = self.stop.run_until_cancelled(site.ask(at)).await else { break };
@@ -282,7 +307,8 @@ fn rows(marks: &[Mark], style: Style) -> Vec<Row> {
 
 fn times(marks: &[Mark], rate: Option<f64>) -> Vec<Row> {
     let of = |fits: &dyn Fn(&Mark) -> bool, part: f64| {
-        let mut times: Vec<Duration> = marks.iter().filter(|mark| fits(mark)).map(|mark| mark.took).collect();
+        let cards = marks.iter().filter(|mark| mark.got.failed.is_none() && fits(mark));
+        let mut times: Vec<Duration> = cards.map(|mark| mark.took).collect();
         times.sort_unstable();
         let at = (times.len() as f64 * part).ceil() as usize;
         times.get(at.saturating_sub(1)).map(Duration::as_secs_f64)

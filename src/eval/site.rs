@@ -45,7 +45,7 @@ pub struct Site {
     model: Served,
     /// The same server, whose engine gives the perfect answer to the prompt training has, and none to any other.
     perfect: Served,
-    /// Which case the perfect engine is asked about, and whether it was asked something else.
+    /// Which case the perfect engine is asked about, and whether it was asked nothing or something else.
     current: Arc<AtomicUsize>,
     strange: Arc<AtomicBool>,
     now: Arc<AtomicI64>,
@@ -71,7 +71,7 @@ impl Site {
                     let taught = drawn.prompt(looks, side).ok()?;
                     if key(&taught) == key(asked) { export::text(&drawn.shown.expected).ok() } else { None }
                 });
-                strange.fetch_or(perfect.is_none(), Ordering::Relaxed);
+                strange.store(perfect.is_none(), Ordering::Relaxed);
                 perfect.unwrap_or_default()
             }
         };
@@ -97,7 +97,7 @@ impl Site {
         self.set_clock(at);
         let drawn = self.case(at)?;
         self.current.store(at, Ordering::Relaxed);
-        self.strange.store(false, Ordering::Relaxed);
+        self.strange.store(true, Ordering::Relaxed);
         let perfect = self.perfect.ask(self.request(drawn)?, drawn).await.0;
         let (got, took) = self.model.ask(self.request(drawn)?, drawn).await;
         Ok(mark(drawn, got, took, perfect, self.strange.load(Ordering::Relaxed)))

@@ -73,7 +73,7 @@ async fn perfect_answers_are_right_in_every_row() {
     }
     let shares = outcome.tables[0].rows.iter().filter(|row| matches!(row.value, Measure::Share(_))).count();
     assert_eq!(shares, eval::Figure::ALL.len(), "a case of every kind: {:#?}", outcome.tables[0].rows);
-    assert!(outcome.tables.len() == 1 && !outcome.stopped);
+    assert!(outcome.tables.len() == 1 && outcome.stopped.is_none());
 }
 
 /// An engine that does the same each time gives the same answers however it is asked.
@@ -172,7 +172,7 @@ async fn what_is_wrong_stands_in_its_row() {
         "severity",
         "change against the prior film",
         "urgency",
-        "right evidence that is cited",
+        "finding's right evidence that is cited",
         "statements that equal the cited line",
         "flagged results complete",
         "questions answered right",
