@@ -35,7 +35,7 @@ pub struct Options {
     #[arg(long, value_name = "DIR", default_value = "fixtures/model")]
     model: PathBuf,
     /// Cases of the main table.
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     cases: u32,
     /// Which cases: the same number gives the same ones again, those that `cases --held-out` writes. Training sees none of them.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..SEEDS))]
