@@ -14,7 +14,7 @@ use crate::{
     engine::{Admission, EngineError, ModelInfo, Priority},
     error::{Error, Result},
     grounding,
-    prompt::{self, Rendered},
+    prompt::{self, Rendered, contract},
     report,
     service::{Applies, Publishes, Service},
     store::{self, Key},
@@ -149,6 +149,25 @@ struct Said {
     stated: bool,
 }
 
+/// The prompt with as much of the chart as the model has tokens for beside its answer.
+///
+/// Room is counted in characters, and how many tokens they take is the model's affair: what does not fit is told.
+// INVARIANT: a_prompt_of_more_tokens_than_there_are_shows_less
+fn fitted(app: &App, chart: &Chart, mut asked: contract::Asked<'_>, context: usize) -> Result<Rendered> {
+    let task = asked.task;
+    loop {
+        let rendered = contract::render(chart, &asked, |shown: &[_]| Some(grounding::contract::schema(task, shown)));
+        let Rendered::Ask(mut prompt, view) = rendered else { return Ok(rendered) };
+        let left = context.saturating_sub(app.engine.count_tokens(&prompt)?);
+        if left >= contract::LEAST_NEW_TOKENS {
+            prompt.max_new_tokens = prompt.max_new_tokens.min(left);
+            return Ok(Rendered::Ask(prompt, view));
+        }
+        // No room at all shows nothing, and then nothing is asked.
+        asked.room = asked.room * 4 / 5;
+    }
+}
+
 /// Prompt, engine, grounding, card and report. Needs neither token nor caller.
 async fn complete(
     app: &App,
@@ -160,9 +179,8 @@ async fn complete(
 ) -> Result<Said> {
     let Ask { service, task, language, seed } = what;
     let intended_use = app.intended_use.as_deref().unwrap_or("unset");
-    let asked = prompt::contract::Asked::of(task, language, model.scope.as_ref());
-    let schema = |shown: &[_]| Some(grounding::contract::schema(task, shown));
-    let (assessment, prompt_sha256) = match prompt::contract::render(chart, &asked, schema) {
+    let asked = contract::Asked::of(task, language, model.scope.as_ref());
+    let (assessment, prompt_sha256) = match fitted(app, chart, asked, model.context)? {
         Rendered::Refuse(reason) => (grounding::not_asked(chart, reason), None),
         Rendered::Ask(prompt, view) => {
             let hash = prompt::hash(&prompt);
@@ -174,7 +192,7 @@ async fn complete(
     let publishes = stated && service.publishes == Publishes::DiagnosticReport;
     let report = prompt_sha256.filter(|_| publishes).map(|prompt_sha256| {
         let (report_id, issued, options) = (Uuid::new_v4(), (app.clock)(), &app.report);
-        let prompt = report::PromptUsed { version: prompt::contract::VERSION, sha256: &prompt_sha256 };
+        let prompt = report::PromptUsed { version: contract::VERSION, sha256: &prompt_sha256 };
         report::draft(&report::Made {
             language,
             service,

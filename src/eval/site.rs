@@ -139,7 +139,7 @@ impl Site {
 
 /// What determines the answer to a prompt, beside the form asked for.
 pub fn key(prompt: &Prompt) -> String {
-    prompt::hash(&Prompt { schema: None, ..prompt.clone() })
+    prompt::hash(&Prompt { schema: None, max_new_tokens: 0, ..prompt.clone() })
 }
 
 /// The service a case is asked of.

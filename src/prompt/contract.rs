@@ -26,6 +26,8 @@ pub const VERSION: &str = "contract 2";
 pub const CONTRACT: u32 = 2;
 /// Of an answer: eight findings or six statements.
 pub const MAX_NEW_TOKENS: usize = 256;
+/// Tokens that a prompt leaves for its answer at the least; few answers are longer.
+pub const LEAST_NEW_TOKENS: usize = 128;
 /// Room for a prompt of a checkpoint that does not say how much it has.
 pub const MAX_CHARACTERS: usize = 1_600;
 /// What one picture takes of that room.

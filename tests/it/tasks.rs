@@ -1,7 +1,7 @@
 //! The services whose model picks from the chart or answers a question, and the language they answer in.
 
 use curbside::{
-    engine::{Engine, Part, Step},
+    engine::{Engine, ModelInfo, Part, Step},
     task::Question,
 };
 use serde_json::{Value, json};
@@ -251,4 +251,18 @@ async fn no_question_is_asked_of_another_patients_film() {
     assert!(card["summary"].as_str().unwrap().starts_with("No AI answer"), "{card}");
     assert_eq!((hospital.reports().await, hospital.app.engine.calls()), (0, 0));
     hospital.close().await;
+}
+
+#[tokio::test]
+async fn a_prompt_of_more_tokens_than_there_are_shows_less() {
+    for (context, asked) in [(1024, 1), (300, 1), (130, 0)] {
+        let model = ModelInfo { context, ..scripted_model() };
+        let none = Step::Text(r#"{"statements":[]}"#.into());
+        let hospital = Plan::new(vec![patient("demo")], Engine::scripted(model, vec![none])).open().await;
+        let card = view(&hospital, "flagged-results", Value::Null).await.only_card();
+        assert_eq!(hospital.app.engine.calls(), asked, "{context}: {card}");
+        assert_eq!(card["summary"].as_str().unwrap().starts_with("No AI"), asked == 0, "{card}");
+        assert!(asked == 0 || card["detail"].as_str().unwrap().contains("Not shown to the model"), "{card}");
+        hospital.close().await;
+    }
 }
