@@ -94,7 +94,9 @@ pub fn render(chart: &Chart, asked: &Asked, schema: impl FnOnce(&[EvidenceId]) -
         not_shown.push(NotShown { evidence: evidence.id, why });
     }
     if lines.is_empty() {
-        return Rendered::Refuse("the chart holds nothing that could be shown to the model".into());
+        let full = not_shown.iter().any(|line| line.why == FULL);
+        let nothing = "the chart holds nothing that could be shown to the model";
+        return Rendered::Refuse(if full { "the model has no room for a line of the chart" } else { nothing }.into());
     }
     let (free, typed): (Vec<Line>, Vec<Line>) = lines.into_iter().partition(|line| line.free);
     let shown: Vec<EvidenceId> = typed.iter().chain(&free).map(|line| line.id).collect();
