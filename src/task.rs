@@ -165,9 +165,44 @@ impl Question {
 }
 
 impl Substance {
-    /// Whether an allergen's name says so in so many words.
+    /// Whether an allergen's name is this substance's, and says nothing else: "non-iodinated contrast" does.
+    // INVARIANT: a_name_that_says_more_than_the_substance_is_not_the_substances
     pub fn is_named_in(self, text: &str) -> bool {
-        text.to_lowercase().contains(self.word()) || text.contains(self.korean())
+        const BESIDE: [&str; 22] = [
+            "allergy",
+            "allergic",
+            "to",
+            "substance",
+            "disorder",
+            "product",
+            "class",
+            "media",
+            "medium",
+            "agent",
+            "agents",
+            "antibiotic",
+            "antibiotics",
+            "v",
+            "g",
+            "gloves",
+            "알레르기",
+            "항생제",
+            "정맥",
+            "장갑",
+            "조영제",
+            "약물",
+        ];
+        let words = |text: &str| -> Vec<String> {
+            let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+            words.map(str::to_lowercase).collect()
+        };
+        let said = words(text);
+        [self.word(), self.korean()].iter().any(|name| {
+            let name = words(name);
+            let beside = |word: &&String| !name.contains(word);
+            name.iter().all(|word| said.contains(word))
+                && said.iter().filter(beside).all(|word| BESIDE.contains(&word.as_str()))
+        })
     }
 
     /// Whether it is a medicine, so that "no known drug allergies" speaks of it.
@@ -246,6 +281,36 @@ mod tests {
             [("effusion-left", 5), ("heart-enlarged", 6), ("allergy-iodinated-contrast", 13), ("nt-probnp-high", 18)];
         for (code, at) in codes {
             assert_eq!(Question::from_code(code), Some(Question::ALL[at]));
+        }
+    }
+
+    #[test]
+    fn a_name_that_says_more_than_the_substance_is_not_the_substances() {
+        use Substance::{Contrast, Latex, Penicillin, Sulfonamide};
+        for (substance, text) in [
+            (Penicillin, "Penicillin"),
+            (Penicillin, "PENICILLIN G"),
+            (Penicillin, "Allergy to penicillin (disorder)"),
+            (Penicillin, "페니실린 V"),
+            (Sulfonamide, "설폰아마이드 항생제"),
+            (Latex, "Latex (substance)"),
+            (Contrast, "Iodinated contrast media"),
+            (Contrast, "요오드 조영제(정맥)"),
+        ] {
+            assert!(substance.is_named_in(text), "{text}");
+        }
+        for (substance, text) in [
+            (Contrast, "Non-iodinated contrast (gadolinium)"),
+            (Contrast, "조영제"),
+            (Penicillin, "No penicillin allergy"),
+            (Penicillin, "Tolerates penicillin; not allergic"),
+            (Penicillin, "Penicillin allergy de-labelled 2021"),
+            (Penicillin, "Mother allergic to penicillin"),
+            (Penicillin, "Penicillinase"),
+            (Latex, "Latex-free adhesive tape"),
+            (Latex, ""),
+        ] {
+            assert!(!substance.is_named_in(text), "{text}");
         }
     }
 

@@ -75,6 +75,16 @@ pub fn allergy(resource: &AllergyIntolerance, source: Source, doubts: &mut Doubt
     // Words of the EHR's own go before a code.
     let own_words = code.text.as_deref().is_some_and(|text| !text.trim().is_empty());
     let none_known = if own_words { worded } else { coded.or(worded) };
+    // INVARIANT: words_that_say_more_than_code_or_category_are_no_statement_that_none_are_known
+    let kinds = ["medication", "food", "environment"];
+    let categories = &resource.category;
+    let of_one_kind = coded.is_some_and(|scope| !matches!(scope, Scope::Everything))
+        || !categories.is_empty() && kinds.iter().any(|kind| !categories.iter().any(|has| has.as_str() == Some(kind)));
+    if matches!(none_known, Some(Scope::Everything)) && of_one_kind {
+        return Found::Unusable(
+            "its words say that no allergies are known, its code or category speaks of one kind only",
+        );
+    }
     let harmful = !resource.reaction.is_empty() || resource.criticality.as_deref() == Some("high");
     if none_known.is_some() && harmful {
         return Found::Unusable("it says that none are known and how one showed itself, so it was not used");

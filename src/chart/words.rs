@@ -99,9 +99,9 @@ pub fn joined<const N: usize>(text: &str, more: [Option<String>; N]) -> String {
 /// HL7 interpretation codes in words; any other text as it came. <http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation>
 pub fn flag(code: &str) -> &str {
     match code {
-        "H" => "high",
+        "H" | "HU" | ">" => "high",
         "HH" => "critically high",
-        "L" => "low",
+        "L" | "LU" | "<" => "low",
         "LL" => "critically low",
         "A" => "abnormal",
         "AA" => "critically abnormal",

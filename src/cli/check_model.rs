@@ -24,15 +24,15 @@ pub enum Depth {
 /// Prints the findings. Success means servable.
 pub fn run(dir: &Path, depth: Depth) -> Result<ExitCode> {
     if depth == Depth::Record && !cfg!(feature = "mistralrs") {
-        println!("Nothing was recorded: this build has no model runtime; build with the feature `mistralrs`.");
+        super::say("Nothing was recorded: this build has no model runtime; build with the feature `mistralrs`.\n");
         return Ok(ExitCode::FAILURE);
     }
     let staged = match stage::stage(dir, None) {
         Ok(staged) => staged,
         Err(problems) => {
-            println!("{} cannot be served:", dir.display());
+            super::say(&format!("{} cannot be served:\n", dir.display()));
             for problem in problems {
-                println!("- {problem}");
+                super::say(&format!("- {problem}\n"));
             }
             return Ok(ExitCode::FAILURE);
         }
@@ -42,17 +42,24 @@ pub fn run(dir: &Path, depth: Depth) -> Result<ExitCode> {
         let checked =
             load(dir, depth).and_then(|known| if depth == Depth::Record { record(dir, known) } else { Ok(()) });
         if let Err(reason) = checked {
-            println!("{} cannot be served:\n- {reason}", dir.display());
+            super::say(&format!("{} cannot be served:\n- {reason}\n", dir.display()));
             return Ok(ExitCode::FAILURE);
         }
-        println!("{} can be served: loaded and asked in {:.1} s.", dir.display(), began.elapsed().as_secs_f64());
+        super::say(&format!(
+            "{} can be served: loaded and asked in {:.1} s.\n",
+            dir.display(),
+            began.elapsed().as_secs_f64()
+        ));
         if depth == Depth::Record {
-            println!("What it answers to the known questions is recorded in {}.", dir.join(KNOWN).display());
+            super::say(&format!(
+                "What it answers to the known questions is recorded in {}.\n",
+                dir.join(KNOWN).display()
+            ));
         }
     } else {
-        println!("{} can be served, as far as its files tell: it was not loaded.", dir.display());
+        super::say(&format!("{} can be served, as far as its files tell: it was not loaded.\n", dir.display()));
     }
-    print!("{}", describe(&staged));
+    super::say(&describe(&staged));
     Ok(ExitCode::SUCCESS)
 }
 

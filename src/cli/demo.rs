@@ -1,7 +1,7 @@
 //! `curbside demo`: one order signed for a made-up patient, from the request to the report, with everything in this process.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     net::SocketAddr,
     path::{Path, PathBuf},
     pin::pin,
@@ -83,7 +83,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 async fn open_hospital(options: &Options, folders: Vec<PathBuf>) -> Result<ExitCode> {
     let peers = start_peers(options, &folders).await?;
     let base = peers.allowed_base();
-    say(&format!(
+    super::say(&format!(
         "intended_use = \"research\"\n[[ehr]]\nfhir = {:?}\ndicomweb = [{:?}]\npatient_id_systems = {:?}\n",
         peers.fhir_base.as_str(),
         peers.dicomweb_base.as_str(),
@@ -121,23 +121,23 @@ async fn demonstrate(options: &Options, folders: Vec<PathBuf>, engine: engine::C
         ..Config::default()
     };
     config.check()?;
-    say(&format!("{PLAIN_WORDS}\n"));
+    super::say(&format!("{PLAIN_WORDS}\n"));
     let Some(loaded) = stop.run_until_cancelled(load(&config)).await else {
         return Ok(ExitCode::SUCCESS);
     };
     let (server, loading) = loaded?;
-    say(&format!("The model was loaded in {:.1} s.\n", loading.as_secs_f64()));
+    super::say(&format!("The model was loaded in {:.1} s.\n", loading.as_secs_f64()));
     let shown = stop.run_until_cancelled(show_answer(&server, &peers, &options.patient)).await.unwrap_or(Ok(true));
     if let Some(peak) = peak_memory() {
-        say(&format!("\nMost memory used so far: {peak} MB.\n"));
+        super::say(&format!("\nMost memory used so far: {peak} MB.\n"));
     }
     // A machine that is too slow for the first answer may be less busy for the next.
     if let (Err(failed), false) = (&shown, options.once) {
-        say(&format!("\n{}\n", failed.message));
+        super::say(&format!("\n{}\n", failed.message));
     }
     let serve_on = !options.once;
     if serve_on && !stop.is_cancelled() {
-        say(&format!(
+        super::say(&format!(
             "\nServing until Ctrl-C:\n  curbside  {}\n  EHR       {}\n  PACS      {}\n",
             server.base, peers.fhir_base, peers.dicomweb_base
         ));
@@ -294,14 +294,14 @@ async fn show_answer(server: &Server, peers: &Demo, patient: &str) -> Result<boo
     let service = drafts.or_else(|| services.iter().find(of_hook)).and_then(|service| service["id"].as_str());
     let service = service.ok_or_else(|| Error::fault(format!("this server offers no service for the hook {hook}")))?;
     let address = join(&server.base, &format!("cds-services/{service}"))?;
-    say(&format!("\nThe EHR sends {hook} for patient {patient} to {address}\n"));
+    super::say(&format!("\nThe EHR sends {hook} for patient {patient} to {address}\n"));
     let started = Instant::now();
     let reply = own.egress.post(own.ask(&address, "application/json"), request.to_string()).await?;
     let answer = body(&reply, "the hook")?;
-    say(&format!("Answered in {:.2} s.\n", started.elapsed().as_secs_f64()));
+    super::say(&format!("Answered in {:.2} s.\n", started.elapsed().as_secs_f64()));
     let cards = answer["cards"].as_array().map(Vec::as_slice).unwrap_or_default();
     for card in cards {
-        say(&format!("\nCARD\n{}", show::card(card)));
+        super::say(&format!("\nCARD\n{}", show::card(card)));
     }
     let links =
         cards.iter().filter_map(|card| card["links"].as_array()).flatten().filter_map(|link| link["url"].as_str());
@@ -312,11 +312,11 @@ async fn show_answer(server: &Server, peers: &Demo, patient: &str) -> Result<boo
         let Ok(report) = own.json(&path).await else { continue };
         let reply = own.egress.get(own.ask(&page, "text/html")).await?;
         let words = show::page(&String::from_utf8_lossy(&reply.body));
-        say(&format!("\nREPORT PAGE {page}\n{}", show::beginning(&words, PAGE_LINES)));
-        say(&format!("\nREPORT {}\n{}", join(&server.base, &path)?, own.report(&report, &id).await?));
+        super::say(&format!("\nREPORT PAGE {page}\n{}", show::beginning(&words, PAGE_LINES)));
+        super::say(&format!("\nREPORT {}\n{}", join(&server.base, &path)?, own.report(&report, &id).await?));
         return Ok(true);
     }
-    say(match cards.is_empty() {
+    super::say(match cards.is_empty() {
         true => "\nNo card: none of the orders is one this service answers.\n",
         false => "\nNo report was drafted: the card says why.\n",
     });
@@ -368,10 +368,4 @@ fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kb| kb.div_ceil(1000))
-}
-
-/// To stdout; a reader that has gone is no reason to fail.
-fn say(text: &str) {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
@@ -195,22 +195,22 @@ async fn load(config: engine::Config) -> Result<(Engine, ModelInfo, Duration)> {
 }
 
 fn print(model: &ModelInfo, plan: &Plan, outcome: &Outcome, out: Option<&Path>) {
-    say(&format!("{PLAIN_WORDS}\n\n{}\n", described(model, plan)));
+    super::say(&format!("{PLAIN_WORDS}\n\n{}\n", described(model, plan)));
     for Table { title, rows } in &outcome.tables {
         let rows: String = rows.iter().map(|row| row.text() + "\n").collect();
-        say(&format!("\n{title}\n{rows}"));
+        super::say(&format!("\n{title}\n{rows}"));
     }
     if !outcome.wrong.is_empty() {
         let place = match out {
             Some(out) => format!("each is written to {}", out.display()),
             None => "--out DIR writes each".into(),
         };
-        say(&format!("\n{} cases went wrong; {place} with its prompt and both cards.\n", outcome.wrong.len()));
+        super::say(&format!("\n{} cases went wrong; {place} with its prompt and both cards.\n", outcome.wrong.len()));
     }
     match &outcome.stopped {
         None => {}
-        Some(Stopped::Asked) => say("\nStopped before the end: these are the figures so far.\n"),
-        Some(Stopped::Lost(why)) => say(&format!("\nThe model was lost, these are the figures so far: {why}\n")),
+        Some(Stopped::Asked) => super::say("\nStopped before the end: these are the figures so far.\n"),
+        Some(Stopped::Lost(why)) => super::say(&format!("\nThe model was lost, these are the figures so far: {why}\n")),
     }
 }
 
@@ -281,10 +281,4 @@ impl Progress {
 
 fn unwritable(path: &Path, e: &io::Error) -> Error {
     Error::invalid(format!("{} cannot be written: {}", path.display(), e.kind()))
-}
-
-/// To stdout; a reader that has gone is no reason to fail.
-fn say(text: &str) {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();
 }

@@ -14,7 +14,7 @@ mod tests;
 
 use std::{
     future::Future,
-    io,
+    io::{self, Write},
     os::unix::process::CommandExt,
     path::PathBuf,
     process::{self, ExitCode},
@@ -69,6 +69,17 @@ struct CheckModel {
     /// it answers the same.
     #[arg(long, conflicts_with = "no_load")]
     record: bool,
+}
+
+/// Prints, and does not mind a reader who has left. A disk that is full is told on stderr.
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("curbside: not all could be printed: {}", e.kind())
+        }
+        _ => {}
+    }
 }
 
 /// Runs the command the process was started with. Every failure is one sentence on stderr.

@@ -68,8 +68,12 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         write(&place("png"), &phantom::png(&film)?)?;
         write(&place("json"), format!("{:#}\n", truth(seed, &content, &film)).as_bytes())?;
     }
-    println!("{} of them, each as DICOM, PNG and truth, are in {}.", options.count, options.out.display());
-    println!("These films are {MADE_UP}: drawn by this program, for tests and demonstrations alone.");
+    super::say(&format!(
+        "{} of them, each as DICOM, PNG and truth, are in {}.\n",
+        options.count,
+        options.out.display()
+    ));
+    super::say(&format!("These films are {MADE_UP}: drawn by this program, for tests and demonstrations alone.\n"));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -59,7 +59,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             .get(ask)
             .await
             .map_err(|e| Error::fault(format!("no answer from {url}: {e}")))?;
-        println!("{}", String::from_utf8_lossy(&reply.body));
+        super::say(&format!("{}\n", String::from_utf8_lossy(&reply.body)));
         if reply.status != 200 {
             return Ok(ExitCode::FAILURE);
         }

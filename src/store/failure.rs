@@ -101,7 +101,9 @@ pub(super) fn changed() -> Error {
 
 fn sentence(path: &Path, cause: Cause) -> String {
     let rest = match cause {
-        Cause::InUse => "is locked by another process, or this machine is too busy to open it in time: stop that process and try again, or name another file",
+        Cause::InUse => {
+            "is locked by another process, or this machine is too busy to open it in time: stop that process and try again, or name another file"
+        }
         Cause::CannotWrite => {
             "cannot be created or written: give the server write access to the file and its folder, or name another file"
         }

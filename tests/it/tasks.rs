@@ -266,3 +266,25 @@ async fn a_prompt_of_more_tokens_than_there_are_shows_less() {
         hospital.close().await;
     }
 }
+
+/// What a record says under a narrower code or category is no statement that nothing at all is known.
+#[tokio::test]
+async fn words_that_say_more_than_code_or_category_are_no_statement_that_none_are_known() {
+    let food = json!([{ "system": "http://snomed.info/sct", "code": "429625007" }]);
+    for (code, category) in [(food, Value::Null), (json!([]), json!(["food"]))] {
+        let mut none = allergy();
+        none["code"] = json!({ "text": "No known allergies" });
+        if code != json!([]) {
+            none["code"]["coding"] = code;
+        }
+        if !category.is_null() {
+            none["category"] = category;
+        }
+        let no = Step::Text(YES.replace("yes", "no"));
+        let (hospital, _data) = with(none, vec![no]).await;
+        let card = view(&hospital, "chart-question", question("allergy-penicillin")).await.only_card();
+        assert!(!card.to_string().contains("recorded? No."), "{card}");
+        assert!(card["detail"].as_str().unwrap().contains("one kind only"), "{card}");
+        hospital.close().await;
+    }
+}

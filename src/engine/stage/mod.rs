@@ -227,8 +227,15 @@ fn read_scope(dir: &Path, problems: &mut Vec<Problem>) -> Option<Stated> {
         return None;
     }
     let files = object.remove("files_sha256").map(serde_json::from_value).transpose();
-    match (serde_json::from_value(Value::Object(object)), files) {
-        (Ok(scope), Ok(files)) => Some(Stated { scope, files: files.unwrap_or_default() }),
+    let names: Vec<String> = object.keys().cloned().collect();
+    match (serde_json::from_value::<Scope>(Value::Object(object)), files) {
+        (Ok(scope), Ok(files)) => {
+            // A name that is not known may be a known one with a byte flipped, and then what it binds would not be bound.
+            let known = serde_json::to_value(&scope).unwrap_or_default();
+            let unknown = names.iter().filter(|name| known.get(name.as_str()).is_none());
+            problems.extend(unknown.map(|name| problem!("curbside.json: {} is not known.", name.escape_debug())));
+            Some(Stated { scope, files: files.unwrap_or_default() })
+        }
         (Err(error), _) | (_, Err(error)) => {
             problems.push(problem!("curbside.json: {error}."));
             None

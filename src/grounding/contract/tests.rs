@@ -185,9 +185,11 @@ fn what_is_not_understood_of_a_value_is_neither_yes_nor_no() {
         ("9.0", Some("HH"), (None, None), Some(Says::Yes), Some(Says::No)),
         ("1.0", Some("L"), (low, high), Some(Says::No), Some(Says::Yes)),
         ("9.0", Some("A"), (low, high), None, None),
-        ("9.0", Some("HU"), (low, high), None, None),
+        ("9.0", Some("HU"), (low, high), Some(Says::Yes), Some(Says::No)),
+        ("9.0", Some("POS"), (low, high), None, None),
         ("9.0", Some("High"), (low, high), None, None),
-        ("9.0", Some(">"), (low, high), None, None),
+        ("9.0", Some(">"), (low, high), Some(Says::Yes), Some(Says::No)),
+        ("1.0", Some("<"), (low, high), Some(Says::No), Some(Says::Yes)),
     ] {
         let mut measurement = sample::measurement("Potassium", value, "mmol/L");
         (measurement.loinc, measurement.flag) = (vec!["2823-3".into()], flag.map(str::to_owned));

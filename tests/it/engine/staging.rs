@@ -198,6 +198,9 @@ fn a_checkpoint_with_a_scope_is_bound_to_its_weights_and_contract() {
     edit(dir.path(), "curbside.json", |scope| scope["contract"] = json!(1));
     let told = problems(dir.path());
     assert!(told.contains("contract is 1") && told.contains("serves 2"), "{told}");
+    edit_scope(dir.path());
+    edit(dir.path(), "curbside.json", |scope| scope["files_sha25g"] = json!({}));
+    assert!(problems(dir.path()).contains("files_sha25g"));
 }
 
 /// A prompt of one contract put to a checkpoint of another gets an answer that means nothing.
