@@ -49,7 +49,7 @@ impl Options {
 
 pub fn run(options: &Options) -> Result<ExitCode> {
     if options.print_config {
-        super::say(&Config::documented());
+        super::say(Config::documented());
         return Ok(ExitCode::SUCCESS);
     }
     let config = Config::load(options.config.as_deref(), &config::variables(), &options.flags())?;

@@ -226,7 +226,7 @@ mod real {
             .unwrap_or_else(|| panic!("{name}: {figures}"))
     }
 
-    /// A model of a tenth of the training is exactly right in fewer than half of the cards.
+    /// A model of a tenth of the training is exactly right in three of five cards.
     #[test]
     fn the_model_is_right_through_the_whole_product() {
         assert!(cli::options().iter().any(|option| option.command == "eval" && option.name == "--require"));
