@@ -89,14 +89,10 @@ impl Egress {
         self.send(&get, None, None).await
     }
 
-    /// The same with a JSON body. Upstreams are only read; the demonstration and the evaluation call their own hooks so.
-    pub async fn post(&self, to: Get<'_>, json: String) -> Result<Reply> {
-        self.send(&to, Some(json), None).await
-    }
-
-    /// The same for a reader of that language, as `Accept-Language` names it.
-    pub async fn post_for(&self, to: Get<'_>, json: String, language: &str) -> Result<Reply> {
-        self.send(&to, Some(json), Some(language)).await
+    /// The same with a JSON body, for a reader of a language as `Accept-Language` names it. Upstreams are only read; the
+    /// demonstration and the evaluation call their own hooks so.
+    pub async fn post(&self, to: Get<'_>, json: String, language: Option<&str>) -> Result<Reply> {
+        self.send(&to, Some(json), language).await
     }
 
     async fn send(&self, get: &Get<'_>, json: Option<String>, language: Option<&str>) -> Result<Reply> {

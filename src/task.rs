@@ -168,18 +168,16 @@ impl Substance {
     /// Whether an allergen's name is this substance's, and says nothing else: "non-iodinated contrast" does.
     // INVARIANT: a_name_that_says_more_than_the_substance_is_not_the_substances
     pub fn is_named_in(self, text: &str) -> bool {
-        const BESIDE: [&str; 22] = [
+        const BESIDE: [&str; 18] = [
             "allergy",
             "allergic",
             "to",
             "substance",
             "disorder",
             "product",
-            "class",
             "media",
             "medium",
             "agent",
-            "agents",
             "antibiotic",
             "antibiotics",
             "v",
@@ -189,8 +187,6 @@ impl Substance {
             "항생제",
             "정맥",
             "장갑",
-            "조영제",
-            "약물",
         ];
         let words = |text: &str| -> Vec<String> {
             let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());

@@ -114,7 +114,7 @@ impl Writer<'_> {
 
     fn model(&mut self) {
         let used_for = escape(self.shared.coded(self.draft.intended_use));
-        self.say(&(self.words.intended_use)(&used_for, self.shared.not_a_device));
+        self.say(&(self.shared.intended_use)(&used_for));
         if self.assessment.abstained.as_ref().is_some_and(|a| !a.model_asked) {
             return self.say(self.words.not_asked);
         }
@@ -141,9 +141,9 @@ impl Writer<'_> {
         };
         let (current, prior) = (shown(Role::Current), shown(Role::Prior));
         let what = match (study.is_study(), current.is_some()) {
-            (true, true) => words.study_read,
+            (true, true) => shared.study_read,
             (true, false) => words.study_sought,
-            (false, true) => words.picture_read,
+            (false, true) => shared.picture_read,
             (false, false) => words.picture_sought,
         };
         let unnamed = if study.is_study() { words.unnamed_study } else { words.untitled };

@@ -296,7 +296,7 @@ async fn show_answer(server: &Server, peers: &Demo, patient: &str) -> Result<boo
     let address = join(&server.base, &format!("cds-services/{service}"))?;
     super::say(&format!("\nThe EHR sends {hook} for patient {patient} to {address}\n"));
     let started = Instant::now();
-    let reply = own.egress.post(own.ask(&address, "application/json"), request.to_string()).await?;
+    let reply = own.egress.post(own.ask(&address, "application/json"), request.to_string(), None).await?;
     let answer = body(&reply, "the hook")?;
     super::say(&format!("Answered in {:.2} s.\n", started.elapsed().as_secs_f64()));
     let cards = answer["cards"].as_array().map(Vec::as_slice).unwrap_or_default();

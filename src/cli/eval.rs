@@ -12,12 +12,12 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::StyleName;
 use crate::{
     engine::{self, Engine, Health, ModelInfo},
     error::{Error, Result},
     eval::{self, Outcome, Plan, Row, SEEDS, Stopped, Table, Target},
     imaging,
-    phantom::Style,
     prompt::contract,
     task::Language,
 };
@@ -79,12 +79,6 @@ enum Suite {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum StyleName {
-    First,
-    Second,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
 enum LanguageName {
     En,
     Ko,
@@ -103,10 +97,7 @@ impl Options {
         Plan {
             seed: self.seed,
             cases: self.cases as usize,
-            style: match self.style {
-                StyleName::First => Style::First,
-                StyleName::Second => Style::Second,
-            },
+            style: self.style.into(),
             language: self.language.map(|language| match language {
                 LanguageName::En => Language::English,
                 LanguageName::Ko => Language::Korean,

@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::check_model::Depth;
@@ -29,6 +29,7 @@ use crate::{
     config, engine,
     error::{Error, Kind, Result},
     imaging,
+    phantom::Style,
 };
 
 /// Clinical decision support over FHIR that reads pictures: CDS Hooks in, cards and draft reports out.
@@ -69,6 +70,22 @@ struct CheckModel {
     /// it answers the same.
     #[arg(long, conflicts_with = "no_load")]
     record: bool,
+}
+
+/// How films are drawn.
+#[derive(Clone, Copy, ValueEnum)]
+enum StyleName {
+    First,
+    Second,
+}
+
+impl From<StyleName> for Style {
+    fn from(name: StyleName) -> Style {
+        match name {
+            StyleName::First => Style::First,
+            StyleName::Second => Style::Second,
+        }
+    }
 }
 
 /// Prints, and does not mind a reader who has left. A disk that is full is told on stderr.

@@ -7,14 +7,15 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::{Value, json};
 
+use super::StyleName;
 use crate::{
     error::{Error, Result},
     fhir::Date,
     phantom::{
-        self, CHANNELS, Content, Film, MADE_UP, Patient, Random, Style,
+        self, CHANNELS, Content, Film, MADE_UP, Patient, Random,
         dicom::{self, Label, Storage, View},
     },
 };
@@ -41,18 +42,9 @@ pub struct Options {
     stamp: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum StyleName {
-    First,
-    Second,
-}
-
 /// Writes for each film a DICOM file, a PNG and a JSON file with the truth, and says what they are.
 pub fn run(options: &Options) -> Result<ExitCode> {
-    let style = match options.style {
-        StyleName::First => Style::First,
-        StyleName::Second => Style::Second,
-    };
+    let style = options.style.into();
     fs::create_dir_all(&options.out).map_err(|e| unwritable(&options.out, e))?;
     for index in 0..u64::from(options.count) {
         let seed = options.seed.wrapping_add(index);

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{
     EngineError, ModelInfo, Prompt,
-    backend::{Backend, Failure, report},
+    backend::{Backend, Ended, Failure, report},
     canary::Known,
 };
 
@@ -128,6 +128,8 @@ pub(super) struct Pulse {
     /// Milliseconds a thousand tokens of a prompt may take until the first of the answer.
     prefill: AtomicU64,
     abandoned: AtomicU64,
+    /// Tokens of answers after each one's first, and the time they took.
+    written: Mutex<(usize, Duration)>,
 }
 
 #[derive(Clone, Copy)]
@@ -151,7 +153,12 @@ pub(super) enum Progress {
 
 impl Pulse {
     pub(super) fn new() -> Pulse {
-        Pulse { limit: Mutex::default(), prefill: AtomicU64::new(0), abandoned: AtomicU64::new(0) }
+        Pulse {
+            limit: Mutex::default(),
+            prefill: AtomicU64::new(0),
+            abandoned: AtomicU64::new(0),
+            written: Mutex::default(),
+        }
     }
 
     /// Learns from a call how long prefill takes here. Eight times as long is allowed: other work may need the processor.
@@ -173,6 +180,17 @@ impl Pulse {
     }
 
     /// A token was computed that nobody waits for any more.
+    pub(super) fn wrote(&self, ended: &Ended) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.0 += ended.completion_tokens.saturating_sub(1);
+        written.1 += ended.total.saturating_sub(ended.time_to_first_token);
+    }
+
+    pub(super) fn tokens_per_second(&self) -> Option<f64> {
+        let (tokens, time) = *self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        (tokens > 0 && !time.is_zero()).then(|| tokens as f64 / time.as_secs_f64())
+    }
+
     pub(super) fn abandoned(&self) {
         self.abandoned.fetch_add(1, Ordering::Relaxed);
     }

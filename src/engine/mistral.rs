@@ -16,7 +16,6 @@ use mistralrs::{
     MultimodalModelBuilder, NormalRequest, Request, RequestMessage, Response, SamplingParams, Tensor, TokenSource,
 };
 use serde_json::json;
-use tokenizers::Tokenizer;
 use tokio::sync::{
     mpsc::{self, Sender},
     oneshot,
@@ -28,9 +27,9 @@ use super::{
     backend::{Ended, Failure, NOT_FINITE, how_it_ended, softmax},
     health::Pulse,
     stage::Staged,
+    tokens::Tokens,
 };
 
-const OPEN_IMAGE: &str = "<start_of_image>";
 /// Longest wait for the runtime to let go of a call after its last word; it needs one decode step.
 const LET_GO: Duration = Duration::from_secs(60);
 /// Longest wait for the thread of an engine that died to end: only then does the runtime start another.
@@ -38,9 +37,7 @@ const BURIAL: Duration = Duration::from_secs(2);
 
 pub(super) struct Mistral {
     model: Model,
-    tokenizer: Tokenizer,
-    /// What the runtime makes of `<start_of_image>` when it expands a picture.
-    image_text: String,
+    tokens: Tokens,
     /// The way to the engine that passed its canary; the runtime starts another without a word.
     approved: Mutex<Option<Sender<Request>>>,
     /// The way to the engine that computed the last first step, and how many in a row were its.
@@ -53,13 +50,7 @@ pub(super) struct Mistral {
 
 impl Mistral {
     pub(super) async fn load(staged: Staged, cuda: bool) -> Result<Mistral, String> {
-        let tokenizer = Tokenizer::from_file(staged.tokenizer())
-            .map_err(|_| "tokenizer.json: the tokenizer cannot be built; copy the file again.")?;
-        let ids = tokenizer.encode_fast("x", true).map_err(|_| "tokenizer.json: the tokenizer cannot encode.")?;
-        let bos = tokenizer.token_to_id("<bos>");
-        if ids.get_ids().first().copied() != bos || ids.get_ids().iter().filter(|id| Some(**id) == bos).count() != 1 {
-            return Err("tokenizer.json: its post-processor must put exactly one <bos> before a text.".into());
-        }
+        let tokens = Tokens::of(&staged)?;
         let mut builder = MultimodalModelBuilder::new(staged.path().display())
             .with_loader_type(MultimodalLoaderType::Gemma3)
             .with_token_source(TokenSource::None)
@@ -77,12 +68,9 @@ impl Mistral {
             let error = error.to_string();
             format!("The model runtime cannot load the model: {}", error.lines().next().unwrap_or("no reason given"))
         })?;
-        let soft_tokens = "<image_soft_token>".repeat(staged.info.tokens_per_image);
-        let image_text = format!("\n\n{OPEN_IMAGE}{soft_tokens}<end_of_image>\n\n");
         Ok(Mistral {
             model,
-            tokenizer,
-            image_text,
+            tokens,
             approved: Mutex::default(),
             examined: Mutex::default(),
             kill_at: Mutex::default(),
@@ -98,7 +86,7 @@ impl Mistral {
         cancelled: impl Future<Output = ()>,
     ) -> Result<Ended, Failure> {
         let steps = Steps {
-            labels: self.label_tokens(&prompt.labels)?,
+            labels: self.tokens.of_labels(&prompt.labels)?,
             kill_at: std::mem::take(&mut lock(&self.kill_at)),
             pause: *lock(&self.pause),
             meter: Some(writer.meter.clone()),
@@ -146,37 +134,8 @@ impl Mistral {
         *lock(&self.pause) = pause;
     }
 
-    /// Each label is one token of its own, or no constraint the runtime can work with.
-    fn label_tokens(&self, labels: &[String]) -> Result<Vec<u32>, Failure> {
-        let mut tokens = Vec::with_capacity(labels.len());
-        for label in labels {
-            let encoding = self.tokenizer.encode_fast(label.as_str(), false).map_err(|_| Failure::BadConstraint)?;
-            match encoding.get_ids() {
-                [token] if !tokens.contains(token) => tokens.push(*token),
-                _ => return Err(Failure::BadConstraint),
-            }
-        }
-        Ok(tokens)
-    }
-
-    /// Encodes as the runtime will: once as rendered, then, with pictures, decoded, expanded and encoded again.
     pub(super) fn count_tokens(&self, prompt: &Prompt) -> Result<usize, Failure> {
-        const FAULT: Failure = Failure::Fault("prompt cannot be encoded");
-        let mut text = String::from("<start_of_turn>user\n");
-        for part in &prompt.parts {
-            text.push_str(match part {
-                Part::Text(text) => text.as_str(),
-                Part::Image(_) => OPEN_IMAGE,
-            });
-        }
-        text.push_str("<end_of_turn>\n<start_of_turn>model\n");
-        let encoding = self.tokenizer.encode_fast(text, true).map_err(|_| FAULT)?;
-        if prompt.images().next().is_none() {
-            return Ok(encoding.get_ids().len());
-        }
-        let decoded = self.tokenizer.decode(encoding.get_ids(), false).map_err(|_| FAULT)?;
-        let expanded = decoded.replace(OPEN_IMAGE, &self.image_text);
-        Ok(self.tokenizer.encode_fast(expanded, false).map_err(|_| FAULT)?.get_ids().len())
+        self.tokens.count(prompt)
     }
 
     async fn ask(

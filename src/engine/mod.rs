@@ -16,6 +16,9 @@ mod health;
 mod keeper;
 #[cfg(feature = "mistralrs")]
 mod load;
+#[cfg(not(feature = "mistralrs"))]
+#[path = "no_runtime.rs"]
+mod load;
 #[cfg(feature = "mistralrs")]
 mod mistral;
 pub mod neutral;
@@ -24,6 +27,8 @@ mod queue;
 mod scripted;
 mod splitter;
 pub mod stage;
+#[cfg(feature = "mistralrs")]
+mod tokens;
 
 use std::{fmt, sync::Arc, time::Duration};
 

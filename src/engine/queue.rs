@@ -26,7 +26,7 @@ use super::{
     canary,
     gate::Gate,
     health::{Counts, Loaded, Progress, Pulse, State},
-    keeper,
+    keeper, load,
     poison::Poison,
     scripted::{Scripted, Step},
 };
@@ -70,8 +70,6 @@ pub(super) struct Shared {
     /// Running mean of a call's time, in milliseconds.
     mean: AtomicU64,
     restarts: Mutex<VecDeque<Instant>>,
-    /// Tokens of answers after each one's first, and the time they took.
-    pub(super) written: Mutex<(usize, Duration)>,
 }
 
 impl Engine {
@@ -81,7 +79,7 @@ impl Engine {
             None => Engine::absent(),
             Some(model) => {
                 let engine = Engine::new(config.queue, State::Loading("starting"));
-                start(engine.shared.clone(), config, model);
+                load::in_background(engine.shared.clone(), config, model);
                 engine
             }
         }
@@ -123,7 +121,6 @@ impl Engine {
                 counts: Mutex::default(),
                 passed: Mutex::default(),
                 mean: AtomicU64::new(1000),
-                written: Mutex::default(),
                 restarts: Mutex::default(),
             }),
         }
@@ -180,8 +177,7 @@ impl Engine {
 
     /// Tokens a second of all answers so far, without the time to their first; none before there are any.
     pub fn tokens_per_second(&self) -> Option<f64> {
-        let (tokens, time) = *self.shared.written.lock().unwrap_or_else(PoisonError::into_inner);
-        (tokens > 0 && !time.is_zero()).then(|| tokens as f64 / time.as_secs_f64())
+        self.shared.pulse.tokens_per_second()
     }
 
     /// How long ago the model last passed its canary.
@@ -393,14 +389,4 @@ impl Shared {
         let taken = (self.size - self.places.available_permits().min(self.size)) as u64;
         Duration::from_secs(self.mean.load(Ordering::Relaxed).saturating_mul(taken).div_ceil(1000).clamp(1, 600))
     }
-}
-
-#[cfg(feature = "mistralrs")]
-fn start(shared: Arc<Shared>, config: Config, model: std::path::PathBuf) {
-    super::load::in_background(shared, config, model);
-}
-
-#[cfg(not(feature = "mistralrs"))]
-fn start(shared: Arc<Shared>, _config: Config, _model: std::path::PathBuf) {
-    shared.set(State::Dead("This build has no model runtime: build with the feature `mistralrs`.".into()));
 }

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::finding::words;
+
 /// So many of so many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
@@ -38,34 +40,35 @@ impl Share {
     }
 }
 
-/// A share that is counted over all cases.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Figure {
-    Exact,
-    English,
-    Korean,
-    Drafts,
-    Summaries,
-    Questions,
-    Found,
-    There,
-    SideErrors,
-    Region,
-    Severity,
-    Change,
-    Urgency,
-    Precision,
-    Recall,
-    Blank,
-    NoChest,
-    Another,
-    FalseAbstention,
-    Statements,
-    Complete,
-    Answers,
-    Answered,
-    AsTaught,
-}
+words!(
+    /// A share that is counted over all cases, in the order of the table.
+    Figure {
+        Exact = "whole card exactly right",
+        English = "- English",
+        Korean = "- Korean",
+        Drafts = "- imaging drafts",
+        Summaries = "- flagged results",
+        Questions = "- questions",
+        Found = "findings found, kind and side",
+        There = "findings stated that are there",
+        SideErrors = "findings stated of the wrong side",
+        Region = "region of a finding found",
+        Severity = "severity",
+        Change = "change against the prior film",
+        Urgency = "urgency",
+        Precision = "finding's evidence that is right",
+        Recall = "finding's right evidence that is cited",
+        Blank = "abstains: blank film",
+        NoChest = "abstains: not a chest film",
+        Another = "abstains: another patient's film",
+        FalseAbstention = "abstains from a film that can be read",
+        Statements = "statements that equal the cited line",
+        Complete = "flagged results complete",
+        Answers = "questions answered right",
+        Answered = "calls answered",
+        AsTaught = "prompt as taught, perfect answer kept",
+    }
+);
 
 use Figure::*;
 
@@ -96,63 +99,6 @@ impl Target {
 }
 
 impl Figure {
-    /// In the order of the table.
-    pub const ALL: [Figure; 24] = [
-        Exact,
-        English,
-        Korean,
-        Drafts,
-        Summaries,
-        Questions,
-        Found,
-        There,
-        SideErrors,
-        Region,
-        Severity,
-        Change,
-        Urgency,
-        Precision,
-        Recall,
-        Blank,
-        NoChest,
-        Another,
-        FalseAbstention,
-        Statements,
-        Complete,
-        Answers,
-        Answered,
-        AsTaught,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Exact => "whole card exactly right",
-            English => "- English",
-            Korean => "- Korean",
-            Drafts => "- imaging drafts",
-            Summaries => "- flagged results",
-            Questions => "- questions",
-            Found => "findings found, kind and side",
-            There => "findings stated that are there",
-            SideErrors => "findings stated of the wrong side",
-            Region => "region of a finding found",
-            Severity => "severity",
-            Change => "change against the prior film",
-            Urgency => "urgency",
-            Precision => "finding's evidence that is right",
-            Recall => "finding's right evidence that is cited",
-            Blank => "abstains: blank film",
-            NoChest => "abstains: not a chest film",
-            Another => "abstains: another patient's film",
-            FalseAbstention => "abstains from a film that can be read",
-            Statements => "statements that equal the cited line",
-            Complete => "flagged results complete",
-            Answers => "questions answered right",
-            Answered => "calls answered",
-            AsTaught => "prompt as taught, perfect answer kept",
-        }
-    }
-
     pub fn target(self) -> Option<Target> {
         match self {
             Exact | Blank | NoChest | Another | Statements => Some(Target::AtLeast(99.0)),
@@ -270,7 +216,7 @@ mod tests {
 
     #[test]
     fn every_figure_is_in_the_table_once() {
-        let mut names: Vec<&str> = Figure::ALL.iter().map(|figure| figure.name()).collect();
+        let mut names: Vec<&str> = Figure::ALL.iter().map(|figure| figure.word()).collect();
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), Figure::ALL.len());

@@ -22,6 +22,7 @@ use crate::{
         self, Style,
         dicom::{self, Storage, View},
     },
+    task::{Question, Task},
 };
 
 /// A case that training never sees, as it is served.
@@ -123,6 +124,26 @@ impl Drawn {
 }
 
 impl Case {
+    /// The service that asks what the case asks.
+    pub fn service(&self) -> &'static str {
+        match self.task {
+            Task::ImagingDraft => "imaging-draft-report",
+            Task::Summary => "flagged-results",
+            Task::Question(Question::Film(..)) => "film-question",
+            Task::Question(_) => "chart-question",
+        }
+    }
+
+    /// A call of that service, one of its own each time: the same call again would get the same answer from the store.
+    pub fn call(&self, hospital: &Demo) -> Result<Value> {
+        let request = hospital.authorized_request(&self.record.patient_id);
+        let mut request = request.ok_or_else(|| Error::fault("a case has no request"))?;
+        if let Task::Question(question) = self.task {
+            request["extension"] = json!({ "curbside-question": question.code() });
+        }
+        Ok(request)
+    }
+
     /// What the EHR sends when the order is signed, or the chart opened.
     fn request(&self, fhir: &Url) -> Value {
         let mut context = json!({ "userId": "Practitioner/made-up", "patientId": self.record.patient_id });

@@ -9,7 +9,7 @@ use super::{
     told::Told,
 };
 use crate::{
-    finding::Side,
+    finding::{Side, words},
     task::{Language, Task},
 };
 
@@ -141,36 +141,15 @@ fn pairs<'a>(expected: &[Stated], stated: &'a [Stated]) -> (Vec<Option<&'a State
     (pairs, left)
 }
 
-/// What is made of films whose findings are faint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
-    /// All that is there, and nothing else.
-    Right,
-    /// A part of it, and nothing else.
-    Part,
-    /// Nothing: no finding was stated.
-    Normal,
-    Abstained,
-    /// Something that is not there.
-    Invented,
-    /// No answer came.
-    Failed,
-}
+words!(
+    /// What is made of films whose findings are faint: all that is there and nothing else, a part of it and nothing else, no
+    /// finding, an abstention, something that is not there, no answer.
+    Seen {
+        Right = "right", Part = "in part", Normal = "normal", Abstained = "abstained", Invented = "invented", Failed = "failed",
+    }
+);
 
 impl Seen {
-    pub const ALL: [Seen; 6] = [Seen::Right, Seen::Part, Seen::Normal, Seen::Abstained, Seen::Invented, Seen::Failed];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Seen::Right => "right",
-            Seen::Part => "in part",
-            Seen::Normal => "normal",
-            Seen::Abstained => "abstained",
-            Seen::Invented => "invented",
-            Seen::Failed => "failed",
-        }
-    }
-
     /// `visible` is whether the findings can be seen at all.
     pub fn of(expected: &[Stated], got: &Told, visible: bool) -> Seen {
         let (pairs, left) = pairs(expected, &got.findings);

@@ -258,10 +258,10 @@ impl Run<'_> {
                 }
             }
             site.close().await;
-            rows.extend(Seen::ALL.into_iter().filter_map(|what| {
+            rows.extend(Seen::ALL.iter().filter_map(|&what| {
                 let share = Share { hits: seen.iter().filter(|one| **one == what).count(), of: seen.len() };
                 let named = share.hits > 0 || !matches!(what, Seen::Failed);
-                named.then(|| Row::share(format!("contrast x {visible}: {}", what.name()), share, None))
+                named.then(|| Row::share(format!("contrast x {visible}: {}", what.word()), share, None))
             }));
         }
         self.outcome.tables.push(Table { title: "Films with findings, ever fainter".into(), rows });
@@ -286,12 +286,12 @@ fn rows(marks: &[Mark], style: Style) -> Vec<Row> {
         let counted = marks.iter().flat_map(|mark| &mark.shares).filter(|(of, _)| *of == figure);
         Share::sum(counted.map(|(_, share)| *share))
     };
-    let counted = Figure::ALL.into_iter().map(|figure| (figure, sum(figure))).filter(|(_, share)| share.of > 0);
-    let mut rows: Vec<Row> = counted.map(|(figure, share)| Row::share(figure.name(), share, target(figure))).collect();
+    let counted = Figure::ALL.iter().map(|&figure| (figure, sum(figure))).filter(|(_, share)| share.of > 0);
+    let mut rows: Vec<Row> = counted.map(|(figure, share)| Row::share(figure.word(), share, target(figure))).collect();
     let [english, korean] = [Figure::English, Figure::Korean].map(sum);
     if english.of > 0 && korean.of > 0 {
         let behind = english.percent() - korean.percent();
-        let at = rows.iter().position(|row| row.name == Figure::Korean.name()).map_or(rows.len(), |at| at + 1);
+        let at = rows.iter().position(|row| row.name == Figure::Korean.word()).map_or(rows.len(), |at| at + 1);
         rows.insert(
             at,
             Row::number(

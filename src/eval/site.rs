@@ -11,7 +11,7 @@ use std::{
 };
 
 use chrono::DateTime;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -31,7 +31,6 @@ use crate::{
     engine::{Answers, Engine, Prompt, Step},
     error::{Error, Result},
     http, prompt, store,
-    task::{Question, Task},
 };
 
 /// How long one answer may take; each service has a shorter deadline of its own.
@@ -98,15 +97,15 @@ impl Site {
         let drawn = self.case(at)?;
         self.current.store(at, Ordering::Relaxed);
         self.strange.store(true, Ordering::Relaxed);
-        let perfect = self.perfect.ask(self.request(drawn)?, drawn).await.0;
-        let (got, took) = self.model.ask(self.request(drawn)?, drawn).await;
+        let perfect = self.perfect.ask(drawn.case.call(&self.hospital)?, drawn).await.0;
+        let (got, took) = self.model.ask(drawn.case.call(&self.hospital)?, drawn).await;
         Ok(mark(drawn, got, took, perfect, self.strange.load(Ordering::Relaxed)))
     }
 
     /// What the card says of a case, at the time the clock shows.
     pub async fn ask(&self, at: usize) -> Result<Told> {
         let drawn = self.case(at)?;
-        Ok(self.model.ask(self.request(drawn)?, drawn).await.0)
+        Ok(self.model.ask(drawn.case.call(&self.hospital)?, drawn).await.0)
     }
 
     /// Makes it the time of a case.
@@ -125,31 +124,11 @@ impl Site {
     fn case(&self, at: usize) -> Result<&Drawn> {
         self.cases.get(at).ok_or_else(|| Error::fault("no such case"))
     }
-
-    /// A call of its own each time: the same call again would get the same answer from the store.
-    fn request(&self, drawn: &Drawn) -> Result<Value> {
-        let request = self.hospital.authorized_request(&drawn.case.record.patient_id);
-        let mut request = request.ok_or_else(|| Error::fault("a case has no request"))?;
-        if let Task::Question(question) = drawn.case.task {
-            request["extension"] = json!({ "curbside-question": question.code() });
-        }
-        Ok(request)
-    }
 }
 
 /// What determines the answer to a prompt, beside the form asked for.
 pub fn key(prompt: &Prompt) -> String {
     prompt::hash(&Prompt { schema: None, max_new_tokens: 0, ..prompt.clone() })
-}
-
-/// The service a case is asked of.
-fn service(task: Task) -> &'static str {
-    match task {
-        Task::ImagingDraft => "imaging-draft-report",
-        Task::Summary => "flagged-results",
-        Task::Question(Question::Film(..)) => "film-question",
-        Task::Question(_) => "chart-question",
-    }
 }
 
 /// A server of ours, and a client of it.
@@ -205,9 +184,9 @@ impl Served {
     }
 
     async fn call(&self, request: Value, drawn: &Drawn) -> Result<Value> {
-        let url = join(self.base.reachable(), &format!("cds-services/{}", service(drawn.case.task)))?;
+        let url = join(self.base.reachable(), &format!("cds-services/{}", drawn.case.service()))?;
         let language = drawn.case.language.word();
-        body(&self.client.post_for(self.to(&url, "application/json"), request.to_string(), language).await?)
+        body(&self.client.post(self.to(&url, "application/json"), request.to_string(), Some(language)).await?)
     }
 
     /// The Observations of the report a card links to.

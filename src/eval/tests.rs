@@ -1,4 +1,4 @@
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, path::Path, sync::Arc};
 
 use serde_json::Value;
 
@@ -176,21 +176,15 @@ fn a_measurement_speaks_for_a_finding_only_of_the_films_days_and_outside_its_ran
     assert_eq!(speaks("2823-3", "6.0", "H".into(), now), 0);
 }
 
+fn one_case(out: &Path) -> Export {
+    Export { out: out.to_owned(), seed: 5, count: 1, threads: 1, shard: 1, keep: 1, held_out: true, room: 1_600 }
+}
+
 #[test]
 fn shards_are_whole_and_hold_the_films_of_their_lines() {
     let folder = tempfile::tempdir().unwrap();
     let maker = Maker::new().unwrap();
-    let all = Export {
-        out: folder.path().to_owned(),
-        seed: 5,
-        count: 14,
-        threads: 2,
-        shard: 8,
-        keep: usize::MAX,
-        held_out: true,
-        room: 1_600,
-    };
-    export(&maker, &all).unwrap();
+    export(&maker, &Export { count: 14, threads: 2, shard: 8, keep: usize::MAX, ..one_case(folder.path()) }).unwrap();
     let mut names: Vec<String> =
         std::fs::read_dir(folder.path()).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
@@ -226,16 +220,7 @@ fn the_same_film_is_drawn_again() {
 #[test]
 fn an_export_that_could_never_end_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let some = Export {
-        out: folder.path().to_owned(),
-        seed: 5,
-        count: 1,
-        threads: 1,
-        shard: 1,
-        keep: 1,
-        held_out: false,
-        room: 1_600,
-    };
+    let some = one_case(folder.path());
     let maker = Maker::new().unwrap();
     let never = [Export { keep: 0, ..some.clone() }, Export { shard: 0, ..some.clone() }, Export { room: 10, ..some }];
     for never in never {

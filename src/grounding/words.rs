@@ -9,7 +9,10 @@ use crate::{
 pub struct Words {
     /// The line that stands on everything a model helped to write, in text and in data.
     pub banner: &'static str,
-    pub not_a_device: &'static str,
+    /// What it is for, and that it is no medical device.
+    pub intended_use: fn(&str) -> String,
+    pub study_read: &'static str,
+    pub picture_read: &'static str,
     pub no_date: &'static str,
     pub bad_date: &'static str,
     urgency: [&'static str; 5],
@@ -52,7 +55,9 @@ pub struct Facts {
 
 const ENGLISH: Words = Words {
     banner: "AI-generated draft, review before signing",
-    not_a_device: "Not a medical device.",
+    intended_use: |used_for| format!("Intended use: {used_for}. Not a medical device."),
+    study_read: "Study read",
+    picture_read: "Picture read",
     no_date: "date not stated",
     bad_date: "the date given is not a valid date",
     urgency: ["routine", "soon", "urgent", "critical", "cannot_determine"],
@@ -102,7 +107,9 @@ const ENGLISH: Words = Words {
 
 const KOREAN: Words = Words {
     banner: "AI가 작성한 초안, 서명 전 검토 필요",
-    not_a_device: "의료기기가 아님.",
+    intended_use: |used_for| format!("사용 목적: {used_for}. 의료기기가 아님."),
+    study_read: "분석한 검사",
+    picture_read: "분석한 사진",
     no_date: "날짜 미상",
     bad_date: "날짜 오류",
     urgency: ["일반", "조기 확인", "긴급", "위급", "판단 불가"],

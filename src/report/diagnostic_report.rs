@@ -134,7 +134,7 @@ fn narrative(made: &Made) -> Value {
         ledger.failed.iter().map(|gap| plain(&format!("{}: {}", shared.coded(&gap.what), gap.why), 300)).collect();
     let used_for = plain(shared.coded(made.intended_use), 100);
     Div::draft(made.language)
-        .line(&(words.intended_use)(&used_for, shared.not_a_device))
+        .line(&(shared.intended_use)(&used_for))
         .line(&impression(made))
         .line(&study_sentence(made).unwrap_or_default())
         .list(words.statements, &statements)

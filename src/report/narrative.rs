@@ -84,10 +84,10 @@ pub fn impression(made: &Made) -> String {
 /// Which study was read, how it was chosen, and that it is not the one being ordered.
 pub fn study_sentence(made: &Made) -> Option<String> {
     let study = made.study()?;
-    let words = made.words();
-    let what = if study.is_study() { words.study_read } else { words.picture_read };
-    let (study, chosen) = (study_words(study, made.language), made.shared().chosen(study));
-    Some(format!("{what}: {study}, {chosen}. {}", words.not_the_ordered))
+    let shared = made.shared();
+    let what = if study.is_study() { shared.study_read } else { shared.picture_read };
+    let (study, chosen) = (study_words(study, made.language), shared.chosen(study));
+    Some(format!("{what}: {study}, {chosen}. {}", made.words().not_the_ordered))
 }
 
 pub fn study_words(study: &StudyRead, language: Language) -> String {

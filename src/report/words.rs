@@ -14,8 +14,6 @@ pub struct Words {
     pub impression: &'static str,
     /// The ids cited.
     pub rests_on: fn(&str) -> String,
-    /// What the report is for, then that it is no medical device.
-    pub intended_use: fn(&str, &str) -> String,
     pub statements: &'static str,
     pub cited: &'static str,
     /// Pictures and other facts shown, facts not shown, statements not kept.
@@ -24,8 +22,6 @@ pub struct Words {
     pub model: &'static str,
     pub no_finding: &'static str,
     pub urgency: fn(&str) -> String,
-    pub study_read: &'static str,
-    pub picture_read: &'static str,
     pub not_the_ordered: &'static str,
     pub general: &'static str,
     pub none_stated: &'static str,
@@ -50,7 +46,6 @@ const ENGLISH: Words = Words {
     finding: "Imaging finding (AI draft)",
     impression: "Impression (AI draft)",
     rests_on: |ids| format!("Rests on {ids}."),
-    intended_use: |used_for, not_a_device| format!("Intended use: {used_for}. {not_a_device}"),
     statements: "Statements and what each rests on:",
     cited: "Evidence cited:",
     counts: |[pictures, others, not_shown, rejected]| {
@@ -62,8 +57,6 @@ const ENGLISH: Words = Words {
     model: "Model",
     no_finding: "No finding is stated, which does not say that the examination is normal.",
     urgency: |word| format!("Suggested urgency: {word}."),
-    study_read: "Study read",
-    picture_read: "Picture read",
     not_the_ordered: "This is not the ordered examination.",
     general: "A general model: its files state no scope it was trained for.",
     none_stated: "none stated",
@@ -90,7 +83,6 @@ const KOREAN: Words = Words {
     finding: "영상 소견(AI 초안)",
     impression: "결론(AI 초안)",
     rests_on: |ids| format!("근거: {ids}."),
-    intended_use: |used_for, not_a_device| format!("사용 목적: {used_for}. {not_a_device}"),
     statements: "소견과 근거:",
     cited: "인용한 근거:",
     counts: |[pictures, others, not_shown, rejected]| {
@@ -102,8 +94,6 @@ const KOREAN: Words = Words {
     model: "모델",
     no_finding: "제시된 소견 없음. 검사가 정상이라는 뜻이 아님.",
     urgency: |word| format!("긴급도(모델의 판단): {word}."),
-    study_read: "분석한 검사",
-    picture_read: "분석한 사진",
     not_the_ordered: "이번에 처방한 검사가 아님.",
     general: "범용 모델로, 학습한 적용 범위가 명시되지 않음.",
     none_stated: "명시 안 됨",

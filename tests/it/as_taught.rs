@@ -8,13 +8,11 @@ use std::{
 use chrono::{DateTime, Utc};
 use curbside::{
     engine::{Part, Prompt},
-    eval::{self, Case, Drawn, Looks, Maker},
+    eval::{self, Drawn, Looks, Maker},
     prompt::contract::MAX_CHARACTERS,
-    task::Task,
 };
-use serde_json::{Value, json};
 
-use crate::harness::{Hospital, Plan, recording};
+use crate::harness::{Plan, recording};
 
 const CASES: u64 = 200;
 
@@ -24,24 +22,6 @@ fn parts(prompt: &Prompt) -> Vec<Option<&str>> {
         if let Part::Text(text) = part { Some(text.as_str()) } else { None }
     }
     prompt.parts.iter().map(text).collect()
-}
-
-/// The service that asks what a case asks, and the call of it.
-pub fn call(hospital: &Hospital, case: &Case) -> (&'static str, Value) {
-    let mut request = hospital.ehr.authorized_request(&case.record.patient_id).expect("the case's request");
-    if let Task::Question(question) = case.task {
-        request["extension"] = json!({ "curbside-question": question.code() });
-    }
-    (service(case), request)
-}
-
-pub fn service(case: &Case) -> &'static str {
-    match (case.task, case.task.is_about_the_film()) {
-        (Task::ImagingDraft, _) => "imaging-draft-report",
-        (Task::Summary, _) => "flagged-results",
-        (Task::Question(_), true) => "film-question",
-        (Task::Question(_), false) => "chart-question",
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,7 +39,7 @@ async fn the_server_asks_byte_for_byte_what_training_wrote() {
     let mut seen: BTreeMap<_, u32> = BTreeMap::new();
     for Drawn { number, case, .. } in cases.iter() {
         *now.lock().unwrap() = case.now.instant().and_utc();
-        let (service, request) = call(&hospital, case);
+        let (service, request) = (case.service(), case.call(&hospital.ehr).unwrap());
         let answer = hospital.call(service, &request, Some(case.language.word())).await;
         let prompt = asked.try_recv().unwrap_or_else(|_| panic!("case {number} was not asked: {}", answer.text));
         let taught = maker.ask(case, MAX_CHARACTERS, true).unwrap().expect("a case that is asked").prompt;

@@ -97,8 +97,8 @@ async fn the_served_model_says_two_hundred_times_what_pytorch_said() {
 
 /// What the card of a case says.
 async fn card(hospital: &Hospital, Drawn { case, .. }: &Drawn) -> Value {
-    let (service, request) = call(hospital, case);
-    let card = hospital.call(service, &request, Some(case.language.word())).await.only_card();
+    let request = case.call(&hospital.ehr).unwrap();
+    let card = hospital.call(case.service(), &request, Some(case.language.word())).await.only_card();
     json!([card["summary"], card["detail"]])
 }
 
@@ -109,7 +109,7 @@ async fn cases_of_every_task_two_at_once_are_answered_as_alone() {
     let mut of_each: HashMap<&str, Vec<Drawn>> = HashMap::new();
     for number in 0.. {
         let drawn = eval::draw(&maker, 15, number, MAX_CHARACTERS).unwrap();
-        let of_this = of_each.entry(service(&drawn.case)).or_default();
+        let of_this = of_each.entry(drawn.case.service()).or_default();
         if of_this.len() < 4 {
             of_this.push(drawn);
         }
