@@ -12,9 +12,9 @@
 //! 3. [`engine::Engine::admit`] takes a place in the queue before anything is fetched; a full queue is told at once.
 //! 4. [`chart::gather`] takes what the EHR sent, fetches what it lacks through [`fhir::Client`], reads the films through
 //!    [`imaging::read_study`], each decoded in a process of its own, and numbers every fact once. Every request out passes [`egress`].
-//! 5. [`prompt::contract1`] shows the model the part of the chart it was trained to read, or says why it is not asked.
+//! 5. [`prompt::contract2`] shows the model the part of the chart it was trained to read, or says why it is not asked.
 //! 6. [`engine::Engine::generate`] answers under a JSON schema whose `evidence` can only be an id that was shown.
-//! 7. [`grounding::contract1::ground`] keeps the statements that rest on evidence and counts the others.
+//! 7. [`grounding::contract2::ground`] keeps the statements that rest on evidence and counts the others.
 //! 8. [`report::draft`] and [`card::imaging`] put it into FHIR and into a card; [`store::Store::commit`] writes report,
 //!    pictures, audit and answer in one transaction; then, and not before, the card is answered.
 //!

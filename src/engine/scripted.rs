@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc::UnboundedSender};
 
 use super::{
     Finish, FirstStep, ModelInfo, Part, Prompt,
@@ -19,6 +19,8 @@ use super::{
 pub enum Step {
     /// A call whose prompt holds the text begins after this step, whatever an earlier call has left.
     When(&'static str),
+    /// What the call was asked goes there; then the next step follows.
+    Record(UnboundedSender<Prompt>),
     /// Waits, even when the caller has gone, as prefill does; then the next step follows.
     Delay(Duration),
     /// As a delay, but until the test says so.
@@ -130,6 +132,10 @@ impl Scripted {
             let (piece, end) = match self.next() {
                 Some(Step::Delay(wait)) => {
                     tokio::time::sleep(wait).await;
+                    continue;
+                }
+                Some(Step::Record(asked)) => {
+                    asked.send(prompt.clone()).ok();
                     continue;
                 }
                 Some(Step::Hold(until)) => {

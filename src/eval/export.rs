@@ -12,7 +12,7 @@ use std::{
 use image::GrayImage;
 use serde::Serialize;
 
-use super::{Expected, Maker, Shot, answer::channels, case::Case};
+use super::{Expected, Maker, Shot, Shown, answer::channels, case::Case};
 use crate::{
     engine::Part,
     error::{Error, Kind, Result},
@@ -135,17 +135,11 @@ fn contents(maker: &Maker, export: &Export, shard: u64, films: &mut impl Write, 
     let mut written = 0;
     let first = shard * export.shard;
     for number in first..(first + export.shard).min(export.count) {
-        let mut random = stream(export, number);
-        // A record with nothing in it is never asked about; the next one of the stream stands in.
-        let mut asked = (0..MAX_DRAWS).map(|_| {
-            let case = maker.draw(&mut random);
-            maker.ask(&case, export.room, false).map(|shown| Some((case, shown?)))
-        });
-        let asked = asked.find_map(Result::transpose).transpose()?;
-        let (case, shown) = asked.ok_or_else(|| Error::invalid("no prompt fits the room"))?;
+        let mut random = stream(export.seed, number, export.held_out);
+        let (case, shown) = asked(maker, &mut random, export.room, true)?;
         let mut pictures = Vec::new();
         for shot in shown.pictures.iter().map(|at| &case.films[*at]) {
-            let (film, grey) = drawn(shot, &mut random)?;
+            let (film, grey) = drawn(shot, size(&mut random))?;
             pictures.push(picture(shot, &film, written));
             films.write_all(&grey).map_err(unwritable)?;
             written += 1;
@@ -168,9 +162,23 @@ fn contents(maker: &Maker, export: &Export, shard: u64, films: &mut impl Write, 
 }
 
 /// The random numbers of one case, the same however many are written beside it.
-fn stream(export: &Export, number: u64) -> Random {
-    let seed = export.seed.wrapping_mul(1 << 40).wrapping_add(number);
-    if export.held_out { Random::held_out(seed) } else { Random::training(seed) }
+pub(super) fn stream(seed: u64, number: u64, held_out: bool) -> Random {
+    let seed = seed.wrapping_mul(1 << 40).wrapping_add(number);
+    if held_out { Random::held_out(seed) } else { Random::training(seed) }
+}
+
+/// The next case of the stream that the server would ask about; a record with nothing in it never is. With `shifted`,
+/// evidence may be numbered as the server never does.
+pub(super) fn asked(maker: &Maker, random: &mut Random, room: usize, shifted: bool) -> Result<(Case, Shown)> {
+    let mut asked = (0..MAX_DRAWS).map(|_| {
+        let mut case = maker.draw(random);
+        if !shifted {
+            case.shifted = 0;
+        }
+        maker.ask(&case, room, false).map(|shown| Some((case, shown?)))
+    });
+    let asked = asked.find_map(Result::transpose).transpose()?;
+    asked.ok_or_else(|| Error::invalid("no prompt fits the room"))
 }
 
 /// The answer as the model gives it.
@@ -190,10 +198,14 @@ fn task(case: &Case) -> &'static str {
     }
 }
 
-/// A film of one of several shapes, and the bytes the server would give the model of it.
-fn drawn(shot: &Shot, random: &mut Random) -> Result<(Film, Vec<u8>)> {
+/// Width and height of a film, of one of several shapes.
+pub(super) fn size(random: &mut Random) -> (u32, u32) {
     let narrow = SIDE - random.below(64) as u32;
-    let size = [(SIDE, SIDE), (narrow, SIDE), (SIDE, narrow)][random.weighted(&[70, 20, 10])];
+    [(SIDE, SIDE), (narrow, SIDE), (SIDE, narrow)][random.weighted(&[70, 20, 10])]
+}
+
+/// A film, and the bytes the server would give the model of it.
+fn drawn(shot: &Shot, size: (u32, u32)) -> Result<(Film, Vec<u8>)> {
     let film = shot.draw(Style::First, size);
     let grey = GrayImage::from_raw(film.width, film.height, phantom::grey(&film));
     let grey = grey.ok_or_else(|| Error::fault("a film is not of its size"))?;

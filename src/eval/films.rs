@@ -68,12 +68,17 @@ impl Shot {
 
     /// The same film each time for the same size.
     pub fn draw(&self, style: Style, size: (u32, u32)) -> Film {
+        self.draw_faint(style, size, 1.0)
+    }
+
+    /// The same with the contrast of findings times `visible`.
+    pub fn draw_faint(&self, style: Style, size: (u32, u32), visible: f32) -> Film {
         let content = match self.class {
             Class::Chest => Content::Chest(self.findings.clone()),
             Class::Blank => Content::Blank,
             Class::Other => Content::Other,
         };
-        self.patient.film(&mut self.random.clone(), &content, style, size)
+        self.patient.faint_film(&mut self.random.clone(), &content, style, size, visible)
     }
 
     /// As the server would have it from the file, with these pixels.

@@ -8,6 +8,7 @@ mod answer;
 mod case;
 mod export;
 mod films;
+mod hospital;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -17,4 +18,5 @@ pub use answer::{Expected, supports};
 pub use case::{Case, Maker, Shown};
 pub use export::{Export, SEEDS, export};
 pub use films::{Class, Label, Shot};
+pub use hospital::{Drawn, Looks, draw, open};
 pub use texts::Texts;

@@ -1,7 +1,6 @@
 //! From the model's answer to an Assessment in which every statement rests on evidence. Pure: the safety core.
 
 mod claim;
-pub mod contract1;
 pub mod contract2;
 mod sentence;
 mod summary;

@@ -169,7 +169,7 @@ async fn readiness_tells_of_the_last_canary_and_ends_with_one_that_fails() {
 }
 
 #[tokio::test]
-async fn without_a_stated_intended_use_no_imaging_service_is_offered() {
+async fn without_a_stated_intended_use_no_model_is_asked() {
     for (intended_use, ids, status) in [
         (None, vec!["chart-summary"], StatusCode::NOT_FOUND),
         (Some("research"), vec!["chart-summary", "imaging-draft-report"], StatusCode::BAD_REQUEST),

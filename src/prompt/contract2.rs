@@ -196,8 +196,9 @@ fn film(role: Role, image: &Image, words: &Words, asked: &Asked) -> Result<Strin
     if let Some(why) = out_of_scope(image, asked.task.word(), asked.scope) {
         return Err(why);
     }
+    let undated = || format!("the {} film does not state its date", role.word());
+    let day = image.date.as_ref().ok_or_else(undated)?.day();
     let name = if role == Role::Current { words.current } else { words.prior };
-    let day = image.date.as_ref().map_or(words.undated, |date| date.day());
     let sex = image.labelled.sex.as_deref().map(|sex| words.coded(sex));
     let label: Vec<&str> = sex.into_iter().chain(image.labelled.age_band.as_deref()).collect();
     let label = if label.is_empty() { String::new() } else { format!(", {} {}", words.labelled, label.join(", ")) };

@@ -1,6 +1,5 @@
 //! From a Chart to the text and pictures a model is given. Pure, and the only place that writes model text.
 
-pub mod contract1;
 pub mod contract2;
 mod scope;
 

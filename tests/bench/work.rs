@@ -82,7 +82,7 @@ async fn chart(body: &[u8]) -> Result<()> {
     let (processor, decoder) = (Processor::default(), Decoder::new(CURBSIDE.into(), &imaging));
     repeat(async || {
         let start = Instant::now();
-        let request = HookRequest::parse(body)?;
+        let request = HookRequest::parse(body, false)?;
         let due = tokio::time::Instant::now() + Duration::from_secs(60);
         let sources = Sources {
             service,

@@ -1,6 +1,9 @@
 //! The one integration test binary.
 
 mod architecture;
+mod as_taught;
+#[cfg(feature = "mistralrs")]
+mod as_trained;
 mod attachments;
 mod bad_input;
 mod chart_summary;
@@ -31,6 +34,7 @@ mod readme;
 mod relay;
 mod secrets;
 mod study_choice;
+mod tasks;
 mod tiny_checkpoint;
 #[cfg(feature = "mistralrs")]
 mod two_patients;
