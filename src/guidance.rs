@@ -40,8 +40,9 @@ pub async fn respond(app: &App, call: Call<'_>) -> Result<String> {
     if call.service.task.is_none() {
         let chart = prepare(app, &call, None, 0, deadline).await?;
         call.progress.enter(Stage::Draft);
-        let assessment = grounding::summarise(&chart);
-        return body(vec![card::summary(call.service, &chart, &assessment, call.request.hook_instance)]);
+        let assessment = grounding::summarise(&chart, call.language);
+        let instance = call.request.hook_instance;
+        return body(vec![card::summary(call.service, &chart, &assessment, call.language, instance)]);
     }
     let Some(task) = call.service.asks(call.request.question.as_deref())? else { return body(Vec::new()) };
     let order = match &call.service.applies {
@@ -167,24 +168,25 @@ async fn complete(
     let Ask { service, task, language, seed, progress } = what;
     progress.enter(Stage::Draft);
     let intended_use = app.intended_use.as_deref().unwrap_or("unset");
-    let asked = prompt::contract2::Asked::of(task, language, model.scope.as_ref());
-    let schema = |shown: &[_]| Some(grounding::contract2::schema(task, shown));
-    let (assessment, prompt_sha256) = match prompt::contract2::render(chart, &asked, schema) {
+    let asked = prompt::contract::Asked::of(task, language, model.scope.as_ref());
+    let schema = |shown: &[_]| Some(grounding::contract::schema(task, shown));
+    let (assessment, prompt_sha256) = match prompt::contract::render(chart, &asked, schema) {
         Rendered::Refuse(reason) => (grounding::not_asked(chart, reason), None),
         Rendered::Ask(prompt, view) => {
             let hash = prompt::hash(&prompt);
             progress.enter(Stage::Queue);
             let completion = app.engine.generate(admission.telling(progress.clone()), *prompt, deadline).await?;
             progress.enter(Stage::Draft);
-            (grounding::contract2::ground(&completion, chart, &view, task, language)?, Some(hash))
+            (grounding::contract::ground(&completion, chart, &view, task, language)?, Some(hash))
         }
     };
     let stated = assessment.abstained.is_none();
     let publishes = stated && service.publishes == Publishes::DiagnosticReport;
     let report = prompt_sha256.filter(|_| publishes).map(|prompt_sha256| {
         let (report_id, issued, options) = (Uuid::new_v4(), (app.clock)(), &app.report);
-        let prompt = report::PromptUsed { version: prompt::contract2::VERSION, sha256: &prompt_sha256 };
+        let prompt = report::PromptUsed { version: prompt::contract::VERSION, sha256: &prompt_sha256 };
         report::draft(&report::Made {
+            language,
             service,
             chart,
             assessment: &assessment,
@@ -200,8 +202,8 @@ async fn complete(
         report.as_ref().map(|r| format!("{}/reports/{}", app.public_base.as_str().trim_end_matches('/'), r.report_id));
     let states_scope = model.scope.is_some();
     let model = card::Model { name: &model.name, weights_sha256: &model.weights_sha256, states_scope };
-    let draft = card::Draft { intended_use, model, report_url };
-    Ok(Said { card: card::imaging(service, chart, &assessment, &draft, seed), report, stated })
+    let draft = card::Draft { task, language, intended_use, model, report_url };
+    Ok(Said { card: card::answer(service, chart, &assessment, &draft, seed), report, stated })
 }
 
 fn body(cards: Vec<Card>) -> Result<String> {

@@ -1,11 +1,12 @@
 //! A backend that follows a script, for faults a real engine shows rarely. No configuration selects it.
 
 use std::{
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Notify, mpsc::UnboundedSender};
+use tokio::sync::Notify;
 
 use super::{
     Finish, FirstStep, ModelInfo, Part, Prompt,
@@ -19,14 +20,14 @@ use super::{
 pub enum Step {
     /// A call whose prompt holds the text begins after this step, whatever an earlier call has left.
     When(&'static str),
-    /// What the call was asked goes there; then the next step follows.
-    Record(UnboundedSender<Prompt>),
     /// Waits, even when the caller has gone, as prefill does; then the next step follows.
     Delay(Duration),
     /// As a delay, but until the test says so.
     Hold(Arc<Notify>),
     /// A piece of an answer.
     Say(String),
+    /// A whole answer that depends on the prompt.
+    Answer(Answers),
     /// Reasoning, between the marks a model writes.
     Reasoning(String),
     /// The beginning of reasoning that is never closed.
@@ -61,6 +62,16 @@ pub enum Step {
     SickCanary,
     /// The canary that follows sees no pictures.
     BlindCanary,
+}
+
+/// An answer to every prompt.
+#[derive(Clone)]
+pub struct Answers(pub Arc<dyn Fn(&Prompt) -> String + Send + Sync>);
+
+impl fmt::Debug for Answers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answers")
+    }
 }
 
 pub(super) struct Scripted {
@@ -134,10 +145,6 @@ impl Scripted {
                     tokio::time::sleep(wait).await;
                     continue;
                 }
-                Some(Step::Record(asked)) => {
-                    asked.send(prompt.clone()).ok();
-                    continue;
-                }
                 Some(Step::Hold(until)) => {
                     until.notified().await;
                     continue;
@@ -151,6 +158,7 @@ impl Scripted {
                 Some(Step::Reasoning(thought)) => (format!("{}{thought}{}", splitter::OPEN, splitter::CLOSE), None),
                 Some(Step::OpenReasoning(thought)) => (format!("{}{thought}", splitter::OPEN), None),
                 Some(Step::Text(piece)) => (piece, Some(Finish::Stop)),
+                Some(Step::Answer(answers)) => ((answers.0)(prompt), Some(Finish::Stop)),
                 Some(Step::Cut(piece)) => (piece, Some(Finish::Length)),
                 Some(Step::CutInCharacter(piece)) => {
                     text.push_str(&piece);

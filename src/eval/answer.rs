@@ -7,7 +7,7 @@ use crate::{
     chart::{Chart, Evidence, EvidenceId, FRESH_DAYS, Fact, Role, View},
     fhir::Date,
     finding::{Change, FindingKind, Region, Severity, Side},
-    grounding::contract2::{MAX_STATEMENTS, Says, says},
+    grounding::contract::{MAX_STATEMENTS, Says, says},
     phantom,
     task::{Question, Task, Test},
 };

@@ -21,7 +21,7 @@ use crate::{
     finding::{Finding, FindingKind},
     grounding,
     phantom::Random,
-    prompt::{Rendered, contract2},
+    prompt::{Rendered, contract},
     service::{self, Service},
     task::{Language, Level, Question, Substance, Task},
 };
@@ -252,9 +252,9 @@ impl Maker {
         for evidence in &mut chart.evidence {
             evidence.id.0 += case.shifted;
         }
-        let asked = contract2::Asked { room, ..contract2::Asked::of(case.task, case.language, None) };
-        let schema = |ids: &[_]| with_schema.then(|| grounding::contract2::schema(case.task, ids));
-        let Rendered::Ask(prompt, view) = contract2::render(&chart, &asked, schema) else { return Ok(None) };
+        let asked = contract::Asked { room, ..contract::Asked::of(case.task, case.language, None) };
+        let schema = |ids: &[_]| with_schema.then(|| grounding::contract::schema(case.task, ids));
+        let Rendered::Ask(prompt, view) = contract::render(&chart, &asked, schema) else { return Ok(None) };
         let expected = answer::expected(case, &chart, &view);
         let picture = |shot: &Shot| chart.film(shot.role).is_some_and(|(id, _)| view.shown.contains(&id));
         let pictures = (0..case.films.len()).filter(|at| picture(&case.films[*at])).collect();

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use image::GrayImage;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -14,9 +15,11 @@ use super::{
 };
 use crate::{
     demo::{self, Contents, Demo, Film, Folder},
+    engine::{Part, Prompt},
     error::{Error, Result},
+    imaging,
     phantom::{
-        Style,
+        self, Style,
         dicom::{self, Storage, View},
     },
 };
@@ -91,12 +94,32 @@ fn folder(cases: &Arc<Vec<Drawn>>, at: usize, looks: Looks, fhir: &Url, dicomweb
 }
 
 impl Drawn {
+    /// The prompt with its pictures, as a model is asked that takes squares of `side`.
+    pub fn prompt(&self, looks: Looks, side: u32) -> Result<Prompt> {
+        let mut prompt = self.shown.prompt.clone();
+        let mut pictures = self.shown.pictures.iter();
+        for part in &mut prompt.parts {
+            if let Part::Image(picture) = part {
+                let film = self.film(pictures.next().copied().unwrap_or(usize::MAX), looks)?;
+                let grey = GrayImage::from_raw(film.width, film.height, phantom::grey(&film));
+                let grey = grey.ok_or_else(|| Error::fault("a film is not of its size"))?;
+                *picture = Arc::new(imaging::fit(grey, side));
+            }
+        }
+        Ok(prompt)
+    }
+
+    fn film(&self, film: usize, looks: Looks) -> Result<phantom::Film> {
+        let shot = self.case.films.get(film).zip(self.sizes.get(film));
+        let (shot, size) = shot.ok_or_else(|| Error::fault("a case has no such film"))?;
+        Ok(shot.draw_faint(looks.style, *size, looks.visible))
+    }
+
     /// The DICOM file of one of its films, stored in one of the ways a film may be stored.
     fn file(&self, film: usize, looks: Looks) -> Result<Vec<u8>> {
-        let (shot, size) =
-            self.case.films.get(film).zip(self.sizes.get(film)).ok_or_else(|| Error::fault("no such film"))?;
+        let shot = self.case.films.get(film).ok_or_else(|| Error::fault("a case has no such film"))?;
         let storage = Storage::ALL[(self.number as usize + film) % Storage::ALL.len()];
-        dicom::write(&shot.draw_faint(looks.style, *size, looks.visible), &self.case.label(shot, storage))
+        dicom::write(&self.film(film, looks)?, &self.case.label(shot, storage))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     fhir::Date,
     grounding,
     phantom::Random,
-    prompt::contract2,
+    prompt::contract,
     task::{Language, Level, Question},
 };
 
@@ -38,12 +38,12 @@ fn every_answer_is_one_the_server_keeps_whole() {
     for (maker, mut case) in cases(400) {
         case.shifted = 0;
         let chart = maker.chart(&case).unwrap();
-        let Some(shown) = maker.ask(&case, contract2::MAX_CHARACTERS, true).unwrap() else { continue };
+        let Some(shown) = maker.ask(&case, contract::MAX_CHARACTERS, true).unwrap() else { continue };
         let answer = export::text(&shown.expected).unwrap();
         let schema = jsonschema::validator_for(shown.prompt.schema.as_ref().unwrap()).unwrap();
         assert!(schema.is_valid(&serde_json::from_str(&answer).unwrap()), "{answer}");
         let completion = Completion { text: answer.clone(), finish: Finish::Stop, ..Completion::default() };
-        let kept = grounding::contract2::ground(&completion, &chart, &shown.view, case.task, case.language).unwrap();
+        let kept = grounding::contract::ground(&completion, &chart, &shown.view, case.task, case.language).unwrap();
         assert!(kept.rejected.is_empty(), "{answer}: {:?}", kept.rejected);
         let statements: usize = kept.sections.iter().map(|section| section.statements.len()).sum();
         match &shown.expected {
@@ -77,7 +77,7 @@ fn a_prompt_keeps_to_its_room_and_shows_what_the_answer_cites() {
         for room in [700, 1_600] {
             let Some(shown) = maker.ask(&case, room, false).unwrap() else { continue };
             let texts = parts(&shown).into_iter().flatten().collect::<String>();
-            assert!(contract2::cost(&texts) <= room, "{texts}");
+            assert!(contract::cost(&texts) <= room, "{texts}");
             assert_eq!(parts(&shown).iter().filter(|part| part.is_none()).count(), shown.pictures.len());
             let answer: Value = serde_json::to_value(&shown.expected).unwrap();
             for id in

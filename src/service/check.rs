@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{PrefetchTemplate, Publishes, Service};
+use super::{Named, PrefetchTemplate, Publishes, Service};
 use crate::{
     cds_hooks::{HOOKS, TOKENS},
     fhir::Coding,
@@ -33,6 +33,10 @@ pub(super) fn check(service: &Service, folder: &str) -> Result<(), Fault> {
         texts.into_iter().chain(service.usage_requirements.as_ref().map(|text| ("usage_requirements", text)))
     {
         ensure(filled(text), member, "must not be empty")?;
+    }
+    if let Some(Named { title, source_label }) = &service.korean {
+        ensure(filled(title), "korean.title", "must not be empty")?;
+        ensure(filled(source_label), "korean.source_label", "must not be empty")?;
     }
     ensure(filled(&service.topic.system), "topic.system", "must not be empty")?;
     let code = &service.topic.code;

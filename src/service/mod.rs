@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::{
     error::{Error, Result},
     fhir::Coding,
-    task::{Question, Task, TaskKind},
+    task::{Language, Question, Task, TaskKind},
 };
 
 mod check;
@@ -47,12 +47,37 @@ pub struct Service {
     pub source_label: String,
     /// Static code of `card.source.topic`, so that an override sticks.
     pub topic: Coding,
+    /// What a Korean card and report call it; absent: as in English.
+    #[serde(default)]
+    pub korean: Option<Named>,
+}
+
+/// What a reader sees of a service.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Named {
+    pub title: String,
+    pub source_label: String,
 }
 
 impl Service {
     pub fn deadline(&self) -> Duration {
         Duration::from_millis(self.deadline_ms)
     }
+    /// What a report calls it.
+    pub fn title(&self, language: Language) -> &str {
+        self.named(language).map_or(&self.title, |named| &named.title)
+    }
+
+    /// What a card calls its source.
+    pub fn source_label(&self, language: Language) -> &str {
+        self.named(language).map_or(&self.source_label, |named| &named.source_label)
+    }
+
+    fn named(&self, language: Language) -> Option<&Named> {
+        self.korean.as_ref().filter(|_| language == Language::Korean)
+    }
+
     /// Whether the service reads the films of an order.
     pub fn reads_images(&self) -> bool {
         self.applies.is_some()

@@ -24,7 +24,7 @@ use curbside::{
     imaging::{self, Decoder, Identity, Wanted},
     phantom::{self, Content, Random, Style},
     progress::Progress,
-    prompt::contract2,
+    prompt::contract,
     service,
 };
 use serde_json::json;
@@ -182,7 +182,7 @@ async fn case() -> Result<()> {
     repeat(async || {
         let mut random = Random::training(seed.fetch_add(1, Ordering::Relaxed));
         let start = Instant::now();
-        maker.ask(&maker.draw(&mut random), contract2::MAX_CHARACTERS, false)?;
+        maker.ask(&maker.draw(&mut random), contract::MAX_CHARACTERS, false)?;
         Ok(start.elapsed())
     })
     .await

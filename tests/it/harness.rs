@@ -12,12 +12,15 @@ use curbside::{
     app::{App, Clock, Settings},
     caller::{AllowedBase, Caller},
     demo::{self, Demo},
-    engine::{Engine, ModelInfo, Scope},
+    engine::{Answers, Engine, ModelInfo, Prompt, Scope, Step},
     fhir, http, imaging, store,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::oneshot;
+use tokio::sync::{
+    mpsc::{self, UnboundedReceiver},
+    oneshot,
+};
 use url::Url;
 
 use crate::documented::{self, Document};
@@ -56,6 +59,16 @@ pub fn scripted_model() -> ModelInfo {
         scope: Some(scope),
         ..ModelInfo::scripted()
     }
+}
+
+/// A model that gives every call this answer, and what it is asked.
+pub fn recording(answer: &'static str) -> (Engine, UnboundedReceiver<Prompt>) {
+    let (record, asked) = mpsc::unbounded_channel();
+    let answers = move |prompt: &Prompt| {
+        record.send(prompt.clone()).ok();
+        answer.to_owned()
+    };
+    (Engine::scripted(scripted_model(), vec![Step::Answer(Answers(Arc::new(answers)))]), asked)
 }
 
 pub type Site = Box<dyn FnOnce(&Demo) -> AllowedBase>;

@@ -19,6 +19,7 @@ mod egress;
 #[cfg(feature = "mistralrs")]
 mod eighteen_cases;
 mod engine;
+mod eval_phantom;
 #[path = "../../src/imaging/tests/encoded.rs"]
 mod film_encoded;
 #[path = "../../src/imaging/tests/file.rs"]

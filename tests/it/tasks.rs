@@ -6,9 +6,8 @@ use curbside::{
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::mpsc;
 
-use crate::harness::{Answer, Hospital, Plan, patient, record_of, scripted_model};
+use crate::harness::{Answer, Hospital, Plan, patient, record_of, recording, scripted_model};
 
 const PICKED: &str =
     r#"{"statements":[{"evidence":"E1","value":"87","unit":"mg/L","date":"2025-11-20","flag":"high"}]}"#;
@@ -168,9 +167,7 @@ async fn what_cannot_be_asked_is_refused_with_what_can() {
 
 #[tokio::test]
 async fn every_question_goes_out_in_its_own_words_in_the_language_asked_for() {
-    let (record, mut asked) = mpsc::unbounded_channel();
-    let unsure = Step::Text(r#"{"answer":"cannot_determine","evidence":[]}"#.into());
-    let engine = Engine::scripted(scripted_model(), vec![Step::Record(record), unsure]);
+    let (engine, mut asked) = recording(r#"{"answer":"cannot_determine","evidence":[]}"#);
     let hospital = Plan::new(vec![patient("demo")], engine).open().await;
     for wanted in Question::ALL {
         let film = Question::all_about(true).contains(&wanted);
@@ -213,13 +210,19 @@ async fn the_language_is_part_of_what_was_asked() {
             (answer.headers["content-language"].to_str().unwrap(), hospital.app.engine.calls()),
             (language, calls)
         );
-        uuids.push((language, answer.only_card()["uuid"].clone()));
+        let card = answer.only_card();
+        let korean = |text: &str| text.chars().any(|c| ('가'..='힣').contains(&c));
+        for member in [&card["summary"], &card["detail"], &card["source"]["label"]] {
+            assert_eq!(korean(member.as_str().unwrap()), language == "ko", "{member}");
+        }
+        uuids.push((language, card["uuid"].clone()));
     }
     uuids.sort_by_key(|(language, _)| *language);
     uuids.dedup();
     assert_eq!(uuids.len(), 2, "{uuids:?}");
     let summary = hospital.call("chart-summary", &asked, Some("ko")).await;
-    assert_eq!((summary.headers["content-language"].to_str().unwrap(), summary.status), ("ko", 200));
+    assert_eq!(summary.headers["content-language"], "ko");
+    assert!(summary.only_card()["summary"].as_str().unwrap().contains("기록"), "{}", summary.text);
     hospital.close().await;
 }
 

@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::ExitCode};
 use curbside::{
     cli::check_model::{self, Depth},
     engine::stage::{self, Staged},
-    prompt::contract2,
+    prompt::contract,
     task::TaskKind,
 };
 use serde_json::{Value, json};
@@ -204,8 +204,8 @@ fn a_checkpoint_with_a_scope_is_bound_to_its_weights_and_contract() {
 #[test]
 fn the_bundled_checkpoint_is_of_the_contract_that_prompts_are_written_in() {
     let scope = staged(&fixtures().join("model")).info.scope.expect("the bundled checkpoint states its scope");
-    assert_eq!(format!("contract {}", scope.contract), contract2::VERSION);
-    assert_eq!(scope.contract, contract2::CONTRACT);
+    assert_eq!(format!("contract {}", scope.contract), contract::VERSION);
+    assert_eq!(scope.contract, contract::CONTRACT);
     assert_eq!(scope.tasks, TaskKind::WORDS, "what services ask for and what it was taught");
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::{
     Assessment, Change, FindingKind, Ledger, Region, Rejected, Section, Severity, Side, Statement, Urgency,
     claim::{self, MAX_FINDINGS, cited, ledger, say, too_many, unreadable},
+    described,
 };
 use crate::{
     chart::{Chart, Evidence, EvidenceId, FLAGGED, Fact, Role, View, rules_out},
@@ -224,7 +225,7 @@ impl Ground<'_> {
         if before.iter().any(|statement| statement.evidence.contains(&id)) {
             return Err("it repeats a statement");
         }
-        let (_, said) = evidence.fact.described();
+        let (_, said) = described(&evidence.fact, self.language);
         Ok(Statement { text: format!("{said}, {}", printed.date), finding: None, evidence: vec![id] })
     }
 
