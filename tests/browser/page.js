@@ -104,7 +104,8 @@ check('each button is a service of the discovery, and each answers', async () =>
   await visit(page, 'opacity-fever');
   const { services } = await fetch(`${BASE}/cds-services`).then((r) => r.json());
   const buttons = await page.$$eval('[data-service]', (all) => all.map((b) => [b.dataset.service, b.dataset.hook]));
-  assert.deepEqual(buttons, services.map((s) => [s.id, s.hook]));
+  const named = (pairs) => pairs.map((pair) => pair.join(' on ')).sort();
+  assert.deepEqual(named(buttons), named(services.map((s) => [s.id, s.hook])));
   for (const [service, hook] of buttons) {
     await fire(page, service, hook);
     assert.match(await text(page, '#progress'), /Answered 200/, service);

@@ -33,8 +33,12 @@ export function forget() {
   }
 }
 
+/** What answers an order first, then what answers an opened chart, and what needs a question last. */
+const rank = (service, questions) => (questions[service.id] ? 2 : service.hook === 'patient-view' ? 1 : 0);
+
 export function showServices(patient, services, questions, language) {
-  const rows = services.map((service) => {
+  const ranked = services.toSorted((a, b) => rank(a, questions) - rank(b, questions));
+  const rows = ranked.map((service) => {
     const codes = questions[service.id];
     const title = service.title ?? service.id;
     const select = codes && el('select', { 'aria-label': `Question for ${title}` }, codes.map((code) => el('option', { value: code }, spoken(code))));

@@ -56,7 +56,10 @@ export async function showReport(section, url, language) {
     const node = el('li', { id: `evidence-${item.id}`, tabindex: '-1' },
       el('button', {
         type: 'button', class: 'plain',
-        onclick: () => light([item.id], item.cited_by),
+        onclick: () => {
+          light([item.id], item.cited_by);
+          (films.has(item.id) ? figureOf(films.get(item.id)) : rowOf(item.reference))?.scrollIntoView({ block: 'nearest' });
+        },
       }, el('strong', {}, item.id), ` ${item.kind}${item.date ? `, ${item.date}` : ''}: ${item.text}`),
       item.cited_by.length ? el('small', {}, ` · ${w.citedBy} ${item.cited_by.join(', ')}`) : null);
     marks.push({ node, id: item.id });
