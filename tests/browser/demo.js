@@ -25,6 +25,8 @@ export async function start(binary, model) {
 export async function browser() {
   return puppeteer.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    timeout: 120_000,
+    protocolTimeout: 600_000,
     args: ['--no-sandbox', '--force-color-profile=srgb', '--font-render-hinting=none'],
   });
 }
@@ -42,7 +44,8 @@ export async function open(chromium, { width = 1440, height = 1000, scale = 1, t
     const url = request.url();
     if (!url.startsWith(BASE) && !url.startsWith('blob:')) page.wrong.push(`asked somebody else: ${url}`);
   });
-  page.setDefaultTimeout(60_000);
+  // Only a hang ends a wait: the machine may be busy.
+  page.setDefaultTimeout(180_000);
   return page;
 }
 
@@ -67,5 +70,7 @@ export async function answered(page) {
 export const text = (page, selector) => page.$eval(selector, (node) => node.textContent);
 
 export async function screenshot(page, name) {
+  // What sticks to the window stands at the top of the picture.
+  await page.evaluate(() => window.scrollTo({ top: 0, behavior: 'instant' }));
   await page.screenshot({ path: path.join(process.env.SCREENSHOTS, `${name}.png`), fullPage: true });
 }
