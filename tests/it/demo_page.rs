@@ -156,7 +156,7 @@ async fn each_switch_fails_what_it_names_and_is_mended() {
         hospital.app.engine.wait_ready().await.unwrap();
     }
     assert_eq!(fired(&hospital, "patient-view", "chart-summary").await.status, 200);
-    assert_eq!(post(&hospital, "/demo/faults", &json!({ "ehr": "on fire" })).await.status, 400);
+    assert_eq!(post(&hospital, "/demo/faults", &json!({ "ehr": "on fire" })).await.status, 422);
     let plain = hospital.client.post(hospital.url.join("/demo/faults").unwrap()).body("{}").send().await.unwrap();
     assert_eq!(plain.status(), 415, "a form of another site is not taken");
     hospital.close().await;
