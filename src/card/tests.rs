@@ -32,7 +32,7 @@ fn chart() -> Chart {
     };
     let before = |value: &str, trend| {
         let date = Date::parse("2025-11-12");
-        Some(Before { value: value.into(), date, preliminary: trend == Trend::Down, trend: Some(trend) })
+        Some(Box::new(Before { value: value.into(), date, preliminary: trend == Trend::Down, trend: Some(trend) }))
     };
     let facts = [
         Fact::Image { role: Role::Current, image: film("PA", "2025-11-19") },

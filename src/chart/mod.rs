@@ -193,7 +193,7 @@ pub struct Measurement {
     /// The EHR's interpretation, or ours from its reference range.
     pub flag: Option<String>,
     /// The value before the last, in the same unit.
-    pub before: Option<Before>,
+    pub before: Option<Box<Before>>,
     /// The bounds of normal values, where the EHR gives one range for everybody.
     #[serde(default)]
     pub range: Range,

@@ -135,7 +135,8 @@ fn stated(last: Value, before: Option<Value>) -> Stated {
             (Some(_), Some(_)) => Some(Trend::Unchanged),
             _ => (b.measurement.value == measurement.value).then_some(Trend::Unchanged),
         };
-        Before { value: b.measurement.value, date: b.when.date, preliminary: b.measurement.preliminary, trend }
+        let (value, preliminary) = (b.measurement.value, b.measurement.preliminary);
+        Box::new(Before { value, date: b.when.date, preliminary, trend })
     });
     Stated { source: last.source, when: last.when, fact: Fact::Measurement(measurement) }
 }
@@ -277,6 +278,6 @@ mod tests {
             preliminary: false,
             trend: Some(Trend::Down),
         };
-        assert_eq!(said.collect::<Vec<_>>(), [("a", "4", Some(five)), ("b", "7", None)]);
+        assert_eq!(said.collect::<Vec<_>>(), [("a", "4", Some(Box::new(five))), ("b", "7", None)]);
     }
 }

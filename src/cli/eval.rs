@@ -193,6 +193,12 @@ fn print(model: &ModelInfo, seed: u64, outcome: &Outcome) {
         let rows: String = rows.iter().map(|row| row.text() + "\n").collect();
         say(&format!("\n{title}\n{rows}"));
     }
+    if !outcome.wrong.is_empty() {
+        say(&format!(
+            "\n{} cases went wrong; --out DIR writes each with its prompt and both cards.\n",
+            outcome.wrong.len()
+        ));
+    }
     if outcome.stopped {
         say("\nStopped before the end: these are the figures so far.\n");
     }

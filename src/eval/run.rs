@@ -104,7 +104,7 @@ impl Run<'_> {
         let site = Site::open(cases.clone(), looks, self.engine, self.program).await?;
         let marks = self.marks(&site, cases.len(), "cases").await?;
         let rate = self.engine.tokens_per_second();
-        let mut table = Table { title: title(plan.style), rows: rows(&marks) };
+        let mut table = Table { title: title(plan.style), rows: rows(&marks, plan.style) };
         table.rows.extend(times(&marks, rate));
         self.outcome.tables.push(table);
         let wrong = marks.iter().filter(|mark| !mark.exact || mark.fault.is_some());
@@ -124,9 +124,7 @@ impl Run<'_> {
             let site = Site::open(cases.clone(), looks, self.engine, self.program).await?;
             let marks = self.marks(&site, cases.len().div_ceil(4), "cases in the second style").await?;
             site.close().await;
-            let mut rows = rows(&marks);
-            // Never trained on: it is stated, and nothing is asked of it but that the product did its part.
-            rows.iter_mut().filter(|row| row.name != Figure::AsTaught.name()).for_each(|row| row.target = None);
+            let rows = rows(&marks, Style::Second);
             self.outcome.tables.push(Table { title: title(Style::Second), rows });
         }
         Ok(())
@@ -253,19 +251,31 @@ fn name(style: Style) -> &'static str {
     }
 }
 
-/// The figures that were counted.
-fn rows(marks: &[Mark]) -> Vec<Row> {
+/// The figures that were counted. Of a style no model was trained on they are stated; only the product has to do its part.
+fn rows(marks: &[Mark], style: Style) -> Vec<Row> {
+    let target = |figure: Figure| {
+        let asked = style == Style::First || matches!(figure, Figure::Answered | Figure::AsTaught);
+        figure.target().filter(|_| asked)
+    };
     let sum = |figure: Figure| {
         let counted = marks.iter().flat_map(|mark| &mark.shares).filter(|(of, _)| *of == figure);
         Share::sum(counted.map(|(_, share)| *share))
     };
     let counted = Figure::ALL.into_iter().map(|figure| (figure, sum(figure))).filter(|(_, share)| share.of > 0);
-    let mut rows: Vec<Row> = counted.map(|(figure, share)| Row::share(figure.name(), share, figure.target())).collect();
+    let mut rows: Vec<Row> = counted.map(|(figure, share)| Row::share(figure.name(), share, target(figure))).collect();
     let [english, korean] = [Figure::English, Figure::Korean].map(sum);
     if english.of > 0 && korean.of > 0 {
         let behind = english.percent() - korean.percent();
         let at = rows.iter().position(|row| row.name == Figure::Korean.name()).map_or(rows.len(), |at| at + 1);
-        rows.insert(at, Row::number("- Korean behind English", behind, "points", Some(Target::AtMost(1.0))));
+        rows.insert(
+            at,
+            Row::number(
+                "- Korean behind English",
+                behind,
+                "points",
+                (style == Style::First).then_some(Target::AtMost(1.0)),
+            ),
+        );
     }
     rows
 }

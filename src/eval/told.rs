@@ -110,7 +110,7 @@ fn component<'a>(observation: &'a Value, name: &str) -> Option<&'a str> {
 
 /// Evidence ids among other words.
 fn ids(text: &str) -> Vec<EvidenceId> {
-    text.split(|c: char| !c.is_alphanumeric()).filter_map(id_of).collect()
+    text.split(|c: char| !c.is_ascii_alphanumeric()).filter_map(id_of).collect()
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ fn measurement(text: &str, value: &str, unit: &str, range: [&str; 2], flag: &str
         vital: text == "Body temperature",
         ucum: Some(unit.into()),
         flag: (!flag.is_empty()).then(|| flag.into()),
-        before: Some(Before { value: "1".into(), date: None, preliminary: false, trend: Some(Trend::Up) }),
+        before: Some(Box::new(Before { value: "1".into(), date: None, preliminary: false, trend: Some(Trend::Up) })),
         range: Range { low, high },
         ..sample::measurement(text, value, "not this")
     })
