@@ -63,7 +63,7 @@ export async function fire(page, service, hook) {
 }
 
 export async function answered(page) {
-  await page.waitForFunction(() => document.querySelector('#progress table, #progress .failed') || document.querySelector('#cards .refusal'));
+  await page.waitForFunction(() => document.querySelector('#progress .failed') || document.getElementById('progress').textContent.includes('Answered'));
   await page.waitForFunction(() => !document.querySelector('#cards .links a[href*="/reports/"]') || !document.getElementById('report').hidden);
 }
 

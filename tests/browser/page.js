@@ -10,7 +10,8 @@ const [, , binary, model] = process.argv;
 const demo = await start(binary, model);
 const chromium = await browser();
 const checks = [];
-const check = (name, run) => checks.push([name, run]);
+// ONLY: a pattern of the names of the checks to run.
+const check = (name, run) => new RegExp(process.env.ONLY ?? '').test(name) && checks.push([name, run]);
 
 /** What axe-core finds of serious weight. The page lets no foreign script in, so its policy is lifted for this page alone. */
 async function accessible(page, name) {
