@@ -28,7 +28,8 @@ async function start() {
       el('li', {}, el('a', { href: `#${story.name}`, 'data-patient': story.name },
         el('strong', {}, story.title), el('span', {}, story.about)))));
     const named = () => stories.find((story) => `#${story.name}` === location.hash)?.name;
-    window.addEventListener('hashchange', () => open(named() ?? list.first, true));
+    // Other anchors, such as that of the skip link, choose nobody.
+    window.addEventListener('hashchange', () => named() && open(named(), true));
     document.addEventListener('faults', () => chosen && showFilms(section('films'), chosen));
     if (!location.hash) section('about').open = true;
     await open(named() ?? list.first, false);

@@ -2,18 +2,21 @@
 import { el, json, show } from './dom.js';
 import { figureOf } from './films.js';
 
+/** Lines of a list that are shown at once. */
+const MOST = 8;
+
 const words = {
   en: {
     title: 'Draft report', page: 'the report as a page', urgency: 'Suggested urgency', none: 'No finding is stated. This does not say that the examination is normal.',
     evidence: 'Evidence', hint: 'Choose a statement to see what it rests on, or a piece of evidence to see what rests on it.',
     examined: 'Examined', notExamined: 'Not shown to the model', failed: 'Could not be had or used', nothing: 'Nothing.', notKept: 'Not kept of the model’s answer',
-    partial: 'possibly not all', film: 'film', citedBy: 'cited by', statement: 'statement', left: 'not among what fitted',
+    partial: 'possibly not all', more: 'Further:', film: 'film', citedBy: 'cited by', statement: 'statement',
   },
   ko: {
     title: '판독 초안', page: '보고서 페이지', urgency: '제안 긴급도', none: '기술된 소견이 없습니다. 검사가 정상이라는 뜻은 아닙니다.',
     evidence: '근거', hint: '문장을 선택하면 근거가, 근거를 선택하면 문장이 표시됩니다.',
     examined: '검토한 자료', notExamined: '모델에 제시하지 않은 자료', failed: '얻지 못했거나 사용하지 못한 자료', nothing: '없음.', notKept: '모델 답변 중 채택하지 않은 것',
-    partial: '일부 누락 가능', film: '영상', citedBy: '인용', statement: '문장', left: '포함되지 않음',
+    partial: '일부 누락 가능', more: '그 밖에:', film: '영상', citedBy: '인용', statement: '문장',
   },
 };
 
@@ -65,7 +68,12 @@ export async function showReport(section, url, language) {
     marks.push({ node, id: item.id });
     return node;
   };
-  const items = (list, of) => (list.length ? el('ul', {}, list.map((item) => el('li', {}, of(item)))) : el('p', {}, w.nothing));
+  const bullets = (list, of) => el('ul', {}, list.map((item) => el('li', {}, of(item))));
+  const items = (list, of) => {
+    if (!list.length) return el('p', {}, w.nothing);
+    const rest = list.slice(MOST);
+    return [bullets(list.slice(0, MOST), of), rest.length ? el('details', {}, el('summary', {}, `${w.more} ${rest.length}`), bullets(rest, of)) : []];
+  };
   const shown = page.evidence.filter((item) => item.shown);
 
   show(section,
