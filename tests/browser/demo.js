@@ -10,13 +10,14 @@ export const BASE = `http://127.0.0.1:${PORT}`;
 /** Starts `curbside demo`; its end is the end of the tests. */
 export async function start(binary, model) {
   const options = ['demo', '--port', String(PORT), ...(model ? ['--model', model] : [])];
+  const mine = () => fetch(`${BASE}/demo/state`).then((r) => r.ok).catch(() => false);
+  if (await mine()) throw new Error(`something answers at ${BASE} already`);
   const demo = spawn(binary, options, { stdio: ['ignore', 'ignore', 'inherit'] });
   let ended = false;
   demo.on('exit', () => { ended = true; });
   const until = Date.now() + PATIENCE;
   while (!ended && Date.now() < until) {
-    const state = await fetch(`${BASE}/demo/state`).then((r) => r.json()).catch(() => null);
-    if (state) return demo;
+    if (await mine()) return demo;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   throw new Error('the demonstration did not start');

@@ -274,13 +274,14 @@ for (const [name, run] of checks) {
   } catch (error) {
     console.log(`FAILED  ${name}: ${error.stack}`);
     for (const [at, page] of (await chromium.pages()).entries()) {
-      await page.screenshot({ path: `${process.env.SCREENSHOTS}/failed-${at}.png`, fullPage: true }).catch(() => {});
+      const picture = page.screenshot({ path: `${process.env.SCREENSHOTS}/failed-${at}.png` }).catch(() => {});
+      await Promise.race([picture, new Promise((resolve) => setTimeout(resolve, 20_000))]);
     }
     code = 1;
     break;
   }
 }
-await chromium.close();
 demo.kill('SIGTERM');
+await Promise.race([chromium.close(), new Promise((resolve) => setTimeout(resolve, 20_000))]);
 console.log(code ? 'the page was found wanting' : `all is well; screenshots are in ${process.env.SCREENSHOTS}`);
 process.exit(code);
