@@ -15,7 +15,9 @@ use crate::{
     egress::Egress,
     engine::{self, Engine},
     error::Result,
-    fhir, imaging, report,
+    fhir, imaging,
+    progress::Calls,
+    report,
     service::{self, Services},
     store::{self, Key, Store},
 };
@@ -58,6 +60,8 @@ pub struct App {
     pub report: report::Options,
     pub clock: Clock,
     pub flights: Flights,
+    /// How far the calls are that run.
+    pub calls: Calls,
 }
 
 impl App {
@@ -85,6 +89,7 @@ impl App {
             imaging: settings.imaging,
             report: settings.report,
             flights: Flights::default(),
+            calls: Calls::default(),
         })
     }
 }

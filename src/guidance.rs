@@ -14,6 +14,7 @@ use crate::{
     engine::{Admission, EngineError, ModelInfo, Priority},
     error::{Error, Result},
     grounding,
+    progress::{Progress, Stage},
     prompt::{self, Rendered, contract},
     report,
     service::{Applies, Publishes, Service},
@@ -30,6 +31,7 @@ pub struct Call<'a> {
     pub received: Instant,
     /// Of what is answered.
     pub language: Language,
+    pub progress: &'a Arc<Progress>,
 }
 
 /// Answers a hook with the JSON of its cards. A passed deadline is `Timeout`, and then nothing was stored.
@@ -37,6 +39,7 @@ pub async fn respond(app: &App, call: Call<'_>) -> Result<String> {
     let deadline = call.received + call.service.deadline();
     if call.service.task.is_none() {
         let chart = prepare(app, &call, None, 0, deadline).await?;
+        call.progress.enter(Stage::Draft);
         let assessment = grounding::summarise(&chart, call.language);
         let instance = call.request.hook_instance;
         return body(vec![card::summary(call.service, &chart, &assessment, call.language, instance)]);
@@ -76,7 +79,7 @@ async fn ask(app: &App, call: &Call<'_>, task: Task, order: Option<Asked>, deadl
     let admission = app.engine.admit(Priority::Clinician)?;
     let model = app.engine.info().ok_or(EngineError::Unavailable)?;
     let chart = prepare(app, call, order, model.image_size, deadline).await?;
-    let what = Ask { service: call.service, task, language: call.language, seed: &seed };
+    let what = Ask { service: call.service, task, language: call.language, seed: &seed, progress: call.progress };
     let Said { card, report, stated } = complete(app, what, &chart, &model, admission, deadline).await?;
     if Instant::now() >= deadline {
         return Err(late());
@@ -84,6 +87,7 @@ async fn ask(app: &App, call: &Call<'_>, task: Task, order: Option<Asked>, deadl
     let answer = body(vec![card])?;
     // What failed may be there a moment later; only what was answered, or rightly not, is the answer for good.
     let key = (stated || chart.gaps.is_empty()).then_some(key);
+    call.progress.enter(Stage::Store);
     let report = report.map(|draft| store::Draft {
         report_id: draft.report_id,
         source_base: chart.source_base,
@@ -106,7 +110,8 @@ async fn prepare(
     picture_side: u32,
     deadline: Instant,
 ) -> Result<Chart> {
-    let Call { service, request, caller, .. } = *call;
+    let Call { service, request, caller, progress, .. } = *call;
+    progress.enter(Stage::Chart);
     let App { ehrs, archives, processor, decoder, upstream, imaging, .. } = app;
     let now = (app.clock)().into();
     // Fetching ends early, so that a server that hangs becomes a gap and there is time left to say so.
@@ -128,6 +133,7 @@ async fn prepare(
         search_by,
         fetch_by,
         answer_by: deadline,
+        progress,
     };
     timeout_at(deadline, chart::gather(sources, asked)).await.map_err(|_| late())?
 }
@@ -139,6 +145,7 @@ struct Ask<'a> {
     language: Language,
     /// Of the card's uuid.
     seed: &'a str,
+    progress: &'a Arc<Progress>,
 }
 
 /// What comes of it.
@@ -177,14 +184,17 @@ async fn complete(
     admission: Admission,
     deadline: Instant,
 ) -> Result<Said> {
-    let Ask { service, task, language, seed } = what;
+    let Ask { service, task, language, seed, progress } = what;
+    progress.enter(Stage::Draft);
     let intended_use = app.intended_use.as_deref().unwrap_or("unset");
     let asked = contract::Asked::of(task, language, model.scope.as_ref());
     let (assessment, prompt_sha256) = match fitted(app, chart, asked, model.context)? {
         Rendered::Refuse(reason) => (grounding::not_asked(chart, reason), None),
         Rendered::Ask(prompt, view) => {
             let hash = prompt::hash(&prompt);
-            let completion = app.engine.generate(admission, *prompt, deadline).await?;
+            progress.enter(Stage::Queue);
+            let completion = app.engine.generate(admission.telling(progress.clone()), *prompt, deadline).await?;
+            progress.enter(Stage::Draft);
             (grounding::contract::ground(&completion, chart, &view, task, language)?, Some(hash))
         }
     };

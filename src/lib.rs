@@ -46,7 +46,7 @@
 //! - Requests share what the machine has, and who finds no room is told so in time:
 //!   `bodies_take_no_more_memory_than_there_is_for_them`, `an_answer_is_read_only_once_there_is_room_for_all_of_it`,
 //!   `no_more_is_worked_on_at_once_than_there_are_processors`.
-//! - Modules depend downwards only: `modules_depend_downwards_only`. The order: `error caller capacity egress file` < `fhir engine finding` < `task` <
+//! - Modules depend downwards only: `modules_depend_downwards_only`. The order: `error caller capacity egress file progress` < `fhir engine finding` < `task` <
 //!   `cds_hooks imaging phantom store` < `service` < `chart` < `prompt grounding` < `card report app` < `guidance` <
 //!   `http web demo` < `eval` < `config cli`.
 
@@ -71,6 +71,7 @@ pub mod guidance;
 pub mod http;
 pub mod imaging;
 pub mod phantom;
+pub mod progress;
 pub mod prompt;
 pub mod report;
 pub mod service;

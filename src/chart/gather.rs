@@ -19,6 +19,7 @@ use crate::{
     error::{Error, Result},
     fhir::{self, Client, Date, Raw, Reference, lenient},
     imaging::{self, Identity, Image},
+    progress::{Progress, Stage},
     service::Service,
 };
 
@@ -53,6 +54,7 @@ pub struct Sources<'a> {
     pub fetch_by: Instant,
     /// When the answer is due.
     pub answer_by: Instant,
+    pub progress: &'a Progress,
 }
 
 /// Everything known about the request's patient, and the films the order is about where there is one.
@@ -81,6 +83,7 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
     let moment = asked.as_ref().and_then(|a| a.order.authored_on.clone()).unwrap_or_else(|| sources.now.clone());
     let mut reading: Option<Reading> = None;
     if let Some(asked) = asked {
+        sources.progress.enter(Stage::Films);
         gaps.extend(asked.gaps);
         if asked.others > 0 {
             let why =

@@ -4,7 +4,6 @@ use std::{
     io::{self, IsTerminal},
     net::SocketAddr,
     path::{Path, PathBuf},
-    pin::pin,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -51,6 +50,9 @@ pub struct Options {
     /// Which patient the order is signed for: the name of a folder under `patients` or `cases` among the fixtures.
     #[arg(long, value_name = "NAME", default_value = "demo")]
     patient: String,
+    /// Start without the model: only services that need none answer.
+    #[arg(long, conflicts_with_all = ["model", "once"])]
+    without_model: bool,
     /// Exit after the answer instead of serving on; the exit code is 0 if a report came.
     #[arg(long)]
     once: bool,
@@ -68,10 +70,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         return super::block_on(open_hospital(options, folders));
     }
     let model = options.model.clone().unwrap_or_else(|| options.fixtures.join("model"));
-    if !model.is_dir() {
+    if !options.without_model && !model.is_dir() {
         return Err(Error::invalid(format!("{} is no folder; name the model's with --model DIR", model.display())));
     }
-    let engine = engine::Config { model: Some(model), ..Default::default() };
+    let model = (!options.without_model).then_some(model);
+    let engine = engine::Config { model, ..Default::default() };
     super::with_variables(engine.environment())?;
     if options.verbose {
         http::log::init(LevelFilter::INFO)?;
@@ -122,12 +125,19 @@ async fn demonstrate(options: &Options, folders: Vec<PathBuf>, engine: engine::C
     };
     config.check()?;
     super::say(&format!("{PLAIN_WORDS}\n"));
-    let Some(loaded) = stop.run_until_cancelled(load(&config)).await else {
-        return Ok(ExitCode::SUCCESS);
+    let server = Server::start_with(Box::new(peers.page(&options.patient)), &config, PORTS).await?;
+    if !options.once {
+        super::say(&format!("\nOpen {} in a browser.\n", server.base));
+    }
+    let shown = if options.without_model {
+        Ok(true)
+    } else {
+        let Some(loaded) = stop.run_until_cancelled(load(&server)).await else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        super::say(&format!("The model was loaded in {:.1} s.\n", loaded?.as_secs_f64()));
+        stop.run_until_cancelled(show_answer(&server, &peers, &options.patient)).await.unwrap_or(Ok(true))
     };
-    let (server, loading) = loaded?;
-    super::say(&format!("The model was loaded in {:.1} s.\n", loading.as_secs_f64()));
-    let shown = stop.run_until_cancelled(show_answer(&server, &peers, &options.patient)).await.unwrap_or(Ok(true));
     if let Some(peak) = peak_memory() {
         super::say(&format!("\nMost memory used so far: {peak} MB.\n"));
     }
@@ -228,17 +238,9 @@ impl Data {
     }
 }
 
-/// Starts the server and waits for its model, telling how far it is. Gives the time that took, too.
-async fn load(config: &Config) -> Result<(Server, Duration)> {
+/// Waits for the server's model, telling how far it is. Gives the time that took.
+async fn load(server: &Server) -> Result<Duration> {
     let mut progress = Progress { started: Instant::now(), terminal: io::stderr().is_terminal(), phase: String::new() };
-    let mut starting = pin!(Server::start(config, PORTS));
-    let server = loop {
-        progress.show("starting");
-        tokio::select! {
-            server = &mut starting => break server?,
-            () = tokio::time::sleep(TICK) => {}
-        }
-    };
     loop {
         match server.health() {
             Health::Ready => break,
@@ -249,7 +251,7 @@ async fn load(config: &Config) -> Result<(Server, Duration)> {
         }
         tokio::time::sleep(TICK).await;
     }
-    Ok((server, progress.started.elapsed()))
+    Ok(progress.started.elapsed())
 }
 
 /// One line on stderr: rewritten in place on a terminal, else written anew at each change of phase.

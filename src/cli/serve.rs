@@ -86,7 +86,13 @@ impl Server {
     /// The one place where the application is built and served; `advice` says what to do where the port is taken.
     pub async fn start(config: &Config, advice: &str) -> Result<Server> {
         let bound = Server::bind(config, advice)?;
-        Server::serve(config, bound, App::build(config.settings()?).await?)
+        Server::serve(None, config, bound, App::build(config.settings()?).await?)
+    }
+
+    /// The same with other pages than the start page.
+    pub async fn start_with(site: http::Site, config: &Config, advice: &str) -> Result<Server> {
+        let bound = Server::bind(config, advice)?;
+        Server::serve(Some(site), config, bound, App::build(config.settings()?).await?)
     }
 
     fn bind(config: &Config, advice: &str) -> Result<http::server::Server> {
@@ -94,11 +100,14 @@ impl Server {
         bound.map_err(|e| super::unbound(e, &config.listen.to_string(), advice))
     }
 
-    fn serve(config: &Config, bound: http::server::Server, app: App) -> Result<Server> {
+    fn serve(site: Option<http::Site>, config: &Config, bound: http::server::Server, app: App) -> Result<Server> {
         let app = Arc::new(app);
         let stop = CancellationToken::new();
-        let serving =
-            tokio::spawn(bound.serve(http::router(app.clone(), &config.http), stop.clone().cancelled_owned()));
+        let routes = match site {
+            None => http::router(app.clone(), &config.http),
+            Some(site) => http::router_with(site, app.clone(), &config.http),
+        };
+        let serving = tokio::spawn(bound.serve(routes, stop.clone().cancelled_owned()));
         Ok(Server { base: config.public_base()?, app, stop, serving })
     }
 
@@ -159,7 +168,7 @@ mod tests {
         config.store.path = folder.path().join("curbside.db");
         let engine = Engine::scripted(crate::engine::ModelInfo::scripted(), vec![Step::OutOfMemory]);
         let app = App::with(config.settings().unwrap(), engine.clone(), Arc::new(chrono::Utc::now)).await.unwrap();
-        let server = Server::serve(&config, Server::bind(&config, "").unwrap(), app).unwrap();
+        let server = Server::serve(None, &config, Server::bind(&config, "").unwrap(), app).unwrap();
         let asked = async {
             let prompt = Prompt { max_new_tokens: 1, ..Prompt::default() };
             let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);

@@ -105,6 +105,11 @@ impl Ehr {
         systems.into_iter().map(str::to_owned).collect()
     }
 
+    /// Everything that is one patient's.
+    pub fn chart(&self, patient: &str) -> Vec<&Value> {
+        self.resources.iter().filter(|resource| self.owner(resource) == Some(patient)).collect()
+    }
+
     fn tokens(&self) -> MutexGuard<'_, HashMap<String, String>> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use dicom_object::{OpenFileOptions, Tag};
+use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
@@ -24,6 +25,17 @@ pub struct Folder {
     /// The CDS Hooks request the EHR would send.
     pub request: Option<Value>,
     pub films: Vec<Film>,
+    pub story: Option<Story>,
+}
+
+/// What the patient is there to show, for the list on the demonstration's page.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Story {
+    /// In the list, from 1.
+    pub place: u32,
+    pub title: String,
+    pub about: String,
 }
 
 /// One DICOM file.
@@ -67,7 +79,9 @@ impl Folder {
         let request = if request.is_file() { Some(json(&request, fhir, dicomweb)?) } else { None };
         let images = path.join("images");
         let films = if images.is_dir() { films(&images)? } else { Vec::new() };
-        Ok(Folder { name, resources, request, films })
+        let story = path.join("story.json");
+        let story = if story.is_file() { Some(told(&story)?) } else { None };
+        Ok(Folder { name, resources, request, films, story })
     }
 }
 
@@ -75,6 +89,12 @@ fn json(path: &Path, fhir: &Url, dicomweb: &Url) -> Result<Value> {
     let text = std::fs::read_to_string(path).map_err(|e| unreadable(path).because(e))?;
     let text = text.replace("{{fhir}}", fhir.as_str()).replace("{{dicomweb}}", dicomweb.as_str());
     serde_json::from_str(&text).map_err(|e| Error::invalid(format!("{} is not JSON", path.display())).because(e))
+}
+
+fn told(path: &Path) -> Result<Story> {
+    let text = std::fs::read_to_string(path).map_err(|e| unreadable(path).because(e))?;
+    let wrong = || Error::invalid(format!("{} does not tell place, title and about", path.display()));
+    serde_json::from_str(&text).map_err(|e| wrong().because(e))
 }
 
 fn films(folder: &Path) -> Result<Vec<Film>> {

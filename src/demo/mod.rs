@@ -5,14 +5,17 @@
 
 mod ehr;
 mod faults;
+mod film;
 mod folder;
+mod outage;
 mod pacs;
+mod page;
 mod search;
 #[cfg(test)]
 mod tests;
 
 pub use faults::{Fault, Faults, Received, Recorder};
-pub use folder::{Contents, Film, Folder};
+pub use folder::{Contents, Film, Folder, Story};
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -28,6 +31,7 @@ use uuid::Uuid;
 
 use self::{ehr::Ehr, pacs::Pacs};
 use crate::{
+    app::App,
     caller::AllowedBase,
     error::{Error, Kind, Result},
 };
@@ -42,11 +46,25 @@ pub struct Demo {
     pub faults: Faults,
     /// What was asked of either server.
     pub requests: Recorder,
-    /// Of each folder its name, and the request.
-    requests_to_send: Vec<(String, Option<Value>)>,
-    ehr: Arc<Ehr>,
+    hospital: Arc<Hospital>,
     stop: CancellationToken,
     servers: Vec<JoinHandle<()>>,
+}
+
+/// The patients, and where what is known of them lies.
+struct Hospital {
+    fhir_base: Url,
+    faults: Faults,
+    patients: Vec<Sent>,
+    ehr: Arc<Ehr>,
+    archive: Arc<Pacs>,
+}
+
+/// What of a folder is kept beside EHR and PACS.
+struct Sent {
+    name: String,
+    request: Option<Value>,
+    story: Option<Story>,
 }
 
 /// Serves the folders; port 0 takes any free port. A port that is taken is an error whose source is the `io::Error`.
@@ -68,11 +86,12 @@ pub async fn serve(
         .await
         .map_err(|e| Error::fault("the fixtures could not be read").because(e))??;
     let (faults, requests, stop) = (Faults::default(), Recorder::default(), CancellationToken::new());
-    let requests_to_send = folders.iter_mut().map(|folder| (folder.name.clone(), folder.request.take())).collect();
+    let sent = |f: &mut Folder| Sent { name: f.name.clone(), request: f.request.take(), story: f.story.take() };
+    let patients = folders.iter_mut().map(sent).collect();
     let archive = Arc::new(Pacs::new(&folders));
     let records = Arc::new(Ehr::new(fhir_base.clone(), folders)?);
     let mut servers = Vec::new();
-    for (listener, routes) in [(ehr, ehr::routes(records.clone())), (pacs, pacs::routes(archive))] {
+    for (listener, routes) in [(ehr, ehr::routes(records.clone())), (pacs, pacs::routes(archive.clone()))] {
         let routes = faults::wrap(routes, faults.clone(), requests.clone(), stop.clone());
         let listener = tokio::net::TcpListener::from_std(listener)
             .map_err(|e| Error::fault("a listener was refused").because(e))?;
@@ -83,24 +102,59 @@ pub async fn serve(
             }
         }));
     }
-    Ok(Demo { fhir_base, dicomweb_base, faults, requests, requests_to_send, ehr: records, stop, servers })
+    let hospital = Hospital { fhir_base: fhir_base.clone(), faults: faults.clone(), patients, ehr: records, archive };
+    Ok(Demo { fhir_base, dicomweb_base, faults, requests, hospital: Arc::new(hospital), stop, servers })
 }
 
 impl Demo {
     /// The names of the folders served.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.requests_to_send.iter().map(|(name, _)| name.as_str())
+        self.hospital.patients.iter().map(|patient| patient.name.as_str())
     }
 
     /// The request of a folder as it stands there: no token, and the data stay open to everyone.
     pub fn request(&self, name: &str) -> Option<Value> {
-        self.requests_to_send.iter().find(|(folder, _)| folder == name)?.1.clone()
+        self.hospital.patient(name)?.request.clone()
     }
 
     /// The same with a new `hookInstance` and a new access token for its patient. From then on the EHR demands one for
     /// that patient: none or an unknown one is 401, one for another patient 403.
     pub fn authorized_request(&self, name: &str) -> Option<Value> {
-        let mut request = self.request(name)?;
+        self.hospital.authorized_request(name)
+    }
+
+    /// The configuration block under which this EHR and PACS may be asked.
+    pub fn allowed_base(&self) -> AllowedBase {
+        AllowedBase {
+            fhir: self.fhir_base.clone().into(),
+            dicomweb: vec![self.dicomweb_base.clone().into()],
+            patient_id_systems: self.hospital.ehr.patient_id_systems(),
+            dicomweb_takes_token: false,
+        }
+    }
+
+    /// The demonstration's page over these patients, given the server they are shown with; it opens with `first`.
+    pub fn page(&self, first: &str) -> impl FnOnce(Arc<App>) -> axum::Router + Send + 'static {
+        let (hospital, first) = (self.hospital.clone(), first.to_owned());
+        move |app| page::routes(hospital, app, first)
+    }
+
+    /// Stops both servers and waits until they are gone.
+    pub async fn shutdown(mut self) {
+        self.stop.cancel();
+        for server in std::mem::take(&mut self.servers) {
+            server.await.ok();
+        }
+    }
+}
+
+impl Hospital {
+    fn patient(&self, name: &str) -> Option<&Sent> {
+        self.patients.iter().find(|patient| patient.name == name)
+    }
+
+    fn authorized_request(&self, name: &str) -> Option<Value> {
+        let mut request = self.patient(name)?.request.clone()?;
         let patient = request.pointer("/context/patientId")?.as_str()?.to_owned();
         request["hookInstance"] = json!(Uuid::new_v4());
         request["fhirAuthorization"] = json!({
@@ -112,24 +166,6 @@ impl Demo {
             "patient": patient,
         });
         Some(request)
-    }
-
-    /// The configuration block under which this EHR and PACS may be asked.
-    pub fn allowed_base(&self) -> AllowedBase {
-        AllowedBase {
-            fhir: self.fhir_base.clone().into(),
-            dicomweb: vec![self.dicomweb_base.clone().into()],
-            patient_id_systems: self.ehr.patient_id_systems(),
-            dicomweb_takes_token: false,
-        }
-    }
-
-    /// Stops both servers and waits until they are gone.
-    pub async fn shutdown(mut self) {
-        self.stop.cancel();
-        for server in std::mem::take(&mut self.servers) {
-            server.await.ok();
-        }
     }
 }
 

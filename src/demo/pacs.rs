@@ -26,6 +26,11 @@ impl Pacs {
         Pacs(folders.iter().flat_map(|folder| folder.films.iter().cloned()).collect())
     }
 
+    /// The bytes of a film, once asked for.
+    pub fn film(&self, instance_uid: &str) -> Option<Contents> {
+        self.0.iter().find(|film| film.instance_uid == instance_uid).map(|film| film.contents.clone())
+    }
+
     fn answer(&self, accept: &str, chosen: impl Fn(&Film) -> bool) -> Response {
         let films: Vec<&Film> = self.0.iter().filter(|film| chosen(film)).collect();
         if films.is_empty() {

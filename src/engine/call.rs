@@ -14,6 +14,7 @@ use super::{
     health::{Loaded, State},
     queue::{Admission, Shared},
 };
+use crate::progress::Stage;
 
 pub(super) struct Call {
     pub(super) shared: Arc<Shared>,
@@ -31,6 +32,9 @@ impl Call {
         let outcome = self.wait().await;
         let outcome = match outcome {
             Ok(pass) => {
+                if let Some(progress) = &self.admission.progress {
+                    progress.enter(Stage::Model);
+                }
                 let began = Instant::now();
                 let outcome = self.answer().await;
                 self.shared.observe(began.elapsed());

@@ -30,6 +30,7 @@ use super::{
     poison::Poison,
     scripted::{Scripted, Step},
 };
+use crate::progress;
 
 /// So many restarts within [`RESTART_WINDOW`] and the model is given up.
 const MOST_RESTARTS: usize = 3;
@@ -49,7 +50,16 @@ pub struct Engine {
 /// A place in the queue. Dropping it gives the place back.
 pub struct Admission {
     pub(super) priority: Priority,
+    /// Told when the model takes the call up.
+    pub(super) progress: Option<Arc<progress::Progress>>,
     _place: OwnedSemaphorePermit,
+}
+
+impl Admission {
+    /// Lets `progress` know when the model takes the call up.
+    pub fn telling(self, progress: Arc<progress::Progress>) -> Admission {
+        Admission { progress: Some(progress), ..self }
+    }
 }
 
 pub(super) struct Shared {
@@ -65,6 +75,8 @@ pub(super) struct Shared {
     pub(super) pulse: Arc<Pulse>,
     pub(super) poison: Poison,
     counts: Mutex<Counts>,
+    /// What the engine is to pass for, in a demonstration.
+    feigned: Mutex<Option<Health>>,
     /// When the model last passed its canary.
     passed: Mutex<Option<Instant>>,
     /// Running mean of a call's time, in milliseconds.
@@ -119,6 +131,7 @@ impl Engine {
                 pulse: Arc::new(Pulse::new()),
                 poison: Poison::default(),
                 counts: Mutex::default(),
+                feigned: Mutex::default(),
                 passed: Mutex::default(),
                 mean: AtomicU64::new(1000),
                 restarts: Mutex::default(),
@@ -132,6 +145,9 @@ impl Engine {
     }
 
     pub fn health(&self) -> Health {
+        if let Some(feigned) = self.feigned() {
+            return feigned;
+        }
         match self.shared.state.borrow().health() {
             Health::Ready if self.shared.pulse.progress() != Progress::Fine => {
                 Health::Degraded { reason: "the call that runs gets nowhere".into() }
@@ -203,6 +219,13 @@ impl Engine {
 
     /// Takes a place in the queue without waiting. Ask for it before any work is done for a request.
     pub fn admit(&self, priority: Priority) -> Result<Admission, EngineError> {
+        match self.feigned() {
+            Some(Health::Loading { .. } | Health::Degraded { .. }) => {
+                return Err(EngineError::NotReady { retry_after: LOADING_RETRY });
+            }
+            Some(Health::Dead { .. } | Health::Absent) => return Err(EngineError::Unavailable),
+            Some(Health::Ready) | None => {}
+        }
         match &*self.shared.state.borrow() {
             State::Ready(_) => {}
             State::Loading(_) | State::Degraded(..) => {
@@ -215,7 +238,7 @@ impl Engine {
         let places = self.shared.places.clone().try_acquire_many_owned(u32::try_from(needed).unwrap_or(1));
         let mut places = places.map_err(|_| EngineError::Busy { retry_after: self.shared.retry_after() })?;
         let place = places.split(1).unwrap_or(places);
-        Ok(Admission { priority, _place: place })
+        Ok(Admission { priority, progress: None, _place: place })
     }
 
     /// Waits for the model, asks it, and gives its whole answer; `Deadline` at `deadline`, wherever the call is then.
@@ -277,6 +300,22 @@ impl Engine {
         if let Some(loaded) = self.shared.loaded() {
             loaded.backend.pace(pause);
         }
+    }
+
+    /// Refuses callers as an engine in that state does, until told `None`: for a demonstration of what they then see.
+    #[doc(hidden)]
+    pub fn feign(&self, health: Option<Health>) {
+        *self.shared.feigned.lock().unwrap_or_else(PoisonError::into_inner) = health;
+    }
+
+    fn feigned(&self) -> Option<Health> {
+        self.shared.feigned.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Calls that run or wait, and as many as there may be.
+    pub fn taken(&self) -> (usize, usize) {
+        let size = self.shared.size;
+        (size - self.shared.places.available_permits().min(size), size)
     }
 
     #[cfg(test)]

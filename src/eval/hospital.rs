@@ -90,6 +90,7 @@ fn folder(cases: &Arc<Vec<Drawn>>, at: usize, looks: Looks, fhir: &Url, dicomweb
         resources: case.resources(dicomweb.as_str()),
         request: Some(case.request(fhir)),
         films: films.collect(),
+        story: None,
     })
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Extension,
     extract::{Path, Request, State},
-    http::{HeaderValue, header},
+    http::{HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use tracing::Span;
@@ -24,6 +24,9 @@ use crate::{
     guidance::{self, Call},
     service::{Discovery, Service, discovery},
 };
+
+/// <https://www.w3.org/TR/server-timing/>
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// The services offered.
 #[utoipa::path(
@@ -56,7 +59,10 @@ pub async fn discover(State(app): State<Arc<App>>) -> Result<Response> {
             status = OK,
             description = "Cards; none where the service has nothing to say.",
             body = cds_hooks::Response,
-            headers(("Content-Language" = String, description = "The language of the cards, `en` or `ko`.")),
+            headers(
+                ("Content-Language" = String, description = "The language of the cards, `en` or `ko`."),
+                ("Server-Timing" = String, description = "Milliseconds in each stage: chart, films, queue, model, draft, store; and in all."),
+            ),
         ),
         Any,
         Hook,
@@ -94,9 +100,25 @@ pub async fn call(
         Error::invalid("this service is not offered for the hook named; GET /cds-services lists what is offered")
             .at("hook")
     })?;
-    let call = Call { service, request: &hook, caller: &caller, request_id: &request_id, received, language };
-    let mut response = guidance::respond(&app, call).await.map(json)?;
-    response.headers_mut().insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(language.word()));
+    let progress = app.calls.begin(hook.hook_instance, received);
+    let call = Call {
+        service,
+        request: &hook,
+        caller: &caller,
+        request_id: &request_id,
+        received,
+        language,
+        progress: &progress,
+    };
+    let mut response = match guidance::respond(&app, call).await {
+        Ok(body) => {
+            ([(header::CONTENT_LANGUAGE, HeaderValue::from_static(language.word()))], json(body)).into_response()
+        }
+        Err(error) => error.into_response(),
+    };
+    if let Ok(timing) = HeaderValue::from_str(&progress.server_timing()) {
+        response.headers_mut().insert(SERVER_TIMING, timing);
+    }
     Ok(response)
 }
 

@@ -23,7 +23,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 
-pub use router::router;
+pub use router::{Site, router, router_with};
 
 /// What one caller may take of the server.
 #[derive(Clone, Debug, Deserialize, PartialEq)]

@@ -18,18 +18,34 @@ use crate::{
     error::{Error, Kind},
 };
 
+/// Pages in place of the start page.
+pub type Site = Box<dyn FnOnce(Arc<App>) -> Router + Send>;
+
 /// The whole HTTP interface.
 pub fn router(app: Arc<App>, config: &Config) -> Router {
-    let (routes, document) = routes(&app.public_base).split_for_parts();
+    built(routes(&app.public_base), Router::new(), app, config)
+}
+
+/// The same with other pages than the start page. They have the limits, headers and log of all routes.
+pub fn router_with(site: Site, app: Arc<App>, config: &Config) -> Router {
+    built(interfaces(&app.public_base), site(app.clone()), app, config)
+}
+
+fn built(described: OpenApiRouter<Arc<App>>, site: Router, app: Arc<App>, config: &Config) -> Router {
+    let (routes, document) = described.split_for_parts();
     let routes = routes.layer(Extension(Arc::new(document))).with_state(app.clone());
-    wrapped(routes.layer(from_fn_with_state(app, host::named)), config)
+    wrapped(routes.merge(site).layer(from_fn_with_state(app, host::named)), config)
 }
 
 /// Every route. What it does and may answer is said beside its handler, and served as it is said.
 // INVARIANT: no_route_is_without_its_description
 pub(super) fn routes(public_base: &Url) -> OpenApiRouter<Arc<App>> {
+    interfaces(public_base).routes(routes!(pages::start))
+}
+
+/// Every route but the start page.
+fn interfaces(public_base: &Url) -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(openapi::head(public_base))
-        .routes(routes!(pages::start))
         .routes(routes!(pages::style))
         .routes(routes!(pages::report))
         .routes(routes!(pages::picture))

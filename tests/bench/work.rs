@@ -23,6 +23,7 @@ use curbside::{
     fhir::{self, Date},
     imaging::{self, Decoder, Identity, Wanted},
     phantom::{self, Content, Random, Style},
+    progress::Progress,
     prompt::contract,
     service,
 };
@@ -99,6 +100,7 @@ async fn chart(body: &[u8]) -> Result<()> {
             search_by: due,
             fetch_by: due,
             answer_by: due,
+            progress: &Progress::since(due),
         };
         let chart = chart::gather(sources, None).await?;
         let took = start.elapsed();

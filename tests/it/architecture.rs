@@ -7,13 +7,14 @@ use std::{
     process::Command,
 };
 
-/// Each module and what it may import. Level 0 (`error`, `caller`, `capacity`, `egress`, `file`) is open to all.
-const MAY_IMPORT: [(&str, &[&str]); 28] = [
+/// Each module and what it may import. Level 0 (`error`, `caller`, `capacity`, `egress`, `file`, `progress`) is open to all.
+const MAY_IMPORT: [(&str, &[&str]); 29] = [
     ("error", &[]),
     ("caller", &[]),
     ("capacity", &[]),
     ("egress", &[]),
     ("file", &[]),
+    ("progress", &[]),
     ("fhir", &[]),
     ("finding", &[]),
     ("task", &["finding"]),
@@ -54,12 +55,12 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
             "task",
         ],
     ),
-    ("demo", &["fhir"]),
+    ("demo", &["app", "engine", "fhir", "service", "store", "task"]),
     ("config", &["*"]),
     ("cli", &["*"]),
     ("main", &["cli"]),
 ];
-const LEVEL_0: [&str; 5] = ["error", "caller", "capacity", "egress", "file"];
+const LEVEL_0: [&str; 6] = ["error", "caller", "capacity", "egress", "file", "progress"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Hospital, Plan, cases, copy_of, patient, scripted_model};
 
-const ANSWER: &str = r#"{"findings":[{"kind":"effusion","side":"left","region":"lower","severity":"large","change":"unknown","evidence":["E1"]}],"urgency":"urgent"}"#;
+pub const ANSWER: &str = r#"{"findings":[{"kind":"effusion","side":"left","region":"lower","severity":"large","change":"unknown","evidence":["E1"]}],"urgency":"urgent"}"#;
 
 /// A hospital whose model answers what a test tells it to.
 async fn scripted(folders: Vec<std::path::PathBuf>, steps: Vec<Step>) -> Hospital {

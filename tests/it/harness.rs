@@ -92,6 +92,8 @@ pub struct Plan {
     /// EHRs the caller may name beside the embedded one.
     pub more_bases: Vec<AllowedBase>,
     pub clock: Clock,
+    /// The patient that the demonstration's page opens with; without one there is no such page.
+    pub page: Option<&'static str>,
     /// Temporary folders that must last as long as the hospital.
     pub kept: Vec<TempDir>,
 }
@@ -111,6 +113,7 @@ impl Plan {
             site: None,
             more_bases: vec![],
             clock,
+            page: None,
             kept: vec![],
         }
     }
@@ -159,7 +162,11 @@ impl Plan {
         };
         let app = Arc::new(App::with(settings, self.engine, self.clock).await.expect("the application"));
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = tokio::spawn(server.serve(http::router(app.clone(), &limits), async {
+        let routes = match self.page {
+            None => http::router(app.clone(), &limits),
+            Some(first) => http::router_with(Box::new(ehr.page(first)), app.clone(), &limits),
+        };
+        let serving = tokio::spawn(server.serve(routes, async {
             stopped.await.ok();
         }));
         let client = reqwest::Client::builder()

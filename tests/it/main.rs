@@ -12,6 +12,7 @@ mod command_line;
 mod command_line_real;
 mod contradictions;
 mod decoding;
+mod demo_page;
 #[path = "../../src/http/openapi/tests/documented.rs"]
 mod documented;
 mod egress;

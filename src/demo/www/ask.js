@@ -1,0 +1,149 @@
+// A button a service: the real hook is sent to the real server, and what comes of it is shown.
+import { el, json, post, sentence, show } from './dom.js';
+import { showCards } from './cards.js';
+import { clear, showReport } from './report.js';
+import { showWire } from './wire.js';
+
+const HOOKS = {
+  'patient-view': 'when the chart is opened',
+  'order-select': 'when an order is chosen',
+  'order-sign': 'when the order is signed',
+};
+const STAGES = {
+  chart: 'asking the EHR for the chart',
+  films: 'fetching and decoding the films',
+  queue: 'waiting: the model answers others',
+  model: 'the model reads and writes',
+  draft: 'checking the answer and writing card and report',
+  store: 'writing to the store',
+};
+const TICK = 300;
+
+const section = (id) => document.getElementById(id);
+let running = null;
+
+/** Takes away what an earlier answer showed, and stops waiting for one. */
+export function forget() {
+  running?.abort();
+  running = null;
+  clear();
+  for (const id of ['progress', 'cards', 'report', 'wire']) {
+    section(id).hidden = true;
+    section(id).replaceChildren();
+  }
+}
+
+/** What answers an order first, then what answers an opened chart, and what needs a question last. */
+const rank = (service, questions) => (questions[service.id] ? 2 : service.hook === 'patient-view' ? 1 : 0);
+
+export function showServices(patient, services, questions, language) {
+  const ranked = services.toSorted((a, b) => rank(a, questions) - rank(b, questions));
+  const rows = ranked.map((service) => {
+    const codes = questions[service.id];
+    const title = service.title ?? service.id;
+    const select = codes && el('select', { 'aria-label': `Question for ${title}` }, codes.map((code) => el('option', { value: code }, spoken(code))));
+    const id = `service-${service.id}-${service.hook}`;
+    return el('div', { class: 'service' },
+      el('div', { class: 'what' },
+        el('button', {
+          type: 'button', class: 'fire', 'aria-describedby': id, 'data-service': service.id, 'data-hook': service.hook,
+          onclick: () => ask(patient, service, select?.value, language()),
+        }, title), select),
+      el('p', { id, class: 'hint' }, `${service.hook}, ${HOOKS[service.hook] ?? 'as the EHR decides'}. `,
+        el('details', {}, el('summary', {}, 'What it does'), service.description)));
+  });
+  show(section('services'), el('h3', { id: 'services-title' }, 'Let a hook fire'),
+    rows.length ? rows : el('p', {}, 'This server offers no service.'));
+}
+
+/** `effusion-left` as words. */
+function spoken(code) {
+  const text = code.replaceAll('-', ' ');
+  return `${text[0].toUpperCase()}${text.slice(1)}?`;
+}
+
+async function ask(patient, service, question, language) {
+  forget();
+  const abort = new AbortController();
+  running = abort;
+  const started = performance.now();
+  const progress = section('progress');
+  const clock = el('strong', {}, '0.0 s');
+  const stage = el('span', {}, 'sending the request');
+  show(progress, el('h3', { id: 'progress-title' }, service.title ?? service.id),
+    el('p', { class: 'working' }, clock, ' ', stage),
+    el('p', { class: 'hidden', role: 'status' }, 'The server works.'));
+  let request;
+  let timer;
+  try {
+    request = await post(`/demo/patients/${encodeURIComponent(patient.name)}/request`, { hook: service.hook, question });
+    const seconds = setInterval(() => { clock.textContent = `${((performance.now() - started) / 1000).toFixed(1)} s`; }, 100);
+    const follow = setInterval(async () => {
+      const state = await json(`/demo/state?call=${request.hookInstance}`).catch(() => null);
+      if (running !== abort || !state) return;
+      document.dispatchEvent(new CustomEvent('state', { detail: state }));
+      if (state.call?.stage) stage.textContent = STAGES[state.call.stage] ?? state.call.stage;
+    }, TICK);
+    timer = () => { clearInterval(seconds); clearInterval(follow); };
+    const headers = { 'Content-Type': 'application/json', 'Accept-Language': language };
+    const path = `/cds-services/${encodeURIComponent(service.id)}`;
+    const response = await fetch(path, { method: 'POST', headers, body: JSON.stringify(request), signal: abort.signal });
+    const text = await response.text();
+    if (running !== abort) return;
+    const took = performance.now() - started;
+    timer();
+    let reply = text;
+    try { reply = JSON.parse(text); } catch { /* shown as it is */ }
+    const answered = response.headers.get('content-language') ?? 'en';
+    showTiming(progress, service, response, took);
+    if (response.ok) showCards(section('cards'), reply.cards ?? [], answered);
+    else showRefusal(section('cards'), response, reply);
+    showWire(section('wire'), {
+      address: new URL(path, location.href).href, headers, request, status: `${response.status} ${response.statusText}`,
+      replyHeaders: [...response.headers], reply,
+    });
+    const links = (reply.cards ?? []).flatMap((card) => card.links ?? []).map((link) => link.url);
+    const report = links.find((url) => url.startsWith(`${location.origin}/reports/`));
+    if (report) await showReport(section('report'), report, answered);
+    document.getElementById('cards-title')?.focus({ preventScroll: true });
+    section('cards').scrollIntoView({ block: 'nearest' });
+  } catch (error) {
+    timer?.();
+    if (error.name === 'AbortError' || running !== abort) return;
+    const message = error instanceof TypeError ? 'The server cannot be reached. Is `curbside demo` still running?' : error.message;
+    show(progress, el('h3', { id: 'progress-title' }, service.title ?? service.id), el('p', { class: 'failed', role: 'alert' }, message));
+  }
+}
+
+/** How long the whole took, and each stage by the server's own count. */
+function showTiming(progress, service, response, took) {
+  const metrics = (response.headers.get('server-timing') ?? '').split(',').map((metric) => {
+    const [name, ...parameters] = metric.trim().split(';');
+    const dur = parameters.find((p) => p.trim().startsWith('dur='));
+    return { name, ms: dur ? Number(dur.trim().slice(4)) : NaN };
+  }).filter((metric) => metric.name && Number.isFinite(metric.ms));
+  const total = metrics.find((metric) => metric.name === 'total')?.ms ?? took;
+  const rows = metrics.filter((metric) => metric.name !== 'total').map((metric) => {
+    const bar = el('span', { class: 'bar', 'aria-hidden': 'true' });
+    bar.style.width = `${Math.max((metric.ms / total) * 100, 0.5)}%`;
+    return el('tr', {}, el('th', { scope: 'row' }, metric.name), el('td', { class: 'number' }, `${metric.ms.toFixed(1)} ms`), el('td', { class: 'bars' }, bar));
+  });
+  show(progress, el('h3', { id: 'progress-title' }, service.title ?? service.id),
+    el('p', { role: 'status' }, `Answered ${response.status} after ${(took / 1000).toFixed(2)} s.`),
+    rows.length ? el('table', { class: 'timing' }, el('caption', {}, 'How long each stage took (Server-Timing)'), el('tbody', {}, rows)) : null);
+}
+
+/** A refusal in plain words; the server's own sentence comes with it. */
+function showRefusal(cards, response, reply) {
+  const after = response.headers.get('retry-after');
+  const plain = {
+    400: 'The request was refused as faulty.',
+    404: 'The server does not offer this service.',
+    412: 'Data that the service cannot do without could be had neither from the request nor from the EHR. No card is shown rather than a card that rests on nothing.',
+    502: 'A server of the hospital answered wrongly.',
+    503: `The server refused at once instead of keeping you waiting.${after ? ` Ask again in ${after} s.` : ''}`,
+    504: 'The answer was not ready in time. Nothing was stored, nothing half-done is shown.',
+  }[response.status] ?? 'The server failed and has logged why.';
+  show(cards, el('h3', { id: 'cards-title', tabindex: '-1' }, 'No card'),
+    el('div', { class: 'refusal', role: 'alert' }, el('p', {}, el('strong', {}, plain)), el('p', {}, sentence(reply) ?? '')));
+}
