@@ -15,10 +15,13 @@ use crate::{
     error::{Error, Result},
     grounding,
     prompt::{self, Rendered},
-    report,
+    report, rules,
     service::Service,
     store::{self, Key},
 };
+
+/// What comparing one fact with rules costs is reckoned as.
+const BYTES_A_FACT: usize = 1_000;
 
 /// One hook call.
 pub struct Call<'a> {
@@ -32,6 +35,9 @@ pub struct Call<'a> {
 /// Answers a hook with the JSON of its cards. A passed deadline is `Timeout`, and then nothing was stored.
 pub async fn respond(app: &App, call: Call<'_>) -> Result<String> {
     let deadline = call.received + call.service.deadline();
+    if !call.service.checks.is_empty() {
+        return check(app, &call, deadline).await;
+    }
     let Some(applies) = &call.service.applies else {
         let chart = prepare(app, &call, None, 0, deadline).await?;
         let assessment = grounding::summarise(&chart);
@@ -44,6 +50,22 @@ pub async fn respond(app: &App, call: Call<'_>) -> Result<String> {
         None => body(Vec::new()),
         Some(asked) => draft(app, &call, asked, deadline).await,
     }
+}
+
+/// Checks draft orders by rules: no model, nothing stored.
+async fn check(app: &App, call: &Call<'_>, deadline: Instant) -> Result<String> {
+    let (service, request, caller) = (call.service, call.request.clone(), call.caller.clone());
+    let length: usize = request.context.draft_orders.iter().flatten().map(|order| order.get().len()).sum();
+    let drafts = app.processor.work(length, deadline, move || rules::read(&request, &caller)).await??;
+    let needed = rules::needed(&app.rules, service, &drafts);
+    let chart = prepare(app, &Call { service: &needed, ..*call }, None, 0, deadline).await?;
+    let (rules, service, now) = (app.rules.clone(), service.clone(), (app.clock)().into());
+    let (instance, length) = (call.request.hook_instance, length + chart.evidence.len() * BYTES_A_FACT);
+    let apply = move || {
+        let checked = rules::check(&rules, &service.checks, &drafts, &chart, &now);
+        card::checks(&service, &chart, &checked, drafts.suggestions, instance)
+    };
+    body(app.processor.work(length, deadline, apply).await?)
 }
 
 /// Reads a film for an order. The same call again, even while this one runs, gets this one's answer.

@@ -71,6 +71,7 @@ pub mod imaging;
 pub mod phantom;
 pub mod prompt;
 pub mod report;
+pub mod rules;
 pub mod service;
 pub mod store;
 pub mod task;

@@ -1,6 +1,9 @@
 //! From an Assessment to the cards an EHR shows. Pure: every sentence is ours, text of model or chart stands in it escaped.
 
+mod checks;
 mod markdown;
+
+pub use checks::checks;
 
 use std::fmt::Write;
 
@@ -329,6 +332,9 @@ fn card(
         indicator,
         source: Source { label: service.source_label.clone(), topic: service.topic.clone() },
         links,
+        suggestions: Vec::new(),
+        selection_behavior: None,
+        override_reasons: Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@ mod facts;
 mod films;
 mod gather;
 mod kind;
+mod named;
 mod order;
 mod relevance;
 #[cfg(test)]
@@ -14,11 +15,12 @@ pub mod sample;
 mod values;
 mod words;
 
-pub use gather::{AtHand, Sources, gather, subject};
+pub use gather::{AtHand, Sources, ehr, gather, subject};
+pub use named::Named;
 pub use order::{Asked, Order, StudyName, asked, order};
 pub use words::{FLAGGED, Printed, joined, plain};
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +45,9 @@ pub struct Chart {
     pub examined: Vec<Examined>,
     /// Present when an imaging order is answered.
     pub reading: Option<Reading>,
+    /// By reference, what allergies, studies and orders name in codes and words: for rules, never for a model.
+    #[serde(default)]
+    pub named: BTreeMap<String, Named>,
 }
 
 impl Chart {
@@ -167,6 +172,11 @@ pub enum Fact {
         text: String,
         status: String,
         conclusion: Option<String>,
+    },
+    /// An order that is open.
+    Order {
+        text: String,
+        status: String,
     },
 }
 

@@ -87,6 +87,7 @@ impl Fact {
                 ("allergy", joined(text, [unconfirmed.clone(), criticality, reactions]))
             }
             Fact::Study { text, modality } => ("imaging study", joined(text, [modality.clone()])),
+            Fact::Order { text, status } => ("order", joined(text, [Some(status.clone())])),
             Fact::Report { text, status, conclusion } => {
                 ("report", joined(text, [Some(status.clone()), conclusion.clone()]))
             }

@@ -109,6 +109,7 @@ impl Demo {
             dicomweb: vec![self.dicomweb_base.clone().into()],
             patient_id_systems: self.ehr.patient_id_systems(),
             dicomweb_takes_token: false,
+            suggestions: false,
         }
     }
 

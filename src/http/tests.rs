@@ -46,6 +46,7 @@ async fn app_with(caller: Caller, intended_use: Option<&str>, engine: Engine) ->
         intended_use: intended_use.map(str::to_owned),
         public_base: Url::parse("https://curbside.example").unwrap(),
         services: None,
+        rules: None,
         engine: Default::default(),
         store: store::Config { path: folder.path().join("curbside.db") },
         upstream: Default::default(),

@@ -134,7 +134,9 @@ fn line<'a>(
         Fact::Problem { unconfirmed: Some(_), .. } => return Err("not confirmed".into()),
         Fact::Problem { text, worded: true, .. } => ("history", text.clone(), None),
         Fact::Medication { .. } | Fact::Problem { .. } => return Err("given as a code only".into()),
-        Fact::Allergy { .. } | Fact::Study { .. } | Fact::Report { .. } => return Err(OUTSIDE.into()),
+        Fact::Allergy { .. } | Fact::Study { .. } | Fact::Report { .. } | Fact::Order { .. } => {
+            return Err(OUTSIDE.into());
+        }
     };
     Ok(Line { id: evidence.id, text: Neutral::line(&format!("{kind}: {value}"), MAX_TEXT), image })
 }

@@ -41,7 +41,14 @@ pub fn load(overlay: Option<&Path>) -> Result<Services> {
     if let Some(overlay) = overlay {
         files.extend(laid_over(overlay)?);
     }
-    files.iter().map(|(folder, file)| read(folder, file)).collect::<Result<_>>().map(Services)
+    let mut services = Vec::new();
+    for (folder, file) in &files {
+        let service = read(folder, file)?;
+        let also = service.also_on.iter().map(|hook| Service { hook: hook.clone(), ..service.clone() });
+        services.extend(also.collect::<Vec<_>>());
+        services.push(service);
+    }
+    Ok(Services(services))
 }
 
 fn laid_over(overlay: &Path) -> Result<BTreeMap<String, File>> {

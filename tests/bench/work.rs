@@ -74,8 +74,13 @@ async fn repeat<F: Future<Output = Result<Duration>>>(mut once: impl FnMut() -> 
 async fn chart(body: &[u8]) -> Result<()> {
     let services = service::load(None)?;
     let service = services.0.iter().find(|service| service.id == "chart-summary").ok_or("no chart-summary")?;
-    let ehr =
-        AllowedBase { fhir: EHR.parse()?, dicomweb: vec![], patient_id_systems: vec![], dicomweb_takes_token: false };
+    let ehr = AllowedBase {
+        fhir: EHR.parse()?,
+        dicomweb: vec![],
+        patient_id_systems: vec![],
+        dicomweb_takes_token: false,
+        suggestions: false,
+    };
     let caller = Caller { tenant: "local".into(), client: "local".into(), allowed_bases: vec![ehr] };
     let (upstream, imaging) = (fhir::Limits::default(), imaging::Limits::default());
     let (ehrs, archives) = (Egress::new(upstream.max_held_bytes)?, Egress::new(imaging.max_held_bytes)?);

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Each module and what it may import. Level 0 (`error`, `caller`, `capacity`, `egress`, `file`) is open to all.
-const MAY_IMPORT: [(&str, &[&str]); 28] = [
+const MAY_IMPORT: [(&str, &[&str]); 29] = [
     ("error", &[]),
     ("caller", &[]),
     ("capacity", &[]),
@@ -26,10 +26,14 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
     ("chart", &["service", "cds_hooks", "fhir", "imaging"]),
     ("prompt", &["chart", "engine", "imaging", "fhir", "task"]),
     ("grounding", &["chart", "engine", "finding", "task"]),
-    ("card", &["chart", "grounding", "service", "cds_hooks", "fhir"]),
+    ("rules", &["chart", "cds_hooks", "service", "fhir"]),
+    ("card", &["chart", "grounding", "rules", "service", "cds_hooks", "fhir"]),
     ("report", &["chart", "grounding", "service", "fhir", "engine", "imaging"]),
-    ("app", &["engine", "store", "service", "fhir", "imaging", "report"]),
-    ("guidance", &["app", "chart", "prompt", "engine", "grounding", "card", "report", "store", "service", "cds_hooks"]),
+    ("app", &["engine", "store", "service", "fhir", "imaging", "report", "rules"]),
+    (
+        "guidance",
+        &["app", "chart", "rules", "prompt", "engine", "grounding", "card", "report", "store", "service", "cds_hooks"],
+    ),
     ("http", &["guidance", "app", "store", "service", "cds_hooks", "fhir", "engine", "web"]),
     ("web", &["store"]),
     ("eval", &["chart", "engine", "fhir", "finding", "grounding", "imaging", "phantom", "prompt", "service", "task"]),
