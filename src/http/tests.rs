@@ -172,8 +172,12 @@ async fn readiness_tells_of_the_last_canary_and_ends_with_one_that_fails() {
 #[tokio::test]
 async fn without_a_stated_intended_use_no_imaging_service_is_offered() {
     for (intended_use, ids, status) in [
-        (None, vec!["chart-summary"], StatusCode::NOT_FOUND),
-        (Some("research"), vec!["chart-summary", "imaging-draft-report"], StatusCode::BAD_REQUEST),
+        (None, vec!["chart-summary", "order-checks", "order-checks"], StatusCode::NOT_FOUND),
+        (
+            Some("research"),
+            vec!["chart-summary", "imaging-draft-report", "order-checks", "order-checks"],
+            StatusCode::BAD_REQUEST,
+        ),
     ] {
         let response = send(intended_use, ask(Method::GET, "/cds-services")).await;
         let shown: Value = serde_json::from_str(&read(response).await).unwrap();

@@ -24,6 +24,11 @@ const MOST_ENTRIES: usize = 1_000;
 ///
 /// Errors name the file and what is wrong in it; they are the operator's to mend before the process starts.
 pub fn load(overlay: Option<&Path>) -> Result<Rules> {
+    ready(read(overlay)?)
+}
+
+/// The rules as their files give them, each with its place.
+pub(super) fn read(overlay: Option<&Path>) -> Result<Vec<(String, Rule)>> {
     let mut files: BTreeMap<String, (String, Vec<u8>)> = BTreeMap::new();
     for path in Embedded::iter() {
         if let (Some(id), Some(file)) = (path.strip_suffix(".json"), Embedded::get(&path)) {
@@ -38,7 +43,7 @@ pub fn load(overlay: Option<&Path>) -> Result<Rules> {
         check(&rule, id).map_err(|why| Error::invalid(format!("{place}: {why}")))?;
         Ok((place.clone(), rule))
     };
-    ready(files.iter().map(read).collect::<Result<_>>()?)
+    files.iter().map(read).collect()
 }
 
 fn laid_over(overlay: &Path) -> Result<BTreeMap<String, (String, Vec<u8>)>> {
@@ -112,8 +117,8 @@ fn ready(read: Vec<(String, Rule)>) -> Result<Rules> {
                 examinations: all.of.iter().map(|e| Ok((id(&e.term)?, e.days))).collect::<Result<_>>()?,
             },
         };
-        let Rule { id, version, title, explanation, source, cases, .. } = rule;
-        rules.push(Ready { cited: Cited { id, version, title, explanation, source }, when, cases });
+        let Rule { id, version, title, explanation, source, .. } = rule;
+        rules.push(Ready { cited: Cited { id, version, title, explanation, source }, when });
     }
     Ok(Rules { rules, terms })
 }

@@ -128,7 +128,6 @@ pub struct Rules {
 struct Ready {
     cited: Cited,
     when: Looks,
-    cases: Vec<Case>,
 }
 
 #[derive(Debug)]

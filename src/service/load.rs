@@ -125,7 +125,7 @@ mod tests {
         let services = embedded();
         assert_eq!(
             services.0.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(),
-            ["chart-summary", "imaging-draft-report"]
+            ["chart-summary", "imaging-draft-report", "order-checks", "order-checks"]
         );
         let (at_once, on_demand): (Vec<_>, Vec<_>) =
             services.0[1].prefetch.iter().partition(|template| !template.on_demand);
@@ -162,6 +162,10 @@ mod tests {
             ("/usage_requirements", json!(""), "usage_requirements"),
             ("/source_label", json!(""), "source_label"),
             ("/topic/system", json!(""), "topic.system"),
+            ("/also_on", json!(["order-sign"]), "also_on[0]"),
+            ("/also_on", json!(["order-singing"]), "also_on[0]"),
+            ("/checks", json!(["allergy"]), "checks"),
+            ("/override_reasons", json!([{"system": "s", "code": "c"}]), "override_reasons[0]"),
             ("/topic/code", json!("not-alphanumeric"), "topic.code"),
             ("/deadline_ms", json!(99), "deadline_ms"),
             ("/deadline_ms", json!(60_001), "deadline_ms"),
@@ -246,7 +250,16 @@ mod tests {
         write("another", "New");
         let services = load(Some(dir.path())).unwrap();
         let titles: Vec<_> = services.0.iter().map(|s| (s.id.as_str(), s.title.as_str())).collect();
-        assert_eq!(titles, [("another", "New"), ("chart-summary", "Chart summary"), ("imaging-draft-report", "Ours")]);
+        assert_eq!(
+            titles,
+            [
+                ("another", "New"),
+                ("chart-summary", "Chart summary"),
+                ("imaging-draft-report", "Ours"),
+                ("order-checks", "Order checks"),
+                ("order-checks", "Order checks"),
+            ]
+        );
         fs::rename(dir.path().join("another"), dir.path().join("renamed")).unwrap();
         let error = load(Some(dir.path())).err().unwrap();
         assert!(error.message.contains("renamed") && error.expression.as_deref() == Some("id"), "{error}");
