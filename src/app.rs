@@ -103,7 +103,7 @@ impl Flights {
     pub async fn enter(&self, caller: &Caller, key: &Key) -> Flight<'_> {
         let name = format!(
             "{}\n{}\n{}\n{}\n{}\n{}",
-            caller.tenant, caller.client, key.source_base, key.service, key.hook_instance, key.body_sha256
+            caller.tenant, caller.client, key.source_base, key.service, key.hook_instance, key.asked
         );
         let lock = {
             let mut running = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -144,8 +144,7 @@ mod tests {
     async fn who_gives_up_waiting_leaves_nothing_behind() {
         let flights = Flights::default();
         let caller = Caller { tenant: "t".into(), client: "c".into(), allowed_bases: vec![] };
-        let key =
-            Key { source_base: "b".into(), service: "s".into(), hook_instance: "h".into(), body_sha256: "00".into() };
+        let key = Key { source_base: "b".into(), service: "s".into(), hook_instance: "h".into(), asked: "00".into() };
         let running = || flights.0.lock().unwrap().len();
 
         let holder = flights.enter(&caller, &key).await;

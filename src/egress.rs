@@ -86,15 +86,20 @@ impl Egress {
     ///
     /// No room for the answer before the deadline: `Busy`.
     pub async fn get(&self, get: Get<'_>) -> Result<Reply> {
-        self.send(&get, None).await
+        self.send(&get, None, None).await
     }
 
     /// The same with a JSON body. Upstreams are only read; the demonstration calls its own hook with this.
     pub async fn post(&self, to: Get<'_>, json: String) -> Result<Reply> {
-        self.send(&to, Some(json)).await
+        self.send(&to, Some(json), None).await
     }
 
-    async fn send(&self, get: &Get<'_>, json: Option<String>) -> Result<Reply> {
+    /// The same for a reader of that language, as `Accept-Language` names it.
+    pub async fn post_for(&self, to: Get<'_>, json: String, language: &str) -> Result<Reply> {
+        self.send(&to, Some(json), Some(language)).await
+    }
+
+    async fn send(&self, get: &Get<'_>, json: Option<String>, language: Option<&str>) -> Result<Reply> {
         let Some(to) = destination(get.url, get.allowed) else {
             let refused = "the address lies outside the allowed bases and was not contacted";
             return Err(Error::new(Kind::Forbidden, refused));
@@ -107,6 +112,9 @@ impl Egress {
         let mut request = request.header(header::ACCEPT, get.accept).header(header::ACCEPT_ENCODING, "identity");
         if let Some(token) = get.token {
             request = request.bearer_auth(&token.0);
+        }
+        if let Some(language) = language {
+            request = request.header(header::ACCEPT_LANGUAGE, language);
         }
         // reqwest's errors print the URL, and the URL may be a credential or name a patient.
         let sent = timeout_at(get.deadline, request.send()).await.map_err(late)?;

@@ -9,6 +9,7 @@ macro_rules! words {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         pub enum $name { $(#[serde(rename = $word)] $variant),+ }
         impl $name {
+            pub const ALL: &'static [$name] = &[$(Self::$variant),+];
             pub const WORDS: &'static [&'static str] = &[$($word),+];
             pub fn word(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }

@@ -16,8 +16,9 @@ use crate::{
     grounding,
     prompt::{self, Rendered},
     report, rules,
-    service::Service,
+    service::{Applies, Publishes, Service},
     store::{self, Key},
+    task::{Language, Task},
 };
 
 /// What comparing one fact with rules costs is reckoned as.
@@ -30,6 +31,8 @@ pub struct Call<'a> {
     pub caller: &'a Caller,
     pub request_id: &'a str,
     pub received: Instant,
+    /// Of what is answered.
+    pub language: Language,
 }
 
 /// Answers a hook with the JSON of its cards. A passed deadline is `Timeout`, and then nothing was stored.
@@ -38,18 +41,21 @@ pub async fn respond(app: &App, call: Call<'_>) -> Result<String> {
     if !call.service.checks.is_empty() {
         return check(app, &call, deadline).await;
     }
-    let Some(applies) = &call.service.applies else {
+    if call.service.task.is_none() {
         let chart = prepare(app, &call, None, 0, deadline).await?;
-        let assessment = grounding::summarise(&chart);
-        return body(vec![card::summary(call.service, &chart, &assessment, call.request.hook_instance)]);
-    };
-    let (applies, request, caller) = (applies.clone(), call.request.clone(), call.caller.clone());
-    let drafts = request.context.draft_orders.iter().flatten().map(|order| order.get().len()).sum();
-    let read = move || chart::asked(&applies, &request, &caller);
-    match app.processor.work(drafts, deadline, read).await?? {
-        None => body(Vec::new()),
-        Some(asked) => draft(app, &call, asked, deadline).await,
+        let assessment = grounding::summarise(&chart, call.language);
+        let instance = call.request.hook_instance;
+        return body(vec![card::summary(call.service, &chart, &assessment, call.language, instance)]);
     }
+    let Some(task) = call.service.asks(call.request.question.as_deref())? else { return body(Vec::new()) };
+    let order = match &call.service.applies {
+        None => None,
+        Some(applies) => match ordered(app, &call, applies, deadline).await? {
+            None => return body(Vec::new()),
+            order => order,
+        },
+    };
+    ask(app, &call, task, order, deadline).await
 }
 
 /// Checks draft orders by rules: no model, nothing stored.
@@ -60,20 +66,29 @@ async fn check(app: &App, call: &Call<'_>, deadline: Instant) -> Result<String> 
     let needed = rules::needed(&app.rules, service, &drafts);
     let chart = prepare(app, &Call { service: &needed, ..*call }, None, 0, deadline).await?;
     let (rules, service, now) = (app.rules.clone(), service.clone(), (app.clock)().into());
-    let (instance, length) = (call.request.hook_instance, length + chart.evidence.len() * BYTES_A_FACT);
+    let (instance, language) = (call.request.hook_instance, call.language);
+    let length = length + chart.evidence.len() * BYTES_A_FACT;
     let apply = move || {
         let checked = rules::check(&rules, &service.checks, &drafts, &chart, &now);
-        card::checks(&service, &chart, &checked, drafts.suggestions, instance)
+        card::checks(&service, &chart, &checked, language, drafts.suggestions, instance)
     };
     body(app.processor.work(length, deadline, apply).await?)
 }
 
-/// Reads a film for an order. The same call again, even while this one runs, gets this one's answer.
-async fn draft(app: &App, call: &Call<'_>, asked: Asked, deadline: Instant) -> Result<String> {
+/// The order that a film is read for.
+async fn ordered(app: &App, call: &Call<'_>, applies: &Applies, deadline: Instant) -> Result<Option<Asked>> {
+    let (applies, request, caller) = (applies.clone(), call.request.clone(), call.caller.clone());
+    let length = request.context.draft_orders.iter().flatten().map(|order| order.get().len()).sum();
+    app.processor.work(length, deadline, move || chart::asked(&applies, &request, &caller)).await?
+}
+
+/// Asks the model. The same call again, even while this one runs, gets this one's answer.
+async fn ask(app: &App, call: &Call<'_>, task: Task, order: Option<Asked>, deadline: Instant) -> Result<String> {
     let (source_base, patient) = chart::subject(call.request, call.caller)?;
     let body_sha256 =
-        call.request.body_sha256.as_deref().ok_or_else(|| Error::fault("an order came without draftOrders"))?;
-    let key = Key::new(&source_base, &call.service.id, call.request.hook_instance, body_sha256);
+        call.request.body_sha256.as_deref().ok_or_else(|| Error::fault("a call came without its hash"))?;
+    let seed = format!("{body_sha256} {}", call.language.word());
+    let key = Key::new(&source_base, &call.service.id, call.request.hook_instance, &seed);
     let _flight = timeout_at(deadline, app.flights.enter(call.caller, &key)).await.map_err(|_| late())?;
     let event = store::Event::hook(&call.service.id, &source_base, &patient, call.request_id);
     if let Some(answer) = app.store.answered(call.caller, &key).await? {
@@ -83,14 +98,15 @@ async fn draft(app: &App, call: &Call<'_>, asked: Asked, deadline: Instant) -> R
     // Before anything is fetched: a full queue, or a model not there yet, is told at once.
     let admission = app.engine.admit(Priority::Clinician)?;
     let model = app.engine.info().ok_or(EngineError::Unavailable)?;
-    let chart = prepare(app, call, Some(asked), model.image_size, deadline).await?;
-    let (card, report) = complete(app, call.service, &chart, &model, admission, body_sha256, deadline).await?;
+    let chart = prepare(app, call, order, model.image_size, deadline).await?;
+    let what = Ask { service: call.service, task, language: call.language, seed: &seed };
+    let Said { card, report, stated } = complete(app, what, &chart, &model, admission, deadline).await?;
     if Instant::now() >= deadline {
         return Err(late());
     }
     let answer = body(vec![card])?;
-    // What failed may be there a moment later; only what was drafted, or rightly not, is the answer for good.
-    let key = (report.is_some() || chart.gaps.is_empty()).then_some(key);
+    // What failed may be there a moment later; only what was answered, or rightly not, is the answer for good.
+    let key = (stated || chart.gaps.is_empty()).then_some(key);
     let report = report.map(|draft| store::Draft {
         report_id: draft.report_id,
         source_base: chart.source_base,
@@ -139,31 +155,51 @@ async fn prepare(
     timeout_at(deadline, chart::gather(sources, asked)).await.map_err(|_| late())?
 }
 
+/// What the model is asked about a chart, and for which service.
+struct Ask<'a> {
+    service: &'a Service,
+    task: Task,
+    language: Language,
+    /// Of the card's uuid.
+    seed: &'a str,
+}
+
+/// What comes of it.
+struct Said {
+    card: Card,
+    report: Option<report::Draft>,
+    /// Whether something is stated.
+    stated: bool,
+}
+
 /// Prompt, engine, grounding, card and report. Needs neither token nor caller.
 async fn complete(
     app: &App,
-    service: &Service,
+    what: Ask<'_>,
     chart: &Chart,
     model: &ModelInfo,
     admission: Admission,
-    seed: &str,
     deadline: Instant,
-) -> Result<(Card, Option<report::Draft>)> {
+) -> Result<Said> {
+    let Ask { service, task, language, seed } = what;
     let intended_use = app.intended_use.as_deref().unwrap_or("unset");
-    let count = |prompt: &_| Ok(app.engine.count_tokens(prompt)?);
-    let rendered = prompt::contract1::render(chart, model.scope.as_ref(), grounding::contract1::schema, count)?;
-    let (assessment, prompt_sha256) = match rendered {
+    let asked = prompt::contract::Asked::of(task, language, model.scope.as_ref());
+    let schema = |shown: &[_]| Some(grounding::contract::schema(task, shown));
+    let (assessment, prompt_sha256) = match prompt::contract::render(chart, &asked, schema) {
         Rendered::Refuse(reason) => (grounding::not_asked(chart, reason), None),
         Rendered::Ask(prompt, view) => {
             let hash = prompt::hash(&prompt);
             let completion = app.engine.generate(admission, *prompt, deadline).await?;
-            (grounding::contract1::ground(&completion, chart, &view)?, Some(hash))
+            (grounding::contract::ground(&completion, chart, &view, task, language)?, Some(hash))
         }
     };
-    let report = prompt_sha256.filter(|_| assessment.abstained.is_none()).map(|prompt_sha256| {
+    let stated = assessment.abstained.is_none();
+    let publishes = stated && service.publishes == Publishes::DiagnosticReport;
+    let report = prompt_sha256.filter(|_| publishes).map(|prompt_sha256| {
         let (report_id, issued, options) = (Uuid::new_v4(), (app.clock)(), &app.report);
-        let prompt = report::PromptUsed { version: prompt::contract1::VERSION, sha256: &prompt_sha256 };
+        let prompt = report::PromptUsed { version: prompt::contract::VERSION, sha256: &prompt_sha256 };
         report::draft(&report::Made {
+            language,
             service,
             chart,
             assessment: &assessment,
@@ -179,8 +215,8 @@ async fn complete(
         report.as_ref().map(|r| format!("{}/reports/{}", app.public_base.as_str().trim_end_matches('/'), r.report_id));
     let states_scope = model.scope.is_some();
     let model = card::Model { name: &model.name, weights_sha256: &model.weights_sha256, states_scope };
-    let card = card::imaging(service, chart, &assessment, &card::Draft { intended_use, model, report_url }, seed);
-    Ok((card, report))
+    let draft = card::Draft { task, language, intended_use, model, report_url };
+    Ok(Said { card: card::answer(service, chart, &assessment, &draft, seed), report, stated })
 }
 
 fn body(cards: Vec<Card>) -> Result<String> {

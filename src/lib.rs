@@ -8,14 +8,16 @@
 //! # One order-sign, from route to reply
 //! 1. [`http`] routes `POST /cds-services/imaging-draft-report`, reads the body into a [`cds_hooks::HookRequest`] and calls
 //!    [`guidance::respond`], the one file that says what the product does.
-//! 2. [`chart::asked`] picks the imaging order. None: `{"cards": []}`, and nothing else happens.
+//! 2. [`service::Service::asks`] says what the model is asked: a draft, what is flagged, or the question of the request.
+//!    [`chart::asked`] picks the imaging order. None: `{"cards": []}`, and nothing else happens.
 //! 3. [`engine::Engine::admit`] takes a place in the queue before anything is fetched; a full queue is told at once.
 //! 4. [`chart::gather`] takes what the EHR sent, fetches what it lacks through [`fhir::Client`], reads the films through
 //!    [`imaging::read_study`], each decoded in a process of its own, and numbers every fact once. Every request out passes [`egress`].
-//! 5. [`prompt::contract1`] shows the model the part of the chart it was trained to read, or says why it is not asked.
+//! 5. [`prompt::contract`] shows the model as much of the chart as fits, in the language the caller prefers, or says why
+//!    it is not asked.
 //! 6. [`engine::Engine::generate`] answers under a JSON schema whose `evidence` can only be an id that was shown.
-//! 7. [`grounding::contract1::ground`] keeps the statements that rest on evidence and counts the others.
-//! 8. [`report::draft`] and [`card::imaging`] put it into FHIR and into a card; [`store::Store::commit`] writes report,
+//! 7. [`grounding::contract::ground`] keeps the statements that rest on evidence and counts the others.
+//! 8. [`report::draft`] and [`card::answer`] put it into FHIR and into a card; [`store::Store::commit`] writes report,
 //!    pictures, audit and answer in one transaction; then, and not before, the card is answered.
 //!
 //! # Invariants
@@ -48,7 +50,7 @@
 //!   `no_more_is_worked_on_at_once_than_there_are_processors`.
 //! - Modules depend downwards only: `modules_depend_downwards_only`. The order: `error caller capacity egress file` < `fhir engine finding` < `task` <
 //!   `cds_hooks imaging phantom store` < `service` < `chart` < `prompt grounding rules` < `card report app` < `guidance` <
-//!   `http web demo eval` < `config cli`.
+//!   `http web demo` < `eval` < `config cli`.
 
 pub mod app;
 pub mod caller;

@@ -7,6 +7,11 @@ words!(
     Language { English = "en", Korean = "ko" }
 );
 
+words!(
+    /// What a model is asked for, as a service and a checkpoint's scope name it.
+    TaskKind { ImagingDraft = "imaging-draft", Summary = "chart-summary", Question = "question" }
+);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
     /// The findings of the current film.
@@ -17,13 +22,17 @@ pub enum Task {
 }
 
 impl Task {
+    pub fn kind(self) -> TaskKind {
+        match self {
+            Task::ImagingDraft => TaskKind::ImagingDraft,
+            Task::Summary => TaskKind::Summary,
+            Task::Question(_) => TaskKind::Question,
+        }
+    }
+
     /// As a checkpoint's scope names it.
     pub fn word(self) -> &'static str {
-        match self {
-            Task::ImagingDraft => "imaging-draft",
-            Task::Summary => "chart-summary",
-            Task::Question(_) => "question",
-        }
+        self.kind().word()
     }
 
     pub fn is_about_the_film(self) -> bool {
@@ -87,6 +96,29 @@ impl Question {
     /// How many of them, the first, are about the film.
     pub const OF_A_FILM: usize = 9;
 
+    /// Those about the film, or those about the rest of the chart.
+    pub fn all_about(film: bool) -> &'static [Question] {
+        let all: &'static [Question] = &Question::ALL;
+        let (of_a_film, of_the_chart) = all.split_at(Question::OF_A_FILM);
+        if film { of_a_film } else { of_the_chart }
+    }
+
+    /// As a request names it, such as `effusion-left`: a-z, 0-9 and hyphens.
+    pub fn code(self) -> String {
+        let code = |about: &str, rest: &str| format!("{about}-{rest}").to_lowercase().replace(' ', "-");
+        match self {
+            Question::Film(Cardiomegaly, _) => "heart-enlarged".into(),
+            Question::Film(kind, side) => code(kind.word(), side.word()),
+            Question::Allergy(substance) => code("allergy", substance.word()),
+            Question::Flagged(test, level) => code(test.word(), level.word()),
+        }
+    }
+
+    /// The question of that very code.
+    pub fn from_code(code: &str) -> Option<Question> {
+        Question::ALL.into_iter().find(|question| question.code() == code)
+    }
+
     /// As it is asked.
     pub fn text(self, language: Language) -> String {
         match language {
@@ -130,6 +162,16 @@ impl Question {
 }
 
 impl Substance {
+    /// Whether an allergen's name says so in so many words.
+    pub fn is_named_in(self, text: &str) -> bool {
+        text.to_lowercase().contains(self.word()) || text.contains(self.korean())
+    }
+
+    /// Whether it is a medicine, so that "no known drug allergies" speaks of it.
+    pub fn is_a_medicine(self) -> bool {
+        self != Substance::Latex
+    }
+
     pub fn korean(self) -> &'static str {
         match self {
             Substance::Penicillin => "페니실린",
@@ -185,6 +227,21 @@ mod tests {
             texts.dedup();
             assert_eq!(texts.len(), Question::ALL.len());
             assert!(texts.iter().all(|text| text.ends_with('?')));
+        }
+    }
+
+    #[test]
+    fn every_question_has_a_code_of_its_own() {
+        for question in Question::ALL {
+            let code = question.code();
+            assert_eq!(Question::from_code(&code), Some(question));
+            let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+            assert!(code.bytes().all(plain) && Question::from_code(&code.to_uppercase()).is_none(), "{code}");
+        }
+        let codes =
+            [("effusion-left", 5), ("heart-enlarged", 6), ("allergy-iodinated-contrast", 13), ("nt-probnp-high", 18)];
+        for (code, at) in codes {
+            assert_eq!(Question::from_code(code), Some(Question::ALL[at]));
         }
     }
 

@@ -7,32 +7,31 @@ const MAX_TEXT: usize = 1000;
 /// Word joiner: no width, no break.
 const JOINER: char = '\u{2060}';
 
-/// Cut at a word boundary to at most `max` UTF-16 units, never inside a character.
+/// Cut at a word boundary to at most `max` UTF-16 units; a word that is longer than that, between characters.
 pub fn cut(text: &str, max: usize) -> String {
     if text.encode_utf16().count() <= max {
         return text.to_owned();
     }
-    let mut kept = String::new();
+    let mut end = 0;
     let mut units = 0;
-    for word in text.split_inclusive(' ') {
-        let more = word.encode_utf16().count();
-        if units + more > max - 1 {
+    for (at, c) in text.char_indices() {
+        units += c.len_utf16();
+        if units > max - 1 {
+            let boundary = text[..at].rfind(' ').filter(|space| *space > 0);
+            end = boundary.unwrap_or_else(|| before_joined(text, at));
             break;
         }
-        units += more;
-        kept.push_str(word);
     }
-    if kept.is_empty() {
-        let mut units = 0;
-        kept = text
-            .chars()
-            .take_while(|c| {
-                units += c.len_utf16();
-                units < max
-            })
-            .collect();
-    }
-    format!("{}…", kept.trim_end_matches([' ', ';', ',']))
+    format!("{}…", text[..end].trim_end_matches([' ', ';', ',']))
+}
+
+/// The last place up to `at` where no character goes on with the one before: an accent, or part of a Hangul syllable in
+/// jamo.
+fn before_joined(text: &str, at: usize) -> usize {
+    let joins = |c: char| matches!(c, '\u{300}'..='\u{36f}' | '\u{1160}'..='\u{11ff}' | '\u{d7b0}'..='\u{d7ff}' | '\u{1f3fb}'..='\u{1f3ff}');
+    let mut places = text[..at].char_indices().rev().map(|(place, _)| place);
+    let free = |place: usize| !text[place..].starts_with(joins);
+    if free(at) { at } else { places.find(|place| *place > 0 && free(*place)).unwrap_or(at) }
 }
 
 /// Text of a model or a chart as Markdown that shows exactly that text: no link, image, HTML or emphasis survives.
@@ -105,5 +104,29 @@ mod tests {
         let word = cut(&"𝒳".repeat(200), 139);
         assert!(word.encode_utf16().count() <= 139, "{}", word.encode_utf16().count());
         assert_eq!(cut("short", 139), "short");
+    }
+
+    #[test]
+    fn a_cut_leaves_no_half_of_a_character() {
+        let jamo = "\u{1112}\u{1161}\u{11ab}";
+        for max in 4..40 {
+            for (word, whole) in
+                [("가".repeat(60), 1), (jamo.repeat(60), 3), ("e\u{301}".repeat(60), 2), ("𝒳".repeat(60), 1)]
+            {
+                let kept = cut(&word, max);
+                let characters = kept.strip_suffix('…').unwrap().chars().count();
+                assert!(
+                    kept.encode_utf16().count() <= max && characters.is_multiple_of(whole) && characters > 0,
+                    "{max} {kept}"
+                );
+            }
+        }
+        let sentence = "흉수, 왼쪽 하부, 중등도 (이전 영상보다 늘어남); ".repeat(8);
+        for max in 10..139 {
+            let kept = cut(&sentence, max);
+            let said = kept.strip_suffix('…').unwrap();
+            let next = sentence[said.len()..].trim_start_matches([',', ';']);
+            assert!(sentence.starts_with(said) && next.starts_with(' '), "{max} {kept}");
+        }
     }
 }

@@ -38,8 +38,9 @@ pub struct HookRequest {
     pub authorization: Option<Authorization>,
     pub context: Context,
     pub prefetch: Prefetch,
-    /// Hex, over the body without the value of `fhirAuthorization`: a retry carries a fresh token. Only of a hook that brings
-    /// orders, whose answer is kept for the retry.
+    /// Code of a question, from `extension`, as sent; what is no string stands here as its JSON.
+    pub question: Option<String>,
+    /// Hex, over the body without the value of `fhirAuthorization`: a retry carries a fresh token. Only where it was wanted.
     pub body_sha256: Option<String>,
     /// Where the sender left the standard and was understood; fixed words for the log.
     pub deviations: Vec<&'static str>,
@@ -93,14 +94,16 @@ struct Body<'a, P> {
 
 impl HookRequest {
     /// Reads the body of `POST /cds-services/{id}`. Every error is `Invalid` and names its place.
-    pub fn parse(body: &[u8]) -> Result<HookRequest> {
+    ///
+    /// `kept`: the answer is kept for a retry, which is known by the body's hash.
+    pub fn parse(body: &[u8], kept: bool) -> Result<HookRequest> {
         // serde reads a struct from an array too, and steps over members it does not know without decoding them.
         let text = std::str::from_utf8(body).ok().filter(|text| text.trim_ascii_start().starts_with('{'));
         let text =
             text.ok_or_else(|| Error::invalid("the body must be one JSON object in UTF-8 without a byte order mark"))?;
         // One pass over the body. It fails at a bad prefetch too, which has an error of its own.
         if let Ok(members) = serde_json::from_str::<Body<Entries>>(text) {
-            return HookRequest::read(body, members, |entries| Ok(Prefetch::read(entries)));
+            return HookRequest::read(kept.then_some(body), members, |entries| Ok(Prefetch::read(entries)));
         }
         let members: Body<IgnoredAny> = serde_json::from_str(text).map_err(|e| {
             Error::invalid(format!(
@@ -109,11 +112,12 @@ impl HookRequest {
                 e.column()
             ))
         })?;
-        HookRequest::read(body, members, |_| Err(Prefetch::unreadable()))
+        HookRequest::read(kept.then_some(body), members, |_| Err(Prefetch::unreadable()))
     }
 
+    /// `kept` is the body whose hash is wanted.
     fn read<'a, P>(
-        body: &[u8],
+        kept: Option<&[u8]>,
         members: Body<'a, P>,
         prefetch: impl FnOnce(P) -> Result<Prefetch>,
     ) -> Result<HookRequest> {
@@ -122,7 +126,7 @@ impl HookRequest {
         let instance = required(string(members.hook_instance, "hookInstance")?, "hookInstance")?;
         let hook_instance =
             Uuid::try_parse(&instance).map_err(|_| Error::invalid("hookInstance must be a UUID").at("hookInstance"))?;
-        one_version(members.extension)?;
+        let question = extension(members.extension)?;
         let context = context(&hook, required(members.context, "context")?, &mut deviations)?;
         let fhir_server = string(members.fhir_server, "fhirServer")?.as_deref().map(base).transpose()?;
         let authorization = members
@@ -133,8 +137,18 @@ impl HookRequest {
             return Err(Error::invalid("fhirServer is required beside fhirAuthorization").at("fhirServer"));
         }
         let prefetch = members.prefetch.map(prefetch).transpose()?.unwrap_or_default();
-        let body_sha256 = context.draft_orders.is_some().then(|| hash_without(body, members.fhir_authorization));
-        Ok(HookRequest { hook, hook_instance, fhir_server, authorization, context, prefetch, body_sha256, deviations })
+        let body_sha256 = kept.map(|body| hash_without(body, members.fhir_authorization));
+        Ok(HookRequest {
+            hook,
+            hook_instance,
+            fhir_server,
+            authorization,
+            context,
+            prefetch,
+            question,
+            body_sha256,
+            deviations,
+        })
     }
 }
 
@@ -254,22 +268,27 @@ fn seconds(raw: &RawValue) -> Result<u64> {
     whole.ok_or_else(|| Error::invalid("fhirAuthorization.expires_in must be a number of seconds").at(at))
 }
 
-/// Refuses a sender that announces another FHIR version than R4 rather than misread it.
-fn one_version(extension: Member) -> Result<()> {
-    const KEY: &str = "com.epic.cdshooks.request.fhir-version";
+/// The code of a question. Refuses a sender that announces another FHIR version than R4 rather than misread it.
+fn extension(raw: Member) -> Result<Option<String>> {
+    const VERSION: &str = "com.epic.cdshooks.request.fhir-version";
     #[derive(Deserialize)]
-    struct Members {
-        #[serde(rename = "com.epic.cdshooks.request.fhir-version")]
-        version: Option<String>,
+    struct Members<'a> {
+        #[serde(borrow, rename = "com.epic.cdshooks.request.fhir-version")]
+        version: Member<'a>,
+        #[serde(borrow, rename = "curbside-question")]
+        question: Member<'a>,
     }
     // Whatever else an extension holds is ignored, never refused.
-    let announced =
-        extension.and_then(|raw| object::<Members>(raw, "extension").ok()).and_then(|members| members.version);
-    match announced {
+    let Some(raw) = raw else { return Ok(None) };
+    let Ok(Members { version, question }) = object(raw, "extension") else {
+        // A question that stands there twice is not passed over: it is asked as one that there is not.
+        return Ok(raw.get().contains("curbside-question").then(String::new));
+    };
+    match version.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok()) {
         Some(version) if !(version.eq_ignore_ascii_case("R4") || version.starts_with("4.0")) => {
-            Err(Error::invalid("this server reads FHIR R4 only").at(format!("extension[\"{KEY}\"]")))
+            Err(Error::invalid("this server reads FHIR R4 only").at(format!("extension[\"{VERSION}\"]")))
         }
-        _ => Ok(()),
+        _ => Ok(question.map(|raw| serde_json::from_str(raw.get()).unwrap_or_else(|_| raw.get().to_owned()))),
     }
 }
 

@@ -4,7 +4,10 @@ use super::{
     Fact, Gap,
     facts::{Doubts, Found, Source, Stated, When, asserted, label, unconfirmed},
 };
-use crate::fhir::lenient::{AllergyIntolerance, Concept};
+use crate::{
+    fhir::lenient::{AllergyIntolerance, Concept},
+    task::Substance,
+};
 
 const SNOMED: &str = "http://snomed.info/sct";
 const IPS: &str = "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips";
@@ -99,6 +102,16 @@ fn scope_of_code(code: &Concept) -> Option<Scope> {
     NONE_KNOWN.iter().find(|(system, known, _)| code.has(system, known)).map(|(.., scope)| *scope)
 }
 
+/// Whether the words of a statement that none are known speak of this substance, too.
+pub fn rules_out(text: &str, substance: Substance) -> bool {
+    match scope_of_words(&text.to_lowercase()) {
+        Some(Scope::Everything) => true,
+        Some(Scope::Category(category)) => category == "medication" && substance.is_a_medicine(),
+        Some(Scope::Substance(word)) => word == substance.word(),
+        None => false,
+    }
+}
+
 /// Only of a phrase that says no more than that: `except penicillin` behind it turns it round.
 fn scope_of_words(name: &str) -> Option<Scope> {
     let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
@@ -149,6 +162,21 @@ pub fn consistent(allergies: Vec<Allergy>) -> (Vec<Stated>, Vec<Gap>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn none_known_of_one_kind_says_nothing_of_another() {
+        for (text, drug, latex) in [
+            ("No known allergies", true, true),
+            ("No known drug allergies", true, false),
+            ("NKDA", true, false),
+            ("No known latex allergy", false, true),
+            ("No known food allergies", false, false),
+            ("No known allergies except penicillin", false, false),
+        ] {
+            let ruled_out = [Substance::Penicillin, Substance::Latex].map(|substance| rules_out(text, substance));
+            assert_eq!(ruled_out, [drug, latex], "{text}");
+        }
+    }
 
     #[test]
     fn only_a_whole_phrase_says_that_none_are_known() {

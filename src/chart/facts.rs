@@ -102,9 +102,8 @@ pub fn condition(resource: &lenient::Condition, source: Source, doubts: &mut Dou
     let onset = resource.onset_period.as_ref().and_then(|p| p.start.as_deref());
     let when = When::told([resource.onset_date_time.as_deref(), onset, resource.recorded_date.as_deref()], doubts);
     let unconfirmed = unconfirmed(&resource.verification_status);
-    let worded = worded(&resource.code);
     let status = status.map_or_else(|| "status not stated".into(), |status| status.to_string());
-    Found::stated(Stated { source, when, fact: Fact::Problem { text, worded, status, unconfirmed } })
+    Found::stated(Stated { source, when, fact: Fact::Problem { text, status, unconfirmed } })
 }
 
 pub fn medication(resource: &lenient::MedicationRequest, source: Source, doubts: &mut Doubts) -> Found {
@@ -134,11 +133,7 @@ pub fn medication(resource: &lenient::MedicationRequest, source: Source, doubts:
     let Some(text) = text else { return Found::Unusable("it does not say which medicine") };
     let dosage = resource.dosage_instruction.iter().find_map(|d| d.text.clone());
     let when = When::told([resource.authored_on.as_deref()], doubts);
-    Found::stated(Stated {
-        source,
-        when,
-        fact: Fact::Medication { text, worded: worded(&resource.medication_codeable_concept), dosage },
-    })
+    Found::stated(Stated { source, when, fact: Fact::Medication { text, dosage } })
 }
 
 pub fn study(resource: &lenient::ImagingStudy, source: Source, doubts: &mut Doubts) -> Found {
@@ -194,10 +189,6 @@ pub fn order(resource: &lenient::ServiceRequest, source: Source, doubts: &mut Do
 
 pub fn label(concept: &Option<Concept>) -> Option<String> {
     concept.as_ref().and_then(|c| c.label().map(str::to_owned))
-}
-
-fn worded(concept: &Option<Concept>) -> bool {
-    concept.as_ref().is_some_and(|c| c.text.as_deref().is_some_and(|t| !t.trim().is_empty()))
 }
 
 pub fn asserted(verification: &Option<Concept>) -> bool {

@@ -121,16 +121,14 @@ impl Films<'_> {
         if let (Some(prior), Some(films)) = (prior, prior_films) {
             read.gaps.extend(told(&films, "prior study"));
             let about = self.described(&prior, &films, Choice::Newest);
-            match films.images.into_iter().next() {
-                Some(earlier) if earlier.date.is_some() && earlier.date < film.date => {
-                    read.reading.prior = Some(about);
-                    read.pictures.push(picture(Role::Prior, earlier, Origin::Fetched));
+            if let Some(earlier) = films.images.into_iter().next() {
+                match incomparable(&earlier, &film) {
+                    Some(why) => read.gaps.push(Gap { what: "prior study".into(), why: why.into() }),
+                    None => {
+                        read.reading.prior = Some(about);
+                        read.pictures.push(picture(Role::Prior, earlier, Origin::Fetched));
+                    }
                 }
-                Some(_) => read.gaps.push(Gap {
-                    what: "prior study".into(),
-                    why: "its Study Date is not before the current film's, so the two are not compared".into(),
-                }),
-                None => {}
             }
         }
         read.pictures.push(picture(Role::Current, film, Origin::Fetched));
@@ -319,6 +317,16 @@ impl Films<'_> {
         unread.append(&mut films.dropped);
         imaging::Study { dropped: unread, ..films }
     }
+}
+
+/// Why an earlier film is not shown beside the current one.
+// INVARIANT: an_earlier_film_that_names_somebody_else_is_not_compared
+pub fn incomparable(earlier: &Image, current: &Image) -> Option<&'static str> {
+    if earlier.date.is_none() || earlier.date >= current.date {
+        return Some("its Study Date is not before the current film's, so the two are not compared");
+    }
+    let why = "its film names another sex or birth date than the record, so the two are not compared";
+    earlier.labelled.disagrees.then_some(why)
 }
 
 fn started(study: &lenient::ImagingStudy) -> Option<Date> {

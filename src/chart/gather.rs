@@ -8,7 +8,7 @@ use super::{
     Asked, Chart, Evidence, EvidenceId, Examined, Fact, Gap, Origin, Reading, Role, Subject, allergies,
     collect::{Answers, Collected, Resource, ask, collect},
     facts::{self, Doubts, Found, Source, Stated},
-    films::{Films, Known, picture},
+    films::{Films, Known, incomparable, picture},
     named::Named,
     relevance, values,
 };
@@ -129,7 +129,8 @@ pub struct AtHand<'a> {
     pub base: &'a Base,
     pub patient_id: &'a str,
     pub resources: Vec<Raw>,
-    pub films: Vec<(Role, Image)>,
+    pub current: Option<Image>,
+    pub earlier: Option<Image>,
     pub reading: Option<Reading>,
     pub now: &'a Date,
 }
@@ -140,7 +141,11 @@ impl AtHand<'_> {
         let answers = Answers::at_hand(self.service, self.resources);
         let Understood { patient, named, mut stated, examined, gaps, .. } =
             understood(answers, self.patient_id, self.base)?;
-        stated.extend(self.films.into_iter().map(|(role, image)| picture(role, image, Origin::Fetched)));
+        let compared =
+            |earlier: &Image| self.current.as_ref().is_some_and(|film| incomparable(earlier, film).is_none());
+        let earlier = self.earlier.filter(compared).map(|film| (Role::Prior, film));
+        let films = self.current.map(|film| (Role::Current, film)).into_iter().chain(earlier);
+        stated.extend(films.map(|(role, film)| picture(role, film, Origin::Fetched)));
         let reference = Reference { base: "", resource_type: "Patient", id: self.patient_id }.absolute(self.base);
         let source_base = bare(self.base.as_str()).to_owned();
         let whole = Whole { source_base, reference, patient, named, stated, examined, gaps, reading: self.reading };

@@ -15,10 +15,11 @@ pub mod sample;
 mod values;
 mod words;
 
+pub use allergies::rules_out;
 pub use gather::{AtHand, Sources, ehr, gather, subject};
 pub use named::Named;
 pub use order::{Asked, Order, StudyName, asked, order};
-pub use words::{FLAGGED, Printed, joined, plain};
+pub use words::{FLAGGED, Printed, flag, joined, plain};
 
 use std::{collections::BTreeMap, fmt};
 
@@ -140,16 +141,13 @@ pub enum Fact {
         #[serde(default)]
         preliminary: bool,
     },
-    /// `worded`: the EHR gave it in words of its own, not only as a code's display.
     Medication {
         text: String,
-        worded: bool,
         dosage: Option<String>,
     },
     /// `unconfirmed`: in which way it is not confirmed, such as `provisional`.
     Problem {
         text: String,
-        worded: bool,
         status: String,
         #[serde(default)]
         unconfirmed: Option<String>,
@@ -204,14 +202,33 @@ pub struct Measurement {
     pub components: Option<(String, String)>,
     /// The EHR's interpretation, or ours from its reference range.
     pub flag: Option<String>,
-    /// Against the value before, such as `up from 3.9 on 2025-11-02`.
-    pub change: Option<String>,
+    /// The value before the last, in the same unit.
+    pub before: Option<Box<Before>>,
     /// The bounds of normal values, where the EHR gives one range for everybody.
     #[serde(default)]
     pub range: Range,
     /// Not verified yet by who measured it.
     #[serde(default)]
     pub preliminary: bool,
+}
+
+/// An earlier value of a test.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Before {
+    /// As received.
+    pub value: String,
+    pub date: Option<Date>,
+    pub preliminary: bool,
+    /// How the last value stands to it; `None` where the two cannot be compared.
+    pub trend: Option<Trend>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Trend {
+    Up,
+    Down,
+    Unchanged,
 }
 
 /// Bounds as received; decimals keep their text.

@@ -58,7 +58,7 @@ pub fn measurement(text: &str, value: &str, unit: &str) -> Measurement {
         ucum: None,
         components: None,
         flag: None,
-        change: None,
+        before: None,
         range: Range::default(),
         preliminary: false,
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::Number;
 
 use super::{
-    Fact, Measurement, Range,
+    Before, Fact, Measurement, Range, Trend,
     facts::{Doubts, Found, Source, Stated, When, label},
 };
 use crate::fhir::lenient::{Concept, Observation, Quantity, TWO_VALUES};
@@ -85,7 +85,7 @@ pub fn observation(resource: &Observation, source: Source, doubts: &mut Doubts) 
         ucum: ucum.map(str::to_owned),
         components,
         flag: stated.map(str::to_owned),
-        change: None,
+        before: None,
         range,
         preliminary,
     };
@@ -128,17 +128,15 @@ fn stated(last: Value, before: Option<Value>) -> Stated {
     }
     // Of two values of one moment neither is the earlier.
     let before = before.filter(|b| b.when.date < last.when.date);
-    measurement.change = before.filter(|b| b.measurement.unit == measurement.unit).map(|b| {
-        let day = b.when.date.as_ref().map_or(String::new(), |d| format!(" on {}", d.day()));
-        let word = match (value, b.measurement.value.parse::<f64>().ok()) {
-            (Some(now), Some(then)) if now > then => "up from",
-            (Some(now), Some(then)) if now < then => "down from",
-            (Some(_), Some(_)) => "unchanged from",
-            _ if b.measurement.value == measurement.value => "unchanged from",
-            _ => "before:",
+    measurement.before = before.filter(|b| b.measurement.unit == measurement.unit).map(|b| {
+        let trend = match (value, b.measurement.value.parse::<f64>().ok()) {
+            (Some(now), Some(then)) if now > then => Some(Trend::Up),
+            (Some(now), Some(then)) if now < then => Some(Trend::Down),
+            (Some(_), Some(_)) => Some(Trend::Unchanged),
+            _ => (b.measurement.value == measurement.value).then_some(Trend::Unchanged),
         };
-        let mark = if b.measurement.preliminary { " (preliminary)" } else { "" };
-        format!("{word} {}{day}{mark}", b.measurement.value)
+        let (value, preliminary) = (b.measurement.value, b.measurement.preliminary);
+        Box::new(Before { value, date: b.when.date, preliminary, trend })
     });
     Stated { source: last.source, when: last.when, fact: Fact::Measurement(measurement) }
 }
@@ -271,9 +269,15 @@ mod tests {
         let values = [("a", "2025-01-02", 4), ("b", "2025-02-30", 7), ("c", "2025-01-01", 5)];
         let stated = last_values(values.map(|(id, date, amount)| value(id, date, amount)).into());
         let said = stated.iter().map(|stated| match &stated.fact {
-            Fact::Measurement(m) => (stated.source.reference.as_str(), m.value.as_str(), m.change.as_deref()),
+            Fact::Measurement(m) => (stated.source.reference.as_str(), m.value.as_str(), m.before.clone()),
             other => panic!("{other:?}"),
         });
-        assert_eq!(said.collect::<Vec<_>>(), [("a", "4", Some("down from 5 on 2025-01-01")), ("b", "7", None)]);
+        let five = Before {
+            value: "5".into(),
+            date: crate::fhir::Date::parse("2025-01-01"),
+            preliminary: false,
+            trend: Some(Trend::Down),
+        };
+        assert_eq!(said.collect::<Vec<_>>(), [("a", "4", Some(Box::new(five))), ("b", "7", None)]);
     }
 }

@@ -1,6 +1,6 @@
 //! Facts in words, and text of others made fit to stand among ours.
 
-use super::{Choice, Evidence, Fact, Measurement, Role, StudyRead};
+use super::{Evidence, Fact, Role, StudyRead};
 use crate::fhir::Reference;
 
 /// One line of text from anywhere: control and invisible characters and changes of writing direction taken out, at most
@@ -27,30 +27,10 @@ pub fn short(reference: &str) -> String {
         .map_or_else(|| reference.to_owned(), |named| format!("{}/{}", named.resource_type, named.id))
 }
 
-const PRELIMINARY: &str = "preliminary";
-
 impl StudyRead {
     /// Whether it is an ImagingStudy.
     pub fn is_study(&self) -> bool {
         Reference::parse(&self.reference).is_some_and(|reference| reference.resource_type == "ImagingStudy")
-    }
-
-    pub fn noun(&self) -> &'static str {
-        if self.is_study() { "study" } else { "picture" }
-    }
-
-    /// Why this one and no other.
-    pub fn chosen(&self) -> &'static str {
-        match (self.choice, self.reports_checked) {
-            (Choice::Named, _) => "named by the order",
-            (Choice::Newest, true) => "the newest unreported one that fits the order",
-            (Choice::Newest, false) => {
-                "the newest one received that fits the order; whether it was reported could not be checked"
-            }
-            (Choice::Only, _) => {
-                "the only one received from the days before the order; its record does not say what it shows"
-            }
-        }
     }
 }
 
@@ -60,39 +40,6 @@ impl Role {
             Role::Current => "current",
             Role::Prior => "prior",
         }
-    }
-}
-
-impl Fact {
-    /// What kind of evidence it is, and what it says, without its date. The text within is the EHR's.
-    pub fn described(&self) -> (&'static str, String) {
-        let (kind, text) = match self {
-            Fact::Image { role, image } => {
-                let part = image.body_part.as_deref().map(|p| format!(" {}", p.to_lowercase())).unwrap_or_default();
-                let view = image.view.as_deref().unwrap_or("view not stated");
-                match &image.modality {
-                    Some(modality) => ("picture", format!("{} film: {modality}{part}, {view}", role.word())),
-                    None => ("picture", format!("{} picture: modality not stated{part}, {view}", role.word())),
-                }
-            }
-            Fact::Measurement(m) => (if m.vital { "vital sign" } else { "measurement" }, measured(m)),
-            Fact::Note { text, preliminary } => ("note", joined(text, [preliminary.then(|| PRELIMINARY.to_owned())])),
-            Fact::Medication { text, dosage, .. } => ("medication", joined(text, [dosage.clone()])),
-            Fact::Problem { text, status, unconfirmed, .. } => {
-                ("problem", joined(text, [Some(status.clone()), unconfirmed.clone()]))
-            }
-            Fact::Allergy { text, criticality, reactions, unconfirmed, .. } => {
-                let criticality = criticality.as_ref().map(|c| format!("criticality {c}"));
-                let reactions = (!reactions.is_empty()).then(|| reactions.join(" and "));
-                ("allergy", joined(text, [unconfirmed.clone(), criticality, reactions]))
-            }
-            Fact::Study { text, modality } => ("imaging study", joined(text, [modality.clone()])),
-            Fact::Order { text, status } => ("order", joined(text, [Some(status.clone())])),
-            Fact::Report { text, status, conclusion } => {
-                ("report", joined(text, [Some(status.clone()), conclusion.clone()]))
-            }
-        };
-        (kind, plain(&text, 600))
     }
 }
 
@@ -125,6 +72,7 @@ impl Printed {
 
 /// Flags that say that a value stands out.
 pub const FLAGGED: [&str; 6] = ["high", "low", "critically high", "critically low", "abnormal", "critically abnormal"];
+
 impl Evidence {
     /// `None` where it is no measurement.
     pub fn printed(&self) -> Option<Printed> {
@@ -138,12 +86,6 @@ impl Evidence {
     }
 }
 
-fn measured(m: &Measurement) -> String {
-    let value = format!("{}: {} {}", m.text, m.value, m.unit.as_deref().unwrap_or(""));
-    let preliminary = m.preliminary.then(|| PRELIMINARY.to_owned());
-    joined(value.trim_end(), [preliminary, m.flag.as_deref().map(|code| flag(code).to_owned()), m.change.clone()])
-}
-
 /// A text and what else is known of it, with commas between; what is empty is left out.
 pub fn joined<const N: usize>(text: &str, more: [Option<String>; N]) -> String {
     let mut text = text.to_owned();
@@ -155,7 +97,7 @@ pub fn joined<const N: usize>(text: &str, more: [Option<String>; N]) -> String {
 }
 
 /// HL7 interpretation codes in words; any other text as it came. <http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation>
-fn flag(code: &str) -> &str {
+pub fn flag(code: &str) -> &str {
     match code {
         "H" => "high",
         "HH" => "critically high",

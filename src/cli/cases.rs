@@ -7,7 +7,7 @@ use clap::Args;
 use crate::{
     error::Result,
     eval::{self, Export, Maker},
-    prompt::contract2,
+    prompt::contract,
 };
 
 #[derive(Args)]
@@ -31,7 +31,7 @@ pub struct Options {
     #[arg(long, value_name = "COUNT")]
     keep: Option<usize>,
     /// Room of a prompt in characters.
-    #[arg(long, value_name = "COUNT", default_value_t = contract2::MAX_CHARACTERS)]
+    #[arg(long, value_name = "COUNT", default_value_t = contract::MAX_CHARACTERS)]
     room: usize,
     /// Draw cases that training never sees.
     #[arg(long)]

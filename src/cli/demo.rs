@@ -279,7 +279,10 @@ async fn show_answer(server: &Server, peers: &Demo, patient: &str) -> Result<boo
     let hook = request["hook"].as_str().unwrap_or_default();
     let offered = own.json("cds-services").await?;
     let services = offered["services"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let service = services.iter().find(|service| service["hook"] == hook).and_then(|service| service["id"].as_str());
+    // The service that drafts a report where there is one: the others answer questions that nobody asks here.
+    let of_hook = |service: &&Value| service["hook"] == hook;
+    let drafts = services.iter().filter(of_hook).find(|service| service["id"] == "imaging-draft-report");
+    let service = drafts.or_else(|| services.iter().find(of_hook)).and_then(|service| service["id"].as_str());
     let service = service.ok_or_else(|| Error::fault(format!("this server offers no service for the hook {hook}")))?;
     let address = join(&server.base, &format!("cds-services/{service}"))?;
     say(&format!("\nThe EHR sends {hook} for patient {patient} to {address}\n"));

@@ -4,6 +4,7 @@
 mod cases;
 pub mod check_model;
 mod demo;
+mod eval;
 mod phantom;
 mod probe;
 mod serve;
@@ -46,6 +47,8 @@ enum Command {
     Demo(demo::Options),
     /// Write made-up cases with their answers: films and charts a model is trained on, or measured with.
     Cases(cases::Options),
+    /// Measure how often the answers are right, over made-up cases whose answers are known.
+    Eval(eval::Options),
     /// Check a model's folder without serving it.
     CheckModel(CheckModel),
     /// Write made-up films with their truth, to look at or to try a server with.
@@ -92,6 +95,7 @@ pub fn run() -> ExitCode {
         Command::Serve(options) => serve::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Cases(options) => cases::run(&options),
+        Command::Eval(options) => eval::run(&options),
         Command::Phantom(options) => phantom::run(&options),
         Command::Probe(options) => probe::run(&options),
         Command::CheckModel(CheckModel { dir, no_load, record }) => {

@@ -53,37 +53,42 @@ const TYPES: [&str; 18] = [
 pub struct Ehr {
     base: Url,
     resources: Vec<Value>,
+    /// Where each is, by type and id.
+    named: HashMap<(String, String), usize>,
+    /// Where those of a patient are.
+    of_patient: HashMap<String, Vec<usize>>,
     /// Access token to patient id.
     tokens: Mutex<HashMap<String, String>>,
 }
 
 impl Ehr {
     /// The same resource in two folders is one; two under one id are refused.
-    pub fn new(base: Url, folders: &[Folder]) -> Result<Ehr> {
-        let mut resources: Vec<Value> = Vec::new();
-        let mut seen: HashMap<(String, String), usize> = HashMap::new();
-        for folder in folders {
-            for resource in &folder.resources {
-                let key = named(resource).ok_or_else(|| {
-                    Error::invalid(format!("{}/fhir.json: a resource has no type or id", folder.name))
-                })?;
-                match seen.get(&key) {
+    pub fn new(base: Url, folders: Vec<Folder>) -> Result<Ehr> {
+        let (resources, named, of_patient) = Default::default();
+        let mut ehr = Ehr { base, resources, named, of_patient, tokens: Mutex::default() };
+        for Folder { name, resources, .. } in folders {
+            for resource in resources {
+                let key = name_of(&resource)
+                    .ok_or_else(|| Error::invalid(format!("{name}/fhir.json: a resource has no type or id")))?;
+                match ehr.named.get(&key) {
                     None => {
-                        seen.insert(key, resources.len());
-                        resources.push(resource.clone());
+                        let at = ehr.resources.len();
+                        if let Some(owner) = patient(&resource) {
+                            ehr.of_patient.entry(owner.to_owned()).or_default().push(at);
+                        }
+                        ehr.named.insert(key, at);
+                        ehr.resources.push(resource);
                     }
-                    Some(at) if &resources[*at] == resource => {}
+                    Some(at) if ehr.resources[*at] == resource => {}
                     Some(_) => {
-                        let message = format!(
-                            "{}/fhir.json: {}/{} is another resource in another folder",
-                            folder.name, key.0, key.1
-                        );
+                        let message =
+                            format!("{name}/fhir.json: {}/{} is another resource in another folder", key.0, key.1);
                         return Err(Error::invalid(message));
                     }
                 }
             }
         }
-        Ok(Ehr { base, resources, tokens: Mutex::default() })
+        Ok(ehr)
     }
 
     /// A new access token that opens this patient's data and no other's.
@@ -122,11 +127,15 @@ impl Ehr {
         }
     }
 
-    fn bundle(&self, kind: &str, parameters: &Parameters, sees: Option<&str>) -> Value {
+    /// `of` is whose resources are asked for, where the parameters say.
+    fn bundle(&self, kind: &str, parameters: &Parameters, of: Option<&str>, sees: Option<&str>) -> Value {
         let mine = |r: &&Value| {
             r["resourceType"] == kind && patient(r).is_none_or(|owner| sees.is_none_or(|sees| sees == owner))
         };
-        let found = search(self.resources.iter().filter(mine), parameters);
+        let found = match of.and_then(|of| self.of_patient.get(of)) {
+            Some(theirs) => search(theirs.iter().map(|at| &self.resources[*at]).filter(mine), parameters),
+            None => search(self.resources.iter().filter(mine), parameters),
+        };
         let number = |name: &str| parameters.iter().find(|(n, _)| n == name).and_then(|(_, v)| v.parse::<usize>().ok());
         let (count, offset) = (number("_count").unwrap_or(PAGE), number("_offset").unwrap_or(0));
         let page: Vec<&Value> = found.iter().skip(offset).take(count).copied().collect();
@@ -160,7 +169,7 @@ impl Ehr {
     }
 
     fn resource(&self, kind: &str, id: &str) -> Option<&Value> {
-        self.resources.iter().find(|r| r["resourceType"] == kind && r["id"] == id)
+        self.named.get(&(kind.to_owned(), id.to_owned())).map(|at| &self.resources[*at])
     }
 
     /// Whose a resource is; a Binary belongs to whom its security context belongs to.
@@ -254,12 +263,12 @@ fn answer_search(ehr: &Ehr, kind: &str, query: &str, headers: &HeaderMap) -> Res
     };
     let owner = owner.and_then(|(_, value)| value.rsplit('/').next());
     match ehr.authorize(headers, owner) {
-        Ok(sees) => fhir(ehr.bundle(kind, &parameters, sees.as_deref())),
+        Ok(sees) => fhir(ehr.bundle(kind, &parameters, owner, sees.as_deref())),
         Err(status) => denied(status),
     }
 }
 
-fn named(resource: &Value) -> Option<(String, String)> {
+fn name_of(resource: &Value) -> Option<(String, String)> {
     Some((resource["resourceType"].as_str()?.to_owned(), resource["id"].as_str()?.to_owned()))
 }
 

@@ -1,6 +1,10 @@
-//! A fixture folder as it is read at start: resources, the request, and the headers of its films.
+//! What is served of one patient: resources, the request, and films. A fixture folder is read at start, its films when asked for.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use dicom_object::{OpenFileOptions, Tag};
 use serde_json::Value;
@@ -17,18 +21,39 @@ const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
 pub struct Folder {
     pub name: String,
     pub resources: Vec<Value>,
+    /// The CDS Hooks request the EHR would send.
     pub request: Option<Value>,
     pub films: Vec<Film>,
 }
 
-/// One DICOM file, which stays on disk.
-#[derive(Clone, Debug)]
+/// One DICOM file.
+#[derive(Clone)]
 pub struct Film {
     pub study_uid: String,
     pub series_uid: String,
     pub instance_uid: String,
     pub transfer_syntax: String,
-    pub path: PathBuf,
+    pub contents: Contents,
+}
+
+/// Where the bytes of a film come from when it is asked for.
+#[derive(Clone)]
+pub enum Contents {
+    /// A file that stays on disk.
+    File(PathBuf),
+    /// One that is made, the same each time.
+    Made(Arc<dyn Fn() -> Result<Vec<u8>> + Send + Sync>),
+}
+
+impl Contents {
+    pub(super) async fn bytes(self) -> io::Result<Vec<u8>> {
+        match self {
+            Contents::File(path) => tokio::fs::read(path).await,
+            Contents::Made(make) => {
+                tokio::task::spawn_blocking(move || make()).await.map_err(io::Error::other)?.map_err(io::Error::other)
+            }
+        }
+    }
 }
 
 impl Folder {
@@ -67,7 +92,7 @@ fn film(path: PathBuf) -> Result<Film> {
         |tag| object.element(tag).ok().and_then(|e| e.to_str().ok()).map(|text| trimmed(&text)).ok_or_else(broken);
     let (study_uid, series_uid) = (uid(STUDY_INSTANCE_UID)?, uid(SERIES_INSTANCE_UID)?);
     let (instance_uid, transfer_syntax) = (uid(SOP_INSTANCE_UID)?, trimmed(object.meta().transfer_syntax()));
-    Ok(Film { study_uid, series_uid, instance_uid, transfer_syntax, path })
+    Ok(Film { study_uid, series_uid, instance_uid, transfer_syntax, contents: Contents::File(path) })
 }
 
 /// UIDs are padded to even length with a NUL, by some writers with a space.

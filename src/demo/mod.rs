@@ -12,6 +12,7 @@ mod search;
 mod tests;
 
 pub use faults::{Fault, Faults, Received, Recorder};
+pub use folder::{Contents, Film, Folder};
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -25,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 use uuid::Uuid;
 
-use self::{ehr::Ehr, folder::Folder, pacs::Pacs};
+use self::{ehr::Ehr, pacs::Pacs};
 use crate::{
     caller::AllowedBase,
     error::{Error, Kind, Result},
@@ -41,7 +42,8 @@ pub struct Demo {
     pub faults: Faults,
     /// What was asked of either server.
     pub requests: Recorder,
-    folders: Vec<Folder>,
+    /// Of each folder its name, and the request.
+    requests_to_send: Vec<(String, Option<Value>)>,
     ehr: Arc<Ehr>,
     stop: CancellationToken,
     servers: Vec<JoinHandle<()>>,
@@ -49,16 +51,26 @@ pub struct Demo {
 
 /// Serves the folders; port 0 takes any free port. A port that is taken is an error whose source is the `io::Error`.
 pub async fn start(folders: &[PathBuf], ehr: SocketAddr, pacs: SocketAddr) -> Result<Demo> {
+    let paths = folders.to_vec();
+    serve(move |fhir, dicomweb| paths.iter().map(|path| Folder::read(path, fhir, dicomweb)).collect(), ehr, pacs).await
+}
+
+/// The same of folders that are made for the addresses served at, of FHIR and of DICOMweb.
+pub async fn serve(
+    make: impl FnOnce(&Url, &Url) -> Result<Vec<Folder>> + Send + 'static,
+    ehr: SocketAddr,
+    pacs: SocketAddr,
+) -> Result<Demo> {
     let (ehr, fhir_base) = listen(ehr, "fhir")?;
     let (pacs, dicomweb_base) = listen(pacs, "dicomweb")?;
-    let (paths, bases) = (folders.to_vec(), (fhir_base.clone(), dicomweb_base.clone()));
-    let read = move || paths.iter().map(|path| Folder::read(path, &bases.0, &bases.1)).collect::<Result<Vec<_>>>();
-    let folders = tokio::task::spawn_blocking(read)
+    let bases = (fhir_base.clone(), dicomweb_base.clone());
+    let mut folders = tokio::task::spawn_blocking(move || make(&bases.0, &bases.1))
         .await
         .map_err(|e| Error::fault("the fixtures could not be read").because(e))??;
     let (faults, requests, stop) = (Faults::default(), Recorder::default(), CancellationToken::new());
-    let records = Arc::new(Ehr::new(fhir_base.clone(), &folders)?);
+    let requests_to_send = folders.iter_mut().map(|folder| (folder.name.clone(), folder.request.take())).collect();
     let archive = Arc::new(Pacs::new(&folders));
+    let records = Arc::new(Ehr::new(fhir_base.clone(), folders)?);
     let mut servers = Vec::new();
     for (listener, routes) in [(ehr, ehr::routes(records.clone())), (pacs, pacs::routes(archive))] {
         let routes = faults::wrap(routes, faults.clone(), requests.clone(), stop.clone());
@@ -71,18 +83,18 @@ pub async fn start(folders: &[PathBuf], ehr: SocketAddr, pacs: SocketAddr) -> Re
             }
         }));
     }
-    Ok(Demo { fhir_base, dicomweb_base, faults, requests, folders, ehr: records, stop, servers })
+    Ok(Demo { fhir_base, dicomweb_base, faults, requests, requests_to_send, ehr: records, stop, servers })
 }
 
 impl Demo {
     /// The names of the folders served.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.folders.iter().map(|folder| folder.name.as_str())
+        self.requests_to_send.iter().map(|(name, _)| name.as_str())
     }
 
     /// The request of a folder as it stands there: no token, and the data stay open to everyone.
     pub fn request(&self, name: &str) -> Option<Value> {
-        self.folders.iter().find(|folder| folder.name == name)?.request.clone()
+        self.requests_to_send.iter().find(|(folder, _)| folder == name)?.1.clone()
     }
 
     /// The same with a new `hookInstance` and a new access token for its patient. From then on the EHR demands one for

@@ -1,7 +1,7 @@
-//! The DICOMweb side: WADO-RS retrieval of stored files, never transcoded.
+//! The DICOMweb side: WADO-RS retrieval of files as they are, never transcoded.
 //! <https://dicom.nema.org/medical/dicom/current/output/html/part18.html#sect_10.4>
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, sync::Arc};
 
 use axum::{
     Router,
@@ -14,7 +14,7 @@ use axum::{
 use futures::{StreamExt, stream};
 use uuid::Uuid;
 
-use super::folder::{Film, Folder};
+use super::folder::{Contents, Film, Folder};
 
 const EXPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1";
 
@@ -34,7 +34,7 @@ impl Pacs {
         if !films.iter().all(|film| accepts(accept, &film.transfer_syntax)) {
             return StatusCode::NOT_ACCEPTABLE.into_response();
         }
-        multipart(films.into_iter().map(|film| (film.transfer_syntax.clone(), film.path.clone())).collect())
+        multipart(films.into_iter().map(|film| (film.transfer_syntax.clone(), film.contents.clone())).collect())
     }
 }
 
@@ -96,15 +96,15 @@ fn accepts(accept: &str, stored: &str) -> bool {
 }
 
 /// One part a file, each read only when its turn comes.
-fn multipart(files: Vec<(String, PathBuf)>) -> Response {
+fn multipart(files: Vec<(String, Contents)>) -> Response {
     let boundary = Uuid::new_v4().simple().to_string();
     let kind = format!("multipart/related; type=\"application/dicom\"; boundary={boundary}");
     let end = format!("\r\n--{boundary}--\r\n");
-    let parts = stream::iter(files).then(move |(syntax, path)| {
+    let parts = stream::iter(files).then(move |(syntax, contents)| {
         let head = format!("\r\n--{boundary}\r\nContent-Type: application/dicom; transfer-syntax={syntax}\r\n\r\n");
         async move {
             let mut part = head.into_bytes();
-            part.extend(tokio::fs::read(path).await?);
+            part.extend(contents.bytes().await?);
             Ok::<_, io::Error>(Bytes::from(part))
         }
     });

@@ -1,6 +1,6 @@
 //! One call on its way: a task that owns everything that must not be given back before the runtime has let go.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use jsonschema::Validator;
 use serde_json::Value;
@@ -133,7 +133,12 @@ impl Call {
         let cancelled = self.writer.over(self.deadline);
         let ended = self.loaded.backend.generate(prompt, &mut self.writer, cancelled).await;
         self.shared.pulse.end();
-        self.writer.close(ended?)
+        let ended = ended?;
+        let mut written = self.shared.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.0 += ended.completion_tokens.saturating_sub(1);
+        written.1 += ended.total.saturating_sub(ended.time_to_first_token);
+        drop(written);
+        self.writer.close(ended)
     }
 
     fn is_over(&self) -> bool {

@@ -80,8 +80,10 @@ impl Loaded {
             return Err(report(Failure::Fault("no tokens to answer with")));
         }
         let tokens = self.backend.count_tokens(prompt).map_err(report)?;
-        let max = self.info.context.saturating_sub(prompt.max_new_tokens);
-        if tokens > max { Err(EngineError::TooLong { tokens, max }) } else { Ok(tokens) }
+        let (context, answer) = (self.info.context, prompt.max_new_tokens);
+        let max = context.saturating_sub(answer);
+        // An answer that is longer than the context leaves no room even for an empty prompt.
+        if answer > context || tokens > max { Err(EngineError::TooLong { tokens, max }) } else { Ok(tokens) }
     }
 }
 

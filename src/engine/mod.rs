@@ -42,7 +42,7 @@ pub use self::{
     health::{Counts, Health},
     neutral::Neutral,
     queue::{Admission, Engine},
-    scripted::Step,
+    scripted::{Answers, Step},
 };
 
 /// Targets under which the runtime logs on its own account. Switch them off: an error of its may quote what it was given.

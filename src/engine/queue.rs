@@ -42,6 +42,8 @@ const RESTARTING: &str = "the model's engine is being restarted";
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
+    /// Whether answers are generated under the prompt's schema.
+    constrained: bool,
 }
 
 /// A place in the queue. Dropping it gives the place back.
@@ -68,6 +70,8 @@ pub(super) struct Shared {
     /// Running mean of a call's time, in milliseconds.
     mean: AtomicU64,
     restarts: Mutex<VecDeque<Instant>>,
+    /// Tokens of answers after each one's first, and the time they took.
+    pub(super) written: Mutex<(usize, Duration)>,
 }
 
 impl Engine {
@@ -107,6 +111,7 @@ impl Engine {
     fn new(queue: usize, state: State) -> Engine {
         let size = queue + 1;
         Engine {
+            constrained: true,
             shared: Arc::new(Shared {
                 state: watch::Sender::new(state),
                 served: AtomicBool::new(false),
@@ -118,9 +123,15 @@ impl Engine {
                 counts: Mutex::default(),
                 passed: Mutex::default(),
                 mean: AtomicU64::new(1000),
+                written: Mutex::default(),
                 restarts: Mutex::default(),
             }),
         }
+    }
+
+    /// The same model without schemas, so that what they change can be measured. Nothing serves it.
+    pub fn unconstrained(&self) -> Engine {
+        Engine { constrained: false, ..self.clone() }
     }
 
     pub fn health(&self) -> Health {
@@ -165,6 +176,12 @@ impl Engine {
         let mut counts = Counts::default();
         self.shared.count(|all| counts = *all);
         Counts { abandoned_tokens: self.shared.pulse.abandoned_tokens(), ..counts }
+    }
+
+    /// Tokens a second of all answers so far, without the time to their first; none before there are any.
+    pub fn tokens_per_second(&self) -> Option<f64> {
+        let (tokens, time) = *self.shared.written.lock().unwrap_or_else(PoisonError::into_inner);
+        (tokens > 0 && !time.is_zero()).then(|| tokens as f64 / time.as_secs_f64())
     }
 
     /// How long ago the model last passed its canary.
@@ -221,7 +238,10 @@ impl Engine {
     /// services wait for the whole answer and do not read it as it is written yet.
     pub fn stream(&self, admission: Admission, prompt: Prompt, deadline: Instant) -> Answer {
         let shared = self.shared.clone();
-        let prompt = prompt.joined();
+        let mut prompt = prompt.joined();
+        if !self.constrained {
+            prompt.schema = None;
+        }
         let checked = shared.loaded().ok_or(EngineError::Unavailable).and_then(|loaded| {
             let tokens = loaded.fits(&prompt)?;
             Ok((tokens, prompt.schema.as_ref().map(form).transpose()?, loaded))

@@ -1,6 +1,7 @@
 //! A backend that follows a script, for faults a real engine shows rarely. No configuration selects it.
 
 use std::{
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -25,6 +26,8 @@ pub enum Step {
     Hold(Arc<Notify>),
     /// A piece of an answer.
     Say(String),
+    /// A whole answer that depends on the prompt.
+    Answer(Answers),
     /// Reasoning, between the marks a model writes.
     Reasoning(String),
     /// The beginning of reasoning that is never closed.
@@ -59,6 +62,16 @@ pub enum Step {
     SickCanary,
     /// The canary that follows sees no pictures.
     BlindCanary,
+}
+
+/// An answer to every prompt.
+#[derive(Clone)]
+pub struct Answers(pub Arc<dyn Fn(&Prompt) -> String + Send + Sync>);
+
+impl fmt::Debug for Answers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answers")
+    }
 }
 
 pub(super) struct Scripted {
@@ -145,6 +158,7 @@ impl Scripted {
                 Some(Step::Reasoning(thought)) => (format!("{}{thought}{}", splitter::OPEN, splitter::CLOSE), None),
                 Some(Step::OpenReasoning(thought)) => (format!("{}{thought}", splitter::OPEN), None),
                 Some(Step::Text(piece)) => (piece, Some(Finish::Stop)),
+                Some(Step::Answer(answers)) => ((answers.0)(prompt), Some(Finish::Stop)),
                 Some(Step::Cut(piece)) => (piece, Some(Finish::Length)),
                 Some(Step::CutInCharacter(piece)) => {
                     text.push_str(&piece);

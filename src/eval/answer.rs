@@ -4,12 +4,12 @@ use serde::Serialize;
 
 use super::{Case, Class, Shot};
 use crate::{
-    chart::{Chart, Evidence, EvidenceId, FRESH_DAYS, Fact, Measurement, Role, View},
+    chart::{Chart, Evidence, EvidenceId, FRESH_DAYS, Fact, Role, View},
     fhir::Date,
     finding::{Change, FindingKind, Region, Severity, Side},
-    grounding::contract2::MAX_STATEMENTS,
+    grounding::contract::{MAX_STATEMENTS, Says, says},
     phantom,
-    task::{Level, Question, Substance, Task, Test},
+    task::{Question, Task, Test},
 };
 
 use FindingKind::{Cardiomegaly, Effusion, Opacity, Pneumothorax};
@@ -173,21 +173,10 @@ fn summary(shown: &[&Evidence]) -> Expected {
 fn of_the_chart(question: Question, shown: &[&Evidence]) -> Expected {
     let (mut yes, mut no) = (Vec::new(), Vec::new());
     for evidence in shown {
-        match (question, &evidence.fact) {
-            (Question::Allergy(_), Fact::Allergy { none_known: true, .. }) => no.push(evidence.id),
-            (Question::Allergy(substance), Fact::Allergy { text, .. }) if names(text, substance) => {
-                yes.push(evidence.id);
-            }
-            (Question::Flagged(test, level), Fact::Measurement(m))
-                if m.loinc.iter().any(|c| test.loinc().contains(&c.as_str())) =>
-            {
-                match lies(evidence, m, level) {
-                    Some(true) => yes.push(evidence.id),
-                    Some(false) => no.push(evidence.id),
-                    None => {}
-                }
-            }
-            _ => {}
+        match says(evidence, question) {
+            Some(Says::Yes) => yes.push(evidence.id),
+            Some(Says::No) => no.push(evidence.id),
+            Some(Says::Either) | None => {}
         }
     }
     let (answer, evidence) = match (yes.is_empty(), no.is_empty()) {
@@ -196,22 +185,6 @@ fn of_the_chart(question: Question, shown: &[&Evidence]) -> Expected {
         (true, true) => ("cannot_determine", Vec::new()),
     };
     Expected::Answer { answer, evidence }
-}
-
-fn names(text: &str, substance: Substance) -> bool {
-    text.to_lowercase().contains(substance.word()) || text.contains(substance.korean())
-}
-
-/// Whether a value lies so, where its flag or its range says; abnormal alone does not say which way.
-fn lies(evidence: &Evidence, m: &Measurement, level: Level) -> Option<bool> {
-    let printed = evidence.printed()?;
-    let ranged = m.range.low.is_some() || m.range.high.is_some();
-    match (printed.flag.as_deref(), level) {
-        (Some("abnormal" | "critically abnormal"), _) => None,
-        (Some(_), Level::High) => Some(printed.is_high()),
-        (Some(_), Level::Low) => Some(printed.is_low()),
-        (None, _) => ranged.then_some(false),
-    }
 }
 
 /// The findings of a film as training is told of them: which there are, and how large.

@@ -13,7 +13,7 @@ use super::{
     texts::{Lies, Pair, Texts, one},
 };
 use crate::{
-    chart::{self, AtHand, Chart, Reading, View},
+    chart::{self, AtHand, Chart, Reading, Role, View},
     egress::Base,
     engine::Prompt,
     error::{Error, Result},
@@ -21,7 +21,7 @@ use crate::{
     finding::{Finding, FindingKind},
     grounding,
     phantom::Random,
-    prompt::{Rendered, contract2},
+    prompt::{Rendered, contract},
     service::{self, Service},
     task::{Language, Level, Question, Substance, Task},
 };
@@ -129,7 +129,7 @@ impl Maker {
                     }
                 }
             }
-            for kind in KINDS {
+            for &kind in FindingKind::ALL {
                 if random.chance(if shows(kind) { 0.5 } else { 0.06 }) {
                     self.note(record, texts.notes(kind), Some(kind), random);
                 }
@@ -187,7 +187,7 @@ impl Maker {
                 }
                 3 if allergies < 4 => {
                     allergies += 1;
-                    let to = if random.chance(0.4) { one(&SUBSTANCES, random).copied() } else { None };
+                    let to = if random.chance(0.4) { one(Substance::ALL, random).copied() } else { None };
                     record.allergy(texts, to.filter(|to| !asks(task, *to)), random);
                 }
                 4 => self.note(record, texts.other_notes(false), None, random),
@@ -232,12 +232,14 @@ impl Maker {
             .zip(service.applies.as_ref())
             .and_then(|(order, applies)| chart::order(applies, &order, &self.base, &case.record.patient_id));
         let reading = order.map(|order| Reading { order, other_orders: 0, study: None, prior: None, no_film: None });
+        let film = |role| case.films.iter().find(|shot| shot.role == role).map(|shot| shot.image(self.blank.clone()));
         AtHand {
             service,
             base: &self.base,
             patient_id: &case.record.patient_id,
             resources: resources.map_err(unreadable)?,
-            films: case.films.iter().map(|shot| (shot.role, shot.image(self.blank.clone()))).collect(),
+            current: film(Role::Current),
+            earlier: film(Role::Prior),
             reading,
             now: &case.now,
         }
@@ -250,26 +252,15 @@ impl Maker {
         for evidence in &mut chart.evidence {
             evidence.id.0 += case.shifted;
         }
-        let asked = contract2::Asked { room, ..contract2::Asked::of(case.task, case.language, None) };
-        let schema = |ids: &[_]| with_schema.then(|| grounding::contract2::schema(case.task, ids));
-        let Rendered::Ask(prompt, view) = contract2::render(&chart, &asked, schema) else { return Ok(None) };
+        let asked = contract::Asked { room, ..contract::Asked::of(case.task, case.language, None) };
+        let schema = |ids: &[_]| with_schema.then(|| grounding::contract::schema(case.task, ids));
+        let Rendered::Ask(prompt, view) = contract::render(&chart, &asked, schema) else { return Ok(None) };
         let expected = answer::expected(case, &chart, &view);
         let picture = |shot: &Shot| chart.film(shot.role).is_some_and(|(id, _)| view.shown.contains(&id));
         let pictures = (0..case.films.len()).filter(|at| picture(&case.films[*at])).collect();
         Ok(Some(Shown { prompt: *prompt, view, expected, pictures }))
     }
 }
-
-const KINDS: [FindingKind; 5] = [
-    FindingKind::Pneumothorax,
-    FindingKind::Opacity,
-    FindingKind::Effusion,
-    FindingKind::Cardiomegaly,
-    FindingKind::Line,
-];
-
-const SUBSTANCES: [Substance; 5] =
-    [Substance::Penicillin, Substance::Sulfonamide, Substance::Aspirin, Substance::Latex, Substance::Contrast];
 
 /// Tests that speak for findings when they lie so.
 const TELLING: [(&str, &[FindingKind], Lies); 7] = [

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Write},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
     thread,
@@ -12,7 +12,7 @@ use std::{
 use image::GrayImage;
 use serde::Serialize;
 
-use super::{Expected, Maker, Shot, answer::channels, case::Case};
+use super::{Expected, Maker, Shot, Shown, answer::channels, case::Case};
 use crate::{
     engine::Part,
     error::{Error, Kind, Result},
@@ -71,7 +71,7 @@ struct Picture {
 /// Errors: `Invalid` where no prompt fits the room, or a shard or the wait is of none; `Upstream` where the folder cannot be
 /// written to; what was written stays.
 pub fn export(maker: &Maker, export: &Export) -> Result<()> {
-    let unwritable = |e: io::Error| Error::new(Kind::Upstream, format!("{}: {e}", export.out.display()));
+    let unwritable = |e: io::Error| unwritable(&export.out, &e);
     if export.shard == 0 || export.keep == 0 {
         return Err(Error::invalid("a shard holds at least one case, and at least one shard may wait"));
     }
@@ -88,8 +88,7 @@ pub fn export(maker: &Maker, export: &Export) -> Result<()> {
                             return Ok(());
                         }
                         wait_for_room(&export.out, export.keep).map_err(unwritable)?;
-                        let (lines, films) = contents(maker, export, shard)?;
-                        write(&export.out, shard, &lines, &films).map_err(unwritable)?;
+                        write(maker, export, shard)?;
                     }
                 })
             })
@@ -97,6 +96,10 @@ pub fn export(maker: &Maker, export: &Export) -> Result<()> {
         let broken = || Error::fault("a thread that writes cases broke");
         workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| broken())?)
     })
+}
+
+fn unwritable(out: &Path, e: &io::Error) -> Error {
+    Error::new(Kind::Upstream, format!("{}: {e}", out.display()))
 }
 
 fn wait_for_room(out: &Path, keep: usize) -> io::Result<()> {
@@ -110,33 +113,36 @@ fn wait_for_room(out: &Path, keep: usize) -> io::Result<()> {
     }
 }
 
-/// The films first: whoever sees the lines finds both.
-fn write(out: &Path, shard: u64, lines: &[u8], films: &[u8]) -> io::Result<()> {
-    for (ending, contents) in [("u8", films), ("jsonl", lines)] {
-        let unfinished = out.join(format!("{shard:05}.{ending}.part"));
-        fs::File::create(&unfinished)?.write_all(contents)?;
-        fs::rename(&unfinished, out.join(format!("{shard:05}.{ending}")))?;
+/// Writes a shard and names it: the films first, so that whoever sees the lines finds both.
+fn write(maker: &Maker, export: &Export, shard: u64) -> Result<()> {
+    let unwritable = |e: io::Error| unwritable(&export.out, &e);
+    let [films, lines] = ["u8", "jsonl"].map(|ending| export.out.join(format!("{shard:05}.{ending}")));
+    let unfinished = |path: &Path| path.with_added_extension("part");
+    let open = |path: &Path| fs::File::create(unfinished(path)).map(BufWriter::new).map_err(unwritable);
+    let (mut to_films, mut to_lines) = (open(&films)?, open(&lines)?);
+    contents(maker, export, shard, &mut to_films, &mut to_lines).inspect_err(|_| {
+        // Nobody would finish them.
+        let _ = [&films, &lines].map(|path| fs::remove_file(unfinished(path)));
+    })?;
+    for (path, mut file) in [(films, to_films), (lines, to_lines)] {
+        file.flush().and_then(|()| fs::rename(unfinished(&path), &path)).map_err(unwritable)?;
     }
     Ok(())
 }
 
-fn contents(maker: &Maker, export: &Export, shard: u64) -> Result<(Vec<u8>, Vec<u8>)> {
-    let (mut lines, mut films) = (Vec::new(), Vec::new());
+fn contents(maker: &Maker, export: &Export, shard: u64, films: &mut impl Write, lines: &mut impl Write) -> Result<()> {
+    let unwritable = |e: io::Error| unwritable(&export.out, &e);
+    let mut written = 0;
     let first = shard * export.shard;
     for number in first..(first + export.shard).min(export.count) {
-        let mut random = stream(export, number);
-        // A record with nothing in it is never asked about; the next one of the stream stands in.
-        let mut asked = (0..MAX_DRAWS).map(|_| {
-            let case = maker.draw(&mut random);
-            maker.ask(&case, export.room, false).map(|shown| Some((case, shown?)))
-        });
-        let asked = asked.find_map(Result::transpose).transpose()?;
-        let (case, shown) = asked.ok_or_else(|| Error::invalid("no prompt fits the room"))?;
+        let mut random = stream(export.seed, number, export.held_out);
+        let (case, shown) = asked(maker, &mut random, export.room, true)?;
         let mut pictures = Vec::new();
         for shot in shown.pictures.iter().map(|at| &case.films[*at]) {
-            let (film, grey) = drawn(shot, &mut random)?;
-            pictures.push(picture(shot, &film, films.len() / (SIDE * SIDE) as usize));
-            films.extend_from_slice(&grey);
+            let (film, grey) = drawn(shot, size(&mut random))?;
+            pictures.push(picture(shot, &film, written));
+            films.write_all(&grey).map_err(unwritable)?;
+            written += 1;
         }
         let parts = shown.prompt.parts.iter().map(|part| match part {
             Part::Text(text) => Some(text.as_str()),
@@ -149,16 +155,30 @@ fn contents(maker: &Maker, export: &Export, shard: u64) -> Result<(Vec<u8>, Vec<
             language: case.language.word(),
             films: pictures,
         };
-        serde_json::to_writer(&mut lines, &line).map_err(unwritten)?;
-        lines.push(b'\n');
+        serde_json::to_writer(&mut *lines, &line).map_err(unwritten)?;
+        lines.write_all(b"\n").map_err(unwritable)?;
     }
-    Ok((lines, films))
+    Ok(())
 }
 
 /// The random numbers of one case, the same however many are written beside it.
-fn stream(export: &Export, number: u64) -> Random {
-    let seed = export.seed.wrapping_mul(1 << 40).wrapping_add(number);
-    if export.held_out { Random::held_out(seed) } else { Random::training(seed) }
+pub(super) fn stream(seed: u64, number: u64, held_out: bool) -> Random {
+    let seed = seed.wrapping_mul(1 << 40).wrapping_add(number);
+    if held_out { Random::held_out(seed) } else { Random::training(seed) }
+}
+
+/// The next case of the stream that the server would ask about; a record with nothing in it never is. With `shifted`,
+/// evidence may be numbered as the server never does.
+pub(super) fn asked(maker: &Maker, random: &mut Random, room: usize, shifted: bool) -> Result<(Case, Shown)> {
+    let mut asked = (0..MAX_DRAWS).map(|_| {
+        let mut case = maker.draw(random);
+        if !shifted {
+            case.shifted = 0;
+        }
+        maker.ask(&case, room, false).map(|shown| Some((case, shown?)))
+    });
+    let asked = asked.find_map(Result::transpose).transpose()?;
+    asked.ok_or_else(|| Error::invalid("no prompt fits the room"))
 }
 
 /// The answer as the model gives it.
@@ -178,10 +198,14 @@ fn task(case: &Case) -> &'static str {
     }
 }
 
-/// A film of one of several shapes, and the bytes the server would give the model of it.
-fn drawn(shot: &Shot, random: &mut Random) -> Result<(Film, Vec<u8>)> {
+/// Width and height of a film, of one of several shapes.
+pub(super) fn size(random: &mut Random) -> (u32, u32) {
     let narrow = SIDE - random.below(64) as u32;
-    let size = [(SIDE, SIDE), (narrow, SIDE), (SIDE, narrow)][random.weighted(&[70, 20, 10])];
+    [(SIDE, SIDE), (narrow, SIDE), (SIDE, narrow)][random.weighted(&[70, 20, 10])]
+}
+
+/// A film, and the bytes the server would give the model of it.
+fn drawn(shot: &Shot, size: (u32, u32)) -> Result<(Film, Vec<u8>)> {
     let film = shot.draw(Style::First, size);
     let grey = GrayImage::from_raw(film.width, film.height, phantom::grey(&film));
     let grey = grey.ok_or_else(|| Error::fault("a film is not of its size"))?;

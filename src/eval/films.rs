@@ -11,7 +11,7 @@ use crate::{
     fhir::Date,
     finding::Finding,
     imaging::{Image, Labelled, Source},
-    phantom::{self, Content, Film, MANUFACTURER, Patient, Random, Style},
+    phantom::{self, Content, Film, MANUFACTURER, Patient, Random, Style, dicom},
 };
 
 /// What is to be told of a picture as a whole.
@@ -68,12 +68,17 @@ impl Shot {
 
     /// The same film each time for the same size.
     pub fn draw(&self, style: Style, size: (u32, u32)) -> Film {
+        self.draw_faint(style, size, 1.0)
+    }
+
+    /// The same with the contrast of findings times `visible`.
+    pub fn draw_faint(&self, style: Style, size: (u32, u32), visible: f32) -> Film {
         let content = match self.class {
             Class::Chest => Content::Chest(self.findings.clone()),
             Class::Blank => Content::Blank,
             Class::Other => Content::Other,
         };
-        self.patient.film(&mut self.random.clone(), &content, style, size)
+        self.patient.faint_film(&mut self.random.clone(), &content, style, size, visible)
     }
 
     /// As the server would have it from the file, with these pixels.
@@ -94,7 +99,7 @@ impl Shot {
             view: Some(self.view.into()),
             laterality: None,
             manufacturer: Some(MANUFACTURER.into()),
-            labelled: Labelled { sex, age_band },
+            labelled: Labelled { sex, age_band, disagrees: self.another_patient },
             date: Some(self.date.clone()),
             rows: pixels.height(),
             columns: pixels.width(),
@@ -118,7 +123,7 @@ pub(super) fn shots(random: &mut Random, person: &Person, today: NaiveDate) -> V
     if random.chance(0.55) {
         let (class, another) =
             [(Class::Chest, false), (Class::Chest, true), (Class::Blank, false), (Class::Other, false)]
-                [random.weighted(&[66, 23, 5, 6])];
+                [random.weighted(&[78, 8, 7, 7])];
         let earlier = phantom::prior(random, &shots[0].findings);
         let findings = if class == Class::Chest { earlier } else { Vec::new() };
         let taken = before(today, 1 + [random.below(14), random.below(1_000)][random.weighted(&[30, 70])]);
@@ -142,8 +147,7 @@ fn shot(
         Some(label) => (label, another),
         None => (own_label(random, person), false),
     };
-    let mut uid = || format!("2.25.{}", u128::from(random.number()) << 64 | u128::from(random.number()));
-    let [study_uid, series_uid, instance_uid] = [uid(), uid(), uid()];
+    let [study_uid, series_uid, instance_uid] = std::array::from_fn(|_| dicom::uid(random));
     Shot {
         role,
         class,

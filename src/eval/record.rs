@@ -33,7 +33,7 @@ impl Record {
     pub fn new(patient_id: String, person: &Person, korean: bool, today: NaiveDate) -> Record {
         let mut patient = json!({
             "resourceType": "Patient", "id": patient_id, "active": true,
-            "identifier": [{ "system": "urn:curbside:fixture:mrn", "value": format!("MRN-{patient_id}") }],
+            "identifier": [{ "system": "urn:curbside:fixture:mrn", "value": number(&patient_id) }],
         });
         if let Some(gender) = person.gender {
             patient["gender"] = gender.into();
@@ -42,6 +42,11 @@ impl Record {
             patient["birthDate"] = born.to_string().into();
         }
         Record { patient_id, resources: vec![patient], told: HashMap::new(), korean, today }
+    }
+
+    /// The patient's number in the hospital, which films go by.
+    pub fn number(&self) -> String {
+        number(&self.patient_id)
     }
 
     /// A resource of that type with its id and whose it is.
@@ -87,7 +92,7 @@ impl Record {
             _ => json!({ "unit": test.unit }),
         };
         let mut quantity = unit.clone();
-        quantity["value"] = number(&test.value(lies, random));
+        quantity["value"] = exact(&test.value(lies, random));
         let mut observation = observation(if test.vital { "vital-signs" } else { "laboratory" }, random);
         observation["code"] =
             json!({ "coding": [{ "system": "http://loinc.org", "code": test.loinc }], "text": self.words(name) });
@@ -270,7 +275,11 @@ fn observation(category: &str, random: &mut Random) -> Value {
     json!({ "status": status, "category": [{ "coding": [{ "system": system, "code": category }] }] })
 }
 
+fn number(patient_id: &str) -> String {
+    format!("MRN-{patient_id}")
+}
+
 /// With the text it has: 4.0 is not 4.
-fn number(text: &str) -> Value {
+fn exact(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_default()
 }

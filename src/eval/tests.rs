@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use crate::{
     fhir::Date,
     grounding,
     phantom::Random,
-    prompt::contract2,
+    prompt::contract,
     task::{Language, Level, Question},
 };
 
@@ -38,12 +38,12 @@ fn every_answer_is_one_the_server_keeps_whole() {
     for (maker, mut case) in cases(400) {
         case.shifted = 0;
         let chart = maker.chart(&case).unwrap();
-        let Some(shown) = maker.ask(&case, contract2::MAX_CHARACTERS, true).unwrap() else { continue };
+        let Some(shown) = maker.ask(&case, contract::MAX_CHARACTERS, true).unwrap() else { continue };
         let answer = export::text(&shown.expected).unwrap();
         let schema = jsonschema::validator_for(shown.prompt.schema.as_ref().unwrap()).unwrap();
         assert!(schema.is_valid(&serde_json::from_str(&answer).unwrap()), "{answer}");
         let completion = Completion { text: answer.clone(), finish: Finish::Stop, ..Completion::default() };
-        let kept = grounding::contract2::ground(&completion, &chart, &shown.view, case.task, case.language).unwrap();
+        let kept = grounding::contract::ground(&completion, &chart, &shown.view, case.task, case.language).unwrap();
         assert!(kept.rejected.is_empty(), "{answer}: {:?}", kept.rejected);
         let statements: usize = kept.sections.iter().map(|section| section.statements.len()).sum();
         match &shown.expected {
@@ -77,7 +77,7 @@ fn a_prompt_keeps_to_its_room_and_shows_what_the_answer_cites() {
         for room in [700, 1_600] {
             let Some(shown) = maker.ask(&case, room, false).unwrap() else { continue };
             let texts = parts(&shown).into_iter().flatten().collect::<String>();
-            assert!(contract2::cost(&texts) <= room, "{texts}");
+            assert!(contract::cost(&texts) <= room, "{texts}");
             assert_eq!(parts(&shown).iter().filter(|part| part.is_none()).count(), shown.pictures.len());
             let answer: Value = serde_json::to_value(&shown.expected).unwrap();
             for id in
@@ -95,7 +95,7 @@ fn only_a_film_of_somebody_else_is_labelled_so() {
     for (maker, case) in cases(300) {
         let chart = maker.chart(&case).unwrap();
         for shot in &case.films {
-            let (_, image) = chart.film(shot.role).unwrap();
+            let image = shot.image(Arc::default());
             let decade = |band: &Option<String>| {
                 band.as_ref().and_then(|band| band[..2].parse::<i32>().ok()).map(|age| age / 10)
             };
@@ -108,6 +108,18 @@ fn only_a_film_of_somebody_else_is_labelled_so() {
         }
     }
     assert!(own > 200 && other > 10, "{own} {other}");
+}
+
+#[test]
+fn an_earlier_film_that_names_somebody_else_is_not_compared() {
+    let (mut compared, mut kept_apart) = (0, 0);
+    for (maker, case) in cases(300) {
+        let chart = maker.chart(&case).unwrap();
+        let Some(earlier) = case.films.iter().find(|shot| shot.role == Role::Prior) else { continue };
+        assert_eq!(chart.film(Role::Prior).is_some(), !earlier.another_patient);
+        *if earlier.another_patient { &mut kept_apart } else { &mut compared } += 1;
+    }
+    assert!(compared > 50 && kept_apart > 5, "{compared} {kept_apart}");
 }
 
 #[test]

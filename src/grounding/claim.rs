@@ -1,4 +1,4 @@
-//! What a model claims of a film, and which of it is kept, under either contract.
+//! What a model claims of a film, and which of it is kept.
 
 use std::collections::HashSet;
 

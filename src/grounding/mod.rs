@@ -1,14 +1,17 @@
 //! From the model's answer to an Assessment in which every statement rests on evidence. Pure: the safety core.
 
 mod claim;
-pub mod contract1;
-pub mod contract2;
+pub mod contract;
+mod facts;
 mod sentence;
 mod summary;
+mod words;
 
 pub use crate::finding::{Change, Finding, FindingKind, Region, Severity, Side};
+pub use facts::described;
 pub use sentence::sentence;
 pub use summary::summarise;
+pub use words::Words;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,9 +19,6 @@ use crate::{
     chart::{Chart, EvidenceId, Examined, Gap, NotShown},
     finding::words,
 };
-
-/// The line that stands on everything a model helped to write, in text and in data.
-pub const BANNER: &str = "AI-generated draft, review before signing";
 
 /// What the product says, whatever service says it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

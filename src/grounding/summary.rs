@@ -1,41 +1,46 @@
 //! A summary computed from the chart alone: every line is a fact with its evidence, no model is asked.
 
-use super::{Assessment, Ledger, Section, Statement};
-use crate::chart::{Chart, Evidence, Fact};
+use super::{Assessment, Ledger, Section, Statement, Words, described};
+use crate::{
+    chart::{Chart, Evidence, Fact},
+    task::Language,
+};
 
-/// Section key, title, and whether a fact belongs there. The order is the order on the card.
-type Place = (&'static str, &'static str, fn(&Fact) -> bool);
+/// Section key, and whether a fact belongs there. The order is the order on the card, and of the titles.
+type Place = (&'static str, fn(&Fact) -> bool);
 
 const PLACES: [Place; 7] = [
-    ("problems", "Problems", |f| matches!(f, Fact::Problem { .. })),
-    ("medicines", "Current medicines", |f| matches!(f, Fact::Medication { .. })),
-    ("allergies", "Allergies", |f| matches!(f, Fact::Allergy { .. })),
-    ("results", "Last value of each test", |f| matches!(f, Fact::Measurement(_))),
-    ("notes", "Examination notes", |f| matches!(f, Fact::Note { .. })),
-    ("studies", "Imaging studies", |f| matches!(f, Fact::Study { .. } | Fact::Image { .. })),
-    ("reports", "Reports", |f| matches!(f, Fact::Report { .. })),
+    ("problems", |f| matches!(f, Fact::Problem { .. })),
+    ("medicines", |f| matches!(f, Fact::Medication { .. })),
+    ("allergies", |f| matches!(f, Fact::Allergy { .. })),
+    ("results", |f| matches!(f, Fact::Measurement(_))),
+    ("notes", |f| matches!(f, Fact::Note { .. })),
+    ("studies", |f| matches!(f, Fact::Study { .. } | Fact::Image { .. })),
+    ("reports", |f| matches!(f, Fact::Report { .. })),
 ];
 
 /// Puts every fact of the chart into words under its heading.
-pub fn summarise(chart: &Chart) -> Assessment {
-    let section = |(key, title, belongs): &Place| {
+pub fn summarise(chart: &Chart, language: Language) -> Assessment {
+    let section = |((key, belongs), title): (&Place, &str)| {
         let facts = chart.evidence.iter().filter(|e| belongs(&e.fact));
-        let statements = facts.map(|e| Statement { text: words(e), finding: None, evidence: vec![e.id] }).collect();
-        Section { key: (*key).into(), title: (*title).into(), statements }
+        let text = |e| Statement { text: line(e, language), finding: None, evidence: vec![e.id] };
+        Section { key: (*key).into(), title: title.into(), statements: facts.map(text).collect() }
     };
+    let sections = PLACES.iter().zip(Words::of(language).places).map(section).collect();
     let ledger = Ledger { examined: chart.examined.clone(), failed: chart.gaps.clone(), ..Ledger::default() };
-    Assessment { sections: PLACES.iter().map(section).collect(), ledger, ..Assessment::default() }
+    Assessment { sections, ledger, ..Assessment::default() }
 }
 
 /// One fact as a short line; the text within is the EHR's.
-fn words(evidence: &Evidence) -> String {
-    let undated = if evidence.misdated { "the date given is not a valid date" } else { "date not stated" };
+fn line(evidence: &Evidence, language: Language) -> String {
+    let words = Words::of(language);
+    let undated = if evidence.misdated { words.bad_date } else { words.no_date };
     let day = evidence.date.as_ref().map_or(undated, |d| d.day());
-    let (_, text) = evidence.fact.described();
+    let (_, text) = described(&evidence.fact, language);
     match &evidence.fact {
-        Fact::Problem { .. } => format!("{text}, since {day}"),
-        Fact::Medication { .. } => format!("{text}, ordered {day}"),
-        Fact::Allergy { .. } => format!("{text}, recorded {day}"),
+        Fact::Problem { .. } => format!("{text}, {} {day}", words.since),
+        Fact::Medication { .. } => format!("{text}, {} {day}", words.ordered),
+        Fact::Allergy { .. } => format!("{text}, {} {day}", words.recorded),
         _ => format!("{text}, {day}"),
     }
 }

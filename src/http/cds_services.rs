@@ -12,7 +12,7 @@ use tracing::Span;
 
 use super::{
     extract::{Arrival, Bodies},
-    log,
+    language, log,
     openapi::{Any, Hook},
 };
 use crate::{
@@ -43,12 +43,24 @@ pub async fn discover(State(app): State<Arc<App>>) -> Result<Response> {
     post,
     path = "/cds-services/{id}",
     tag = "CDS Hooks",
-    params(("id" = String, Path, description = "The id of a service that `GET /cds-services` lists.", example = "chart-summary")),
+    params(
+        ("id" = String, Path, description = "The id of a service that `GET /cds-services` lists.", example = "chart-summary"),
+        ("Accept-Language" = Option<String>, Header, description = "`en` or `ko`, with their qualities; English where neither is named."),
+    ),
     request_body(
         content((HookRequest = "application/json"), (HookRequest = FHIR_JSON)),
         description = "In UTF-8, not compressed.",
     ),
-    responses((status = OK, description = "Cards; none where the service has nothing to say.", body = cds_hooks::Response), Any, Hook)
+    responses(
+        (
+            status = OK,
+            description = "Cards; none where the service has nothing to say.",
+            body = cds_hooks::Response,
+            headers(("Content-Language" = String, description = "The language of the cards, `en` or `ko`.")),
+        ),
+        Any,
+        Hook,
+    )
 )]
 pub async fn call(
     State(app): State<Arc<App>>,
@@ -65,10 +77,12 @@ pub async fn call(
     }
     Span::current().record("service", &id).record("tenant", &caller.tenant);
     let Arrival { received, request_id } = arrival;
+    let language = language::preferred(request.headers());
     let deadline = of_id.iter().map(|service| received + service.deadline()).min().unwrap_or(received);
     let body = bodies.json(request, deadline).await?;
     let length = body.bytes.len();
-    let read = move || (HookRequest::parse(&body.bytes), body.share);
+    let kept = of_id.iter().any(|service| service.task.is_some());
+    let read = move || (HookRequest::parse(&body.bytes, kept), body.share);
     // The share is kept: what was read from a body takes no less memory than the body did.
     let (hook, _share) = app.processor.work(length, deadline, read).await?;
     let hook = Arc::new(hook?);
@@ -80,8 +94,10 @@ pub async fn call(
         Error::invalid("this service is not offered for the hook named; GET /cds-services lists what is offered")
             .at("hook")
     })?;
-    let call = Call { service, request: &hook, caller: &caller, request_id: &request_id, received };
-    guidance::respond(&app, call).await.map(json)
+    let call = Call { service, request: &hook, caller: &caller, request_id: &request_id, received, language };
+    let mut response = guidance::respond(&app, call).await.map(json)?;
+    response.headers_mut().insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(language.word()));
+    Ok(response)
 }
 
 fn offered(app: &App) -> impl Iterator<Item = &Service> {

@@ -6,6 +6,7 @@ mod extract;
 mod fhir_rest;
 mod health;
 mod host;
+mod language;
 mod leftover;
 pub mod log;
 mod openapi;

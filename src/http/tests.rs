@@ -170,12 +170,20 @@ async fn readiness_tells_of_the_last_canary_and_ends_with_one_that_fails() {
 }
 
 #[tokio::test]
-async fn without_a_stated_intended_use_no_imaging_service_is_offered() {
+async fn without_a_stated_intended_use_no_model_is_asked() {
     for (intended_use, ids, status) in [
         (None, vec!["chart-summary", "order-checks", "order-checks"], StatusCode::NOT_FOUND),
         (
             Some("research"),
-            vec!["chart-summary", "imaging-draft-report", "order-checks", "order-checks"],
+            vec![
+                "chart-question",
+                "chart-summary",
+                "film-question",
+                "flagged-results",
+                "imaging-draft-report",
+                "order-checks",
+                "order-checks",
+            ],
             StatusCode::BAD_REQUEST,
         ),
     ] {

@@ -56,6 +56,11 @@ pub(super) const OTHER_ISSUER: &str = "the file names an issuer of the patient's
 pub(super) const OTHER_BIRTH_DATE: &str = "the file states another birth date than the record";
 pub(super) const OTHER_SEX: &str = "the file states another sex than the record";
 
+/// Whether what has to be said of a film is that it names somebody whom the patient cannot be.
+pub(super) fn disagrees(doubts: &[&'static str]) -> bool {
+    doubts.iter().any(|doubt| [OTHER_BIRTH_DATE, OTHER_SEX].contains(doubt))
+}
+
 impl Subject {
     pub fn new(
         id: Option<PatientId>,
@@ -76,7 +81,7 @@ impl Subject {
             _ => None,
         };
         let age_band = self.birth_date.as_ref().and_then(|born| born.age_band(taken?));
-        Labelled { sex: sex.map(str::to_owned), age_band }
+        Labelled { sex: sex.map(str::to_owned), age_band, disagrees: false }
     }
 
     pub fn is_sound(&self) -> bool {
@@ -295,7 +300,7 @@ mod tests {
     fn a_film_names_its_patient_by_sex_and_decade_only() {
         let labelled = |sex: &str, born: &str, taken: &str| {
             let subject = Subject { sex: Some(sex.into()), birth_date: Date::from_dicom(born), ..film(id("77", "")) };
-            let Labelled { sex, age_band } = subject.labelled(Date::parse(taken).as_ref());
+            let Labelled { sex, age_band, .. } = subject.labelled(Date::parse(taken).as_ref());
             [sex, age_band].map(Option::unwrap_or_default)
         };
         assert_eq!(labelled("M", "19591121", "2025-11-20"), ["male", "60-69"]);

@@ -82,6 +82,9 @@ pub struct Labelled {
     pub sex: Option<String>,
     /// From Patient's Birth Date (0010,0030), at the Study Date, such as `60-69`.
     pub age_band: Option<String>,
+    /// Whether the record of the patient has another sex or day of birth.
+    #[serde(default)]
+    pub disagrees: bool,
 }
 
 /// What a picture was read from.

@@ -76,7 +76,8 @@ impl Storage {
 }
 
 const DX_FOR_PRESENTATION: &str = "1.2.840.10008.5.1.4.1.1.1.1";
-const EXPLICIT_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1";
+/// The transfer syntax of what is written.
+pub const EXPLICIT_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1";
 /// Of this writer: a UUID of its own under 2.25.
 const IMPLEMENTATION: &str = "2.25.283014982417316540618296047251108376441";
 /// The largest the server reads.

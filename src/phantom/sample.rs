@@ -5,7 +5,6 @@ use crate::finding::{Change, Finding, FindingKind, Region, Severity, Side};
 
 use FindingKind::{Cardiomegaly, Effusion, Line, Opacity, Pneumothorax};
 
-const KINDS: [FindingKind; 5] = [Pneumothorax, Opacity, Effusion, Cardiomegaly, Line];
 const SIZES: [Severity; 3] = [Severity::Small, Severity::Moderate, Severity::Large];
 
 /// The findings of a film, in the order of an answer: by kind, right before left, region. `change` is unknown.
@@ -87,7 +86,7 @@ fn repeats(one: &Finding, other: &Finding) -> bool {
 }
 
 fn finding(random: &mut Random) -> Finding {
-    let kind = KINDS[random.weighted(&[23, 27, 24, 12, 14])];
+    let kind = FindingKind::ALL[random.weighted(&[23, 27, 24, 12, 14])];
     let side = if random.chance(0.5) { Side::Right } else { Side::Left };
     let third = [random.below(3), random.weighted(&[25, 50, 25])];
     let region = match kind {

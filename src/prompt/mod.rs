@@ -1,7 +1,6 @@
 //! From a Chart to the text and pictures a model is given. Pure, and the only place that writes model text.
 
-pub mod contract1;
-pub mod contract2;
+pub mod contract;
 mod scope;
 
 use sha2::{Digest, Sha256};

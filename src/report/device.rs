@@ -1,8 +1,10 @@
-//! The model, its runtime and its prompt as one AI device. <https://hl7.org/fhir/uv/aitransparency/StructureDefinition/AI-Device>
+//! The model, its runtime and its prompt as one AI device; in English, since reports in either language share it.
+//!
+//! <https://hl7.org/fhir/uv/aitransparency/StructureDefinition/AI-Device>
 
 use serde_json::{Value, json};
 
-use crate::chart::plain;
+use crate::{chart::plain, task::Language};
 
 use super::{
     Made,
@@ -46,11 +48,12 @@ pub fn resource(made: &Made) -> Value {
     .map(|(kind, value)| json!({ "type": kind, "value": plain(value, 200) }))
     .collect();
     let name = plain(&model.name, 200);
-    let scope = scope_sentence(model);
+    let scope = scope_sentence(model, Language::English);
     json!({
         "resourceType": "Device",
         "id": id(made),
-        "text": Div::new().line("AI device: a vision-language model that drafts reports for review.").line(&name).line(&scope).narrative(),
+        "language": Language::English.word(),
+        "text": Div::new(Language::English).line("AI device: a vision-language model that drafts reports for review.").line(&name).line(&scope).narrative(),
         "extension": kinds,
         "identifier": [{ "system": "urn:curbside:device", "value": id(made) }],
         "status": "active",

@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 use crate::{
     chart::{Role, StudyRead, plain},
     fhir::Reference,
+    grounding::described,
 };
 
 use super::{
-    BANNER, Made, code, device,
+    Made, code, device,
     narrative::{Div, ids, impression, study_sentence, study_words},
     oid,
 };
@@ -25,6 +26,7 @@ pub fn resource(made: &Made, observations: &[Value]) -> Value {
     let mut report = json!({
         "resourceType": "DiagnosticReport",
         "id": made.report_id.to_string(),
+        "language": made.language.word(),
         "meta": { "security": [code::ai_asserted(), code::labels_inline()] },
         "text": narrative(made),
         "identifier": [{ "system": "urn:curbside:report", "value": made.report_id.to_string() }],
@@ -41,11 +43,11 @@ pub fn resource(made: &Made, observations: &[Value]) -> Value {
         "performer": performers(made),
         "result": results,
         "imagingStudy": [
-            made.study().map(|study| imaging_study(made, study, "Current")),
-            made.prior().map(|study| imaging_study(made, study, "Prior")),
+            made.study().map(|study| imaging_study(made, study, made.words().current_study)),
+            made.prior().map(|study| imaging_study(made, study, made.words().prior_study)),
         ],
         "media": made.study().map(|picture| vec![media(made, picture)]),
-        "conclusion": format!("{}. {}", BANNER, impression(made)),
+        "conclusion": format!("{}. {}", made.shared().banner, impression(made)),
         "_conclusion": { "extension": [{ "url": INLINE_LABEL, "valueCoding": code::ai_asserted() }] },
     });
     effective(made, &mut report);
@@ -73,8 +75,8 @@ fn examination(made: &Made) -> Value {
             && image.body_part.as_deref().is_some_and(|p| p.eq_ignore_ascii_case("CHEST"))
     });
     match any && chest {
-        true => code::named(code::LOINC, code::CHEST_XRAY, "Chest X-ray"),
-        false => code::named(code::LOINC, code::IMAGING_STUDY, "Diagnostic imaging study"),
+        true => code::named(code::LOINC, code::CHEST_XRAY, made.words().chest_xray),
+        false => code::named(code::LOINC, code::IMAGING_STUDY, made.words().imaging_study),
     }
 }
 
@@ -85,7 +87,7 @@ fn performers(made: &Made) -> Value {
         { "display": plain(&made.options.organization, 200) },
         {
             "extension": [{ "url": ALTERNATE_REFERENCE, "valueReference": device::reference(made) }],
-            "display": "curbside, an AI device",
+            "display": made.words().ai_device,
         },
     ])
 }
@@ -99,7 +101,7 @@ fn imaging_study(made: &Made, study: &StudyRead, which: &str) -> Value {
     json!({
         "reference": made.absolute(&study.reference),
         "identifier": identifier,
-        "display": format!("{which} study: {}", study_words(study)),
+        "display": format!("{which}: {}", study_words(study, made.language)),
     })
 }
 
@@ -111,6 +113,7 @@ fn media(made: &Made, picture: &StudyRead) -> Value {
 }
 
 fn narrative(made: &Made) -> Value {
+    let (words, shared) = (made.words(), made.shared());
     let statements: Vec<String> =
         made.statements().map(|s| format!("{} [{}]", plain(&s.text, 600), ids(&s.evidence))).collect();
     let cited: Vec<String> = made
@@ -119,29 +122,25 @@ fn narrative(made: &Made) -> Value {
         .iter()
         .filter(|e| made.statements().any(|s| s.evidence.contains(&e.id)))
         .map(|e| {
-            let (kind, text) = e.fact.described();
+            let (kind, text) = described(&e.fact, made.language);
             let date = e.date.as_ref().map(|d| format!(", {}", d.day())).unwrap_or_default();
             format!("{}: {kind}{date}: {text}", e.id)
         })
         .collect();
     let ledger = &made.assessment.ledger;
     let pictures = made.images().count();
-    let counts = format!(
-        "Shown to the model: {pictures} pictures and {} other facts. Found but not shown: {}. Statements not kept: {}.",
-        ledger.shown.len() - pictures,
-        ledger.not_shown.len(),
-        made.assessment.rejected.len()
-    );
+    let counts = [pictures, ledger.shown.len() - pictures, ledger.not_shown.len(), made.assessment.rejected.len()];
     let failed: Vec<String> =
-        made.assessment.ledger.failed.iter().map(|gap| plain(&format!("{}: {}", gap.what, gap.why), 300)).collect();
-    Div::draft()
-        .line(&format!("Intended use: {}. Not a medical device.", plain(made.intended_use, 100)))
+        ledger.failed.iter().map(|gap| plain(&format!("{}: {}", shared.coded(&gap.what), gap.why), 300)).collect();
+    let used_for = plain(shared.coded(made.intended_use), 100);
+    Div::draft(made.language)
+        .line(&(words.intended_use)(&used_for, shared.not_a_device))
         .line(&impression(made))
         .line(&study_sentence(made).unwrap_or_default())
-        .list("Statements and what each rests on:", &statements)
-        .list("Evidence cited:", &cited)
-        .line(&counts)
-        .list("Could not be had or used:", &failed)
-        .line(&format!("Model: {}.", plain(&made.model.name, 200)))
+        .list(words.statements, &statements)
+        .list(words.cited, &cited)
+        .line(&(words.counts)(counts))
+        .list(words.failed, &failed)
+        .line(&format!("{}: {}.", words.model, plain(&made.model.name, 200)))
         .narrative()
 }

@@ -12,6 +12,7 @@ mod page;
 mod provenance;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::sync::Arc;
 
@@ -27,13 +28,18 @@ use crate::{
     engine::ModelInfo,
     error::{Error, Result},
     fhir::{Date, Reference},
-    grounding::{Assessment, BANNER, Statement},
+    grounding::{self, Assessment, Statement},
     imaging::Image,
     service::Service,
+    task::Language,
 };
+
+use words::Words;
 
 /// What a report is drafted from. The model was asked and answered: an abstention makes no report.
 pub struct Made<'a> {
+    /// Of the assessment too.
+    pub language: Language,
     pub service: &'a Service,
     pub chart: &'a Chart,
     pub assessment: &'a Assessment,
@@ -133,6 +139,15 @@ fn pictures(made: &Made) -> Vec<(String, Arc<Vec<u8>>)> {
 }
 
 impl Made<'_> {
+    fn words(&self) -> &'static Words {
+        Words::of(self.language)
+    }
+
+    /// What the card says too.
+    fn shared(&self) -> &'static grounding::Words {
+        grounding::Words::of(self.language)
+    }
+
     /// Statements in the order in which report, Observations and page number them.
     fn statements(&self) -> impl Iterator<Item = &Statement> {
         self.assessment.sections.iter().flat_map(|section| &section.statements)

@@ -1,13 +1,15 @@
-//! The words of a report that people read, and the only maker of markup in a resource. <https://hl7.org/fhir/R4/narrative.html>
+//! The sentences of a report that people read, and the only maker of markup in a resource. <https://hl7.org/fhir/R4/narrative.html>
 
 use serde_json::{Value, json};
 
 use crate::{
     chart::{EvidenceId, StudyRead, plain},
     engine::ModelInfo,
+    grounding,
+    task::Language,
 };
 
-use super::{BANNER, Made};
+use super::{Made, words::Words};
 
 /// Longest piece of text in a narrative, in characters.
 const MAX_TEXT: usize = 4000;
@@ -17,14 +19,16 @@ pub struct Div(String);
 
 impl Div {
     /// Starts with the banner.
-    pub fn draft() -> Div {
-        let mut div = Div::new();
-        div.0.push_str(&format!("<p><b>{BANNER}.</b> Not reviewed by a clinician.</p>"));
+    pub fn draft(language: Language) -> Div {
+        let (banner, not_reviewed) = (grounding::Words::of(language).banner, Words::of(language).not_reviewed);
+        let mut div = Div::new(language);
+        div.0.push_str(&format!("<p><b>{banner}.</b> {not_reviewed}</p>"));
         div
     }
 
-    pub fn new() -> Div {
-        Div("<div xmlns=\"http://www.w3.org/1999/xhtml\">".to_owned())
+    pub fn new(language: Language) -> Div {
+        let word = language.word();
+        Div(format!("<div xmlns=\"http://www.w3.org/1999/xhtml\" lang=\"{word}\" xml:lang=\"{word}\">"))
     }
 
     pub fn line(mut self, text: &str) -> Div {
@@ -71,39 +75,33 @@ pub fn ids(evidence: &[EvidenceId]) -> String {
 pub fn impression(made: &Made) -> String {
     let mut sentences: Vec<String> = made.statements().map(|s| format!("{}.", plain(&s.text, 600))).collect();
     if sentences.is_empty() {
-        sentences.push("No finding is stated, which does not say that the examination is normal.".to_owned());
+        sentences.push(made.words().no_finding.to_owned());
     }
-    sentences.extend(made.assessment.urgency.map(|u| format!("Suggested urgency: {}.", u.word())));
+    sentences.extend(made.assessment.urgency.map(|u| (made.words().urgency)(made.shared().urgency(u))));
     sentences.join(" ")
 }
 
 /// Which study was read, how it was chosen, and that it is not the one being ordered.
 pub fn study_sentence(made: &Made) -> Option<String> {
     let study = made.study()?;
-    let what = if study.is_study() { "Study" } else { "Picture" };
-    Some(format!("{what} read: {}, {}. This is not the ordered examination.", study_words(study), study.chosen()))
+    let words = made.words();
+    let what = if study.is_study() { words.study_read } else { words.picture_read };
+    let (study, chosen) = (study_words(study, made.language), made.shared().chosen(study));
+    Some(format!("{what}: {study}, {chosen}. {}", words.not_the_ordered))
 }
 
-pub fn study_words(study: &StudyRead) -> String {
-    let date = study.date.as_ref().map_or("no date stated", |d| d.day());
+pub fn study_words(study: &StudyRead, language: Language) -> String {
+    let date = study.date.as_ref().map_or(grounding::Words::of(language).no_date, |d| d.day());
     let description = study.description.as_deref().map(|d| format!(", {}", plain(d, 120))).unwrap_or_default();
     format!("{date}{description}")
 }
 
 /// What the checkpoint says it was trained for.
-pub fn scope_sentence(model: &ModelInfo) -> String {
-    let Some(scope) = &model.scope else {
-        return "A general model: its files state no scope it was trained for.".to_owned();
-    };
-    let list = |items: &[String]| if items.is_empty() { "none stated".to_owned() } else { items.join(", ") };
-    let sentence = format!(
-        "Trained for {}; modalities: {}; body parts: {}; views: {}; languages: {}; pictures made by: {}.",
-        list(&scope.tasks),
-        list(&scope.modalities),
-        list(&scope.body_parts),
-        list(&scope.views),
-        list(&scope.languages),
-        list(&scope.sources),
-    );
-    plain(&sentence, 1000)
+pub fn scope_sentence(model: &ModelInfo, language: Language) -> String {
+    let words = Words::of(language);
+    let Some(scope) = &model.scope else { return words.general.to_owned() };
+    let list = |items: &Vec<String>| if items.is_empty() { words.none_stated.to_owned() } else { items.join(", ") };
+    let stated =
+        [&scope.tasks, &scope.modalities, &scope.body_parts, &scope.views, &scope.languages, &scope.sources].map(list);
+    plain(&(words.scope)(stated), 1000)
 }

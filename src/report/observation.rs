@@ -9,7 +9,7 @@ use crate::{
 };
 
 use super::{
-    BANNER, Made, code, device, diagnostic_report,
+    Made, code, device, diagnostic_report,
     narrative::{Div, ids, impression},
 };
 
@@ -36,27 +36,28 @@ fn statement(made: &Made, number: usize, statement: &Statement) -> Value {
         }
     }
     let sources: Vec<Value> = sources.into_iter().map(|s| json!({ "reference": s })).collect();
-    let cited = format!("Rests on {}.", ids(&statement.evidence));
+    let words = made.words();
+    let cited = (words.rests_on)(&ids(&statement.evidence));
     let own = json!({
-        "code": code::named(code::LOINC, code::FINDINGS, "Imaging finding (AI draft)"),
+        "code": code::named(code::LOINC, code::FINDINGS, words.finding),
         "valueString": text,
         "derivedFrom": sources,
         "component": statement.finding.map(components),
-        "text": Div::draft().line(&text).line(&cited).narrative(),
+        "text": Div::draft(made.language).line(&text).line(&cited).narrative(),
     });
     observation(made, id(made, number), own)
 }
 
 fn overall(made: &Made, statements: usize) -> Value {
-    let text = impression(made);
+    let (words, text) = (made.words(), impression(made));
     let study = made.study().and_then(|s| made.absolute(&s.reference)).map(|s| json!({ "reference": s }));
     let findings = (0..statements).map(|n| json!({ "reference": format!("Observation/{}", id(made, n)) }));
     let own = json!({
-        "code": code::named(code::LOINC, code::IMPRESSION, "Impression (AI draft)"),
+        "code": code::named(code::LOINC, code::IMPRESSION, words.impression),
         "valueString": text,
         "derivedFrom": study.into_iter().chain(findings).collect::<Vec<Value>>(),
         "component": made.assessment.urgency.map(|u| vec![component("suggested urgency", u.word())]),
-        "text": Div::draft().line(&text).narrative(),
+        "text": Div::draft(made.language).line(&text).narrative(),
     });
     observation(made, made.id("impression"), own)
 }
@@ -66,6 +67,7 @@ fn observation(made: &Made, id: String, own: Value) -> Value {
     let mut observation = json!({
         "resourceType": "Observation",
         "id": id,
+        "language": made.language.word(),
         "meta": { "security": [code::ai_asserted()] },
         "text": own["text"],
         "identifier": [{ "system": "urn:curbside:statement", "value": id }],
@@ -77,7 +79,7 @@ fn observation(made: &Made, id: String, own: Value) -> Value {
         "issued": made.issued(),
         "performer": [{ "display": plain(&made.options.organization, 200) }],
         "valueString": own["valueString"],
-        "note": [{ "text": format!("{BANNER}.") }],
+        "note": [{ "text": format!("{}.", made.shared().banner) }],
         "device": device::reference(made),
         "derivedFrom": own["derivedFrom"],
         "component": own["component"],

@@ -5,50 +5,50 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use crate::{
-    chart::{Evidence, EvidenceId, Origin, Role, plain},
-    grounding::Statement,
+    chart::{Evidence, EvidenceId, Role, plain},
+    grounding::{Statement, described},
     imaging::Source,
 };
 
 use super::{
-    BANNER, DraftStatus, Made,
+    Made,
     narrative::{impression, scope_sentence, study_sentence, study_words},
 };
 
 pub fn view(made: &Made) -> Value {
+    let (words, shared) = (made.words(), made.shared());
     let assessment = made.assessment;
     let chart = made.chart;
     let reading = chart.reading.as_ref();
     let why_not = assessment.ledger.not_shown.iter().map(|n| (n.evidence, n.why.as_str())).collect();
     json!({
-        "banner": BANNER,
-        "intended_use": plain(made.intended_use, 100),
-        "service": plain(&made.service.title, 200),
-        "status": made.options.draft_status.word(),
-        "status_words": match made.options.draft_status {
-            DraftStatus::Partial => "A machine's draft. No clinician has reviewed it.",
-            DraftStatus::Preliminary => "A machine's draft, filed as preliminary by this site's choice. No clinician has reviewed it.",
-        },
+        "language": made.language.word(),
+        "banner": shared.banner,
+        "intended_use": plain(shared.coded(made.intended_use), 100),
+        "service": plain(made.service.title(made.language), 200),
+        "status": shared.coded(made.options.draft_status.word()),
+        "status_words": words.status(made.options.draft_status),
         "organization": plain(&made.options.organization, 200),
-        "patient": { "reference": plain(&chart.subject.reference, 300), "sex": chart.subject.sex.as_deref().map(|s| plain(s, 30)),
+        "patient": { "reference": plain(&chart.subject.reference, 300), "sex": chart.subject.sex.as_deref().map(|s| plain(shared.coded(s), 30)),
             "age_band": chart.subject.age_band.as_deref().map(|a| plain(a, 30)) },
-        "order": reading.map(|r| plain(&r.order.text, 200)),
+        "order": reading.map(|r| plain(shared.coded(&r.order.text), 200)),
         "other_orders": reading.filter(|r| r.other_orders > 0).map(|r| r.other_orders.to_string()),
         "study": study_sentence(made),
-        "prior": made.prior().map(study_words),
+        "prior": made.prior().map(|study| study_words(study, made.language)),
         "impression": impression(made),
         "urgency": assessment.urgency.map(|u| u.word()),
+        "urgency_words": assessment.urgency.map(|u| shared.urgency(u)),
         "sections": sections(made),
         "rejected": assessment.rejected.iter().map(|r| named(&r.what, &r.why)).collect::<Vec<_>>(),
         "pictures": pictures(made),
         "evidence": chart.evidence.iter().map(|e| evidence(made, e, &why_not)).collect::<Vec<_>>(),
         "examined": assessment.ledger.examined.iter().map(|e| json!({
-            "what": plain(&e.what, 100),
+            "what": plain(shared.coded(&e.what), 100),
             "resources": e.resources.to_string(),
-            "origin": origin(e.origin),
+            "origin": words.origin(e.origin),
             "complete": e.complete,
         })).collect::<Vec<_>>(),
-        "failed": assessment.ledger.failed.iter().map(|gap| named(&gap.what, &gap.why)).collect::<Vec<_>>(),
+        "failed": assessment.ledger.failed.iter().map(|gap| named(shared.coded(&gap.what), &gap.why)).collect::<Vec<_>>(),
         "model": {
             "name": plain(&made.model.name, 200),
             "revision": made.model.revision,
@@ -56,7 +56,7 @@ pub fn view(made: &Made) -> Value {
             "runtime": made.model.runtime,
             "dtype": made.model.dtype,
             "context": made.model.context.to_string(),
-            "scope": scope_sentence(made.model),
+            "scope": scope_sentence(made.model, made.language),
         },
         "prompt": { "sha256": made.prompt.sha256, "version": made.prompt.version },
         "product": concat!("curbside ", env!("CARGO_PKG_VERSION")),
@@ -86,7 +86,7 @@ fn sections(made: &Made) -> Vec<Value> {
 
 fn evidence(made: &Made, evidence: &Evidence, why_not: &HashMap<EvidenceId, &str>) -> Value {
     let ledger = &made.assessment.ledger;
-    let (kind, text) = evidence.fact.described();
+    let (kind, text) = described(&evidence.fact, made.language);
     let cited = made
         .statements()
         .zip(1..)
@@ -99,22 +99,16 @@ fn evidence(made: &Made, evidence: &Evidence, why_not: &HashMap<EvidenceId, &str
         "text": text,
         "date": evidence.date.as_ref().map(|d| d.day()),
         "reference": plain(&evidence.reference, 300),
-        "origin": origin(evidence.origin),
+        "origin": made.words().origin(evidence.origin),
         "shown": ledger.shown.contains(&evidence.id),
         "why_not": why_not,
         "cited_by": cited.collect::<Vec<_>>(),
     })
 }
 
-fn origin(origin: Origin) -> &'static str {
-    match origin {
-        Origin::Prefetch => "sent with the request",
-        Origin::Fetched => "fetched from the record",
-    }
-}
-
 /// The prior film first, as time runs.
 fn pictures(made: &Made) -> Vec<Value> {
+    let (words, shared) = (made.words(), made.shared());
     let of = |wanted: Role| made.images().filter(move |(_, role, _)| *role == wanted);
     of(Role::Prior)
         .chain(of(Role::Current))
@@ -139,14 +133,14 @@ fn pictures(made: &Made) -> Vec<Value> {
                 "modality": image.modality.as_deref().map(|m| plain(m, 20)),
                 "body_part": word(&image.body_part),
                 "manufacturer": word(&image.manufacturer),
-                "window": film.map(|(_, _, window)| word(window).unwrap_or_else(|| "none applied".to_owned())),
-                "size": format!("{} × {} pixels", image.columns, image.rows),
-                "retrieved": plain(&image.retrieved, 100),
+                "window": film.map(|(_, _, window)| word(window).unwrap_or_else(|| words.no_window.to_owned())),
+                "size": (words.size)(image.columns, image.rows),
+                "retrieved": plain(shared.coded(&image.retrieved), 100),
                 "transfer_syntax": film.map(|(_, syntax, _)| plain(syntax, 100)),
                 "instance_uid": film.map(|(uid, ..)| plain(uid, 64)),
                 "record": attached.map(|(reference, _)| plain(reference, 300)),
                 "media_type": attached.map(|(_, media_type)| plain(media_type, 30)),
-                "burned_in": plain(&image.burned_in, 30),
+                "burned_in": plain(shared.coded(&image.burned_in), 30),
                 "lossy": image.lossy,
             })
         })

@@ -1,11 +1,15 @@
-//! Who drafted the report from what. <https://hl7.org/fhir/uv/aitransparency/StructureDefinition/AI-Provenance>
+//! Who drafted the report from what; in English, being a record and no part of what a clinician reads.
+//!
+//! <https://hl7.org/fhir/uv/aitransparency/StructureDefinition/AI-Provenance>
 
 use serde_json::{Value, json};
 
 use crate::{
     chart::{EvidenceId, Fact, plain},
     fhir::Reference,
+    grounding::described,
     imaging::Source,
+    task::Language,
 };
 
 use super::{Made, code, date_time, device, narrative::Div, observation, oid};
@@ -51,7 +55,8 @@ fn provenance(made: &Made, part: &str, targets: Vec<Value>, entities: Vec<Value>
     json!({
         "resourceType": "Provenance",
         "id": made.id(part),
-        "text": Div::new().line("Made by an AI device on request; not reviewed by a clinician.").narrative(),
+        "language": Language::English.word(),
+        "text": Div::new(Language::English).line("Made by an AI device on request; not reviewed by a clinician.").narrative(),
         "target": targets,
         "occurredDateTime": made.issued(),
         "recorded": made.issued(),
@@ -78,7 +83,7 @@ fn source(made: &Made, id: EvidenceId) -> Value {
     let Some(evidence) = made.evidence(id) else {
         return json!({ "role": "source", "what": { "display": id.to_string() } });
     };
-    let mut what = json!({ "display": format!("{id}, {}", evidence.fact.described().0) });
+    let mut what = json!({ "display": format!("{id}, {}", described(&evidence.fact, Language::English).0) });
     if let Fact::Image { role, image } = &evidence.fact {
         let date = image.date.as_ref().map_or("no date".to_owned(), date_time);
         let facts = [

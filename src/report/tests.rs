@@ -1,8 +1,11 @@
+mod korean;
 mod sample;
 
 use serde_json::json;
 
 use super::*;
+
+const BANNER: &str = "AI-generated draft, review before signing";
 use sample::{BASE, MARKER, Sample, attached, bare, sample};
 
 fn every() -> Vec<Sample> {

@@ -76,8 +76,11 @@ fn check(rule: &Rule, id: &str) -> std::result::Result<(), String> {
     ensure(safe(&rule.id) && rule.id == id, "id must be of a-z, 0-9 and -, and the name of its file")?;
     let numbered = rule.version.split('.').count() == 3 && rule.version.split('.').all(|n| n.parse::<u32>().is_ok());
     ensure(numbered, "version must be three numbers with dots between")?;
-    let texts = [&rule.title, &rule.explanation, &rule.source.citation, &rule.source.licence];
-    ensure(texts.iter().all(|text| !text.trim().is_empty()), "title, explanation and source must not be empty")?;
+    let texts = [&rule.title, &rule.explanation, &rule.review, &rule.source.citation, &rule.source.licence];
+    ensure(
+        texts.iter().all(|text| !text.trim().is_empty()),
+        "title, explanation, review and source must not be empty",
+    )?;
     let url = Url::parse(&rule.source.url).is_ok_and(|url| url.scheme() == "https");
     let plain = rule.source.url.bytes().all(|b| b.is_ascii_graphic() && b != b'`');
     ensure(url && plain, "source.url must be an https URL")?;
@@ -117,8 +120,8 @@ fn ready(read: Vec<(String, Rule)>) -> Result<Rules> {
                 examinations: all.of.iter().map(|e| Ok((id(&e.term)?, e.days))).collect::<Result<_>>()?,
             },
         };
-        let Rule { id, version, title, explanation, source, .. } = rule;
-        rules.push(Ready { cited: Cited { id, version, title, explanation, source }, when });
+        let Rule { id, version, title, explanation, review, source, .. } = rule;
+        rules.push(Ready { cited: Cited { id, version, title, explanation, review, source }, when });
     }
     Ok(Rules { rules, terms })
 }

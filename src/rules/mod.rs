@@ -34,6 +34,8 @@ pub struct Rule {
     pub source: Source,
     /// What the reader is told beside the fact that it applies.
     pub explanation: String,
+    /// Who looked it over for use with patients, or that nobody did, and what of it is not confirmed; printed with it.
+    pub review: String,
     #[serde(default)]
     pub terms: Vec<Term>,
     pub when: When,
@@ -113,6 +115,7 @@ pub struct Cited {
     pub version: String,
     pub title: String,
     pub explanation: String,
+    pub review: String,
     pub source: Source,
 }
 

@@ -36,7 +36,7 @@ fn drafts_of(orders: &[Value], selections: Option<Value>) -> Drafts {
     if let Some(selections) = selections {
         request["context"]["selections"] = selections;
     }
-    let request = HookRequest::parse(request.to_string().as_bytes()).unwrap();
+    let request = HookRequest::parse(request.to_string().as_bytes(), false).unwrap();
     let caller = Caller { tenant: "t".into(), client: "c".into(), allowed_bases: vec![] };
     drafts::read(&request, &caller).unwrap()
 }
@@ -63,7 +63,8 @@ fn chart_of(records: &[Value]) -> Chart {
         base: &"https://ehr.example/fhir".parse().unwrap(),
         patient_id: "p",
         resources: records.iter().enumerate().map(record).collect(),
-        films: vec![],
+        current: None,
+        earlier: None,
         reading: None,
         now: &now(),
     };
@@ -268,6 +269,7 @@ fn rules_of_a_folder_replace_and_add_and_a_bad_one_is_named() {
         ("/colour", json!("red"), "colour"),
         ("/source/url", json!("http://x.example"), "source.url"),
         ("/explanation", json!(" "), "explanation"),
+        ("/review", json!(" "), "review"),
         ("/cases", json!([]), "cases"),
         ("/when/allergy/ordered", json!(["nothing"]), "nothing is the name of no term"),
         ("/terms/0/of", json!(["nothing"]), "belongs to nothing"),

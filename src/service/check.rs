@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::{PrefetchTemplate, Publishes, Service};
+use super::{Named, PrefetchTemplate, Publishes, Service};
 use crate::{
     cds_hooks::{HOOKS, TOKENS},
     fhir::Coding,
+    task::TaskKind,
 };
 
 /// What is wrong with one member: `member` and `sentence` read as one sentence.
@@ -48,13 +49,30 @@ pub(super) fn check(service: &Service, folder: &str) -> Result<(), Fault> {
     {
         ensure(filled(text), member, "must not be empty")?;
     }
+    if let Some(Named { title, source_label }) = &service.korean {
+        ensure(filled(title), "korean.title", "must not be empty")?;
+        ensure(filled(source_label), "korean.source_label", "must not be empty")?;
+    }
     ensure(filled(&service.topic.system), "topic.system", "must not be empty")?;
     let code = &service.topic.code;
     let static_code = (1..=100).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric());
     ensure(static_code, "topic.code", "must be 1 to 100 letters and digits")?;
     ensure((100..=60_000).contains(&service.deadline_ms), "deadline_ms", "must be 100 to 60000")?;
-    let written = service.publishes == Publishes::None || service.max_calls > 0;
-    ensure(written, "max_calls", "must be at least 1 where a DiagnosticReport is published")?;
+    ensure(
+        (service.max_calls > 0) == service.task.is_some(),
+        "max_calls",
+        "must be 0 without a task, and at least 1 with one",
+    )?;
+    let draft = service.task == Some(TaskKind::ImagingDraft);
+    ensure(
+        draft || service.publishes == Publishes::None,
+        "publishes",
+        "must be none where the task is no imaging-draft",
+    )?;
+    let film = service.applies.is_some();
+    ensure(film || !draft, "applies", "must be there for the task imaging-draft")?;
+    let of_films = matches!(service.task, Some(TaskKind::ImagingDraft | TaskKind::Question));
+    ensure(!film || of_films, "applies", "must not be there for a task that is not about a film")?;
     if let Some(applies) = &service.applies {
         ensure((1..=3650).contains(&applies.window_days), "applies.window_days", "must be 1 to 3650")?;
         for (n, Coding { system, code, .. }) in applies.categories.iter().enumerate() {

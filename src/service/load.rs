@@ -94,6 +94,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::task::{Question, Task};
 
     fn embedded() -> Services {
         load(None).unwrap()
@@ -125,13 +126,56 @@ mod tests {
         let services = embedded();
         assert_eq!(
             services.0.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(),
-            ["chart-summary", "imaging-draft-report", "order-checks", "order-checks"]
+            [
+                "chart-question",
+                "chart-summary",
+                "film-question",
+                "flagged-results",
+                "imaging-draft-report",
+                "order-checks",
+                "order-checks"
+            ]
         );
-        let (at_once, on_demand): (Vec<_>, Vec<_>) =
-            services.0[1].prefetch.iter().partition(|template| !template.on_demand);
-        assert_eq!(services.0[0].prefetch.iter().collect::<Vec<_>>(), at_once);
+        let named = |id: &str| services.0.iter().find(|service| service.id == id).unwrap();
+        let (summary, imaging, film) = (named("chart-summary"), named("imaging-draft-report"), named("film-question"));
+        let (at_once, on_demand): (Vec<_>, Vec<_>) = imaging.prefetch.iter().partition(|template| !template.on_demand);
+        assert_eq!(summary.prefetch.iter().collect::<Vec<_>>(), at_once);
         assert_eq!(on_demand.iter().map(|template| template.key.as_str()).collect::<Vec<_>>(), ["media", "documents"]);
-        assert!(!services.0[0].reads_images() && services.0[1].reads_images());
+        // What a model is shown for the one it was taught on the other.
+        for id in ["flagged-results", "chart-question"] {
+            assert_eq!((&named(id).prefetch, &named(id).relevant), (&summary.prefetch, &summary.relevant), "{id}");
+        }
+        assert_eq!((&film.prefetch, &film.relevant), (&imaging.prefetch, &imaging.relevant));
+        assert_eq!(film.applies, imaging.applies);
+        let modelless: Vec<_> = services.0.iter().filter(|s| s.offered(None)).map(|s| s.id.as_str()).collect();
+        assert_eq!(modelless, ["chart-summary", "order-checks", "order-checks"]);
+    }
+
+    #[test]
+    fn what_may_be_asked_is_told_and_nothing_else_is_asked() {
+        let services = embedded();
+        let mut told = Vec::new();
+        for (id, film) in [("chart-question", false), ("film-question", true)] {
+            let service = services.0.iter().find(|service| service.id == id).unwrap();
+            let requirements = service.usage_requirements.as_deref().unwrap();
+            let words: Vec<&str> = requirements.split([' ', ',', '.', ';', ':']).collect();
+            for question in Question::ALL {
+                let (code, here) = (question.code(), Task::Question(question).is_about_the_film() == film);
+                assert_eq!(words.contains(&code.as_str()), here, "{id}: {code}");
+                let asked = service.asks(Some(&code));
+                assert_eq!(asked.is_ok_and(|task| task == Some(Task::Question(question))), here, "{id}: {code}");
+                told.extend(here.then_some(code));
+            }
+            assert_eq!(service.asks(None).unwrap(), None);
+            for unknown in ["", "effusion", "Effusion-left", "effusion-left ", "appendicitis-right"] {
+                let error = service.asks(Some(unknown)).unwrap_err();
+                assert_eq!(error.expression.as_deref(), Some("extension[\"curbside-question\"]"));
+                assert!(error.message.contains(&Question::all_about(film)[0].code()), "{error}");
+            }
+        }
+        assert_eq!(told.len(), Question::ALL.len());
+        let draft = services.0.iter().find(|service| service.id == "imaging-draft-report").unwrap();
+        assert_eq!(draft.asks(Some("nothing")).unwrap(), Some(Task::ImagingDraft));
     }
 
     #[test]
@@ -141,9 +185,10 @@ mod tests {
             ("/prefetch", Value::Null),
             ("/colour", json!("red")),
             ("/publishes", json!("Poem")),
+            ("/task", json!("poetry")),
         ] {
             let (message, _) = broken(pointer, value);
-            let named = ["title", "prefetch", "colour", "Poem"].iter().any(|member| message.contains(member));
+            let named = ["title", "prefetch", "colour", "Poem", "poetry"].iter().any(|member| message.contains(member));
             assert!(named && message.contains("line"), "{message}");
         }
         let twice = br#"{"id":"x","id":"x"}"#.to_vec();
@@ -170,6 +215,9 @@ mod tests {
             ("/deadline_ms", json!(99), "deadline_ms"),
             ("/deadline_ms", json!(60_001), "deadline_ms"),
             ("/max_calls", json!(0), "max_calls"),
+            ("/task", Value::Null, "max_calls"),
+            ("/task", json!("question"), "publishes"),
+            ("/applies", Value::Null, "applies"),
             ("/applies/window_days", json!(0), "applies.window_days"),
             ("/applies/categories/0", json!({"system": "", "code": "x"}), "applies.categories[0]"),
             (
@@ -250,16 +298,9 @@ mod tests {
         write("another", "New");
         let services = load(Some(dir.path())).unwrap();
         let titles: Vec<_> = services.0.iter().map(|s| (s.id.as_str(), s.title.as_str())).collect();
-        assert_eq!(
-            titles,
-            [
-                ("another", "New"),
-                ("chart-summary", "Chart summary"),
-                ("imaging-draft-report", "Ours"),
-                ("order-checks", "Order checks"),
-                ("order-checks", "Order checks"),
-            ]
-        );
+        let [(another, "New"), .., ours, checks, again] = titles.as_slice() else { panic!("{titles:?}") };
+        assert_eq!((titles.len(), *another, *ours), (8, "another", ("imaging-draft-report", "Ours")));
+        assert_eq!([checks, again], [&("order-checks", "Order checks"); 2]);
         fs::rename(dir.path().join("another"), dir.path().join("renamed")).unwrap();
         let error = load(Some(dir.path())).err().unwrap();
         assert!(error.message.contains("renamed") && error.expression.as_deref() == Some("id"), "{error}");

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::fhir::Coding;
+use crate::{
+    error::{Error, Result},
+    fhir::Coding,
+    task::{Language, Question, Task, TaskKind},
+};
 
 mod check;
 mod discovery;
@@ -34,6 +38,9 @@ pub struct Service {
     /// LOINC codes of the tests that bear on the question, most telling first; they are numbered before other facts.
     #[serde(default)]
     pub relevant: Vec<String>,
+    /// What a model is asked for. Absent: none is asked.
+    #[serde(default)]
+    pub task: Option<TaskKind>,
     /// What the draft orders are checked for, by rules and without a model.
     #[serde(default)]
     pub checks: Vec<Check>,
@@ -49,19 +56,64 @@ pub struct Service {
     pub source_label: String,
     /// Static code of `card.source.topic`, so that an override sticks.
     pub topic: Coding,
+    /// What a Korean card and report call it; absent: as in English.
+    #[serde(default)]
+    pub korean: Option<Named>,
+}
+
+/// What a reader sees of a service.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Named {
+    pub title: String,
+    pub source_label: String,
 }
 
 impl Service {
     pub fn deadline(&self) -> Duration {
         Duration::from_millis(self.deadline_ms)
     }
-    /// Whether the service reads pictures, and so is gated by `intended_use`.
-    pub fn reads_images(&self) -> bool {
-        self.max_calls > 0
+    /// What a report calls it.
+    pub fn title(&self, language: Language) -> &str {
+        self.named(language).map_or(&self.title, |named| &named.title)
     }
-    // INVARIANT: without_a_stated_intended_use_no_imaging_service_is_offered
+
+    /// What a card calls its source.
+    pub fn source_label(&self, language: Language) -> &str {
+        self.named(language).map_or(&self.source_label, |named| &named.source_label)
+    }
+
+    fn named(&self, language: Language) -> Option<&Named> {
+        self.korean.as_ref().filter(|_| language == Language::Korean)
+    }
+
+    /// Whether the service reads the films of an order.
+    pub fn reads_images(&self) -> bool {
+        self.applies.is_some()
+    }
+    // INVARIANT: without_a_stated_intended_use_no_model_is_asked
     pub fn offered(&self, intended_use: Option<&str>) -> bool {
-        intended_use.is_some() || !self.reads_images()
+        intended_use.is_some() || self.task.is_none()
+    }
+
+    /// What the model is to be asked, where `question` is the code that came with the request; `None`: nothing.
+    ///
+    /// A code of no question that this service answers is `Invalid`, and the sentence lists those that are.
+    pub fn asks(&self, question: Option<&str>) -> Result<Option<Task>> {
+        let Some(task) = self.task else { return Ok(None) };
+        let code = match (task, question) {
+            (TaskKind::ImagingDraft, _) => return Ok(Some(Task::ImagingDraft)),
+            (TaskKind::Summary, _) => return Ok(Some(Task::Summary)),
+            (TaskKind::Question, None) => return Ok(None),
+            (TaskKind::Question, Some(code)) => code,
+        };
+        let questions = Question::all_about(self.reads_images());
+        let asked = Question::from_code(code).filter(|question| questions.contains(question));
+        asked.map(|question| Some(Task::Question(question))).ok_or_else(|| {
+            let codes: Vec<String> = questions.iter().map(|question| question.code()).collect();
+            let sentence = format!("this is no question that may be asked here; these are: {}", codes.join(", "));
+            Error::invalid(sentence).at("extension[\"curbside-question\"]")
+        })
     }
 }
 

@@ -16,14 +16,14 @@ pub struct Key {
     pub source_base: String,
     pub service: String,
     pub hook_instance: String,
-    /// SHA-256 of the body without `fhirAuthorization`, because a retry carries a fresh token.
-    pub body_sha256: String,
+    /// What makes two calls of one hook the same: the body and the language of the answer.
+    pub asked: String,
 }
 
 impl Key {
-    pub fn new(source_base: &str, service: &str, hook_instance: Uuid, body_sha256: &str) -> Key {
-        let (service, body_sha256) = (service.to_owned(), body_sha256.to_owned());
-        Key { source_base: source_base.to_owned(), service, hook_instance: hook_instance.to_string(), body_sha256 }
+    pub fn new(source_base: &str, service: &str, hook_instance: Uuid, asked: &str) -> Key {
+        let (service, asked) = (service.to_owned(), asked.to_owned());
+        Key { source_base: source_base.to_owned(), service, hook_instance: hook_instance.to_string(), asked }
     }
 }
 

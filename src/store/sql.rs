@@ -120,7 +120,7 @@ pub(super) async fn insert_answer(
     .bind(&key.source_base)
     .bind(&key.service)
     .bind(&key.hook_instance)
-    .bind(&key.body_sha256)
+    .bind(&key.asked)
     .bind(answer)
     .bind(now)
     .execute(db)
@@ -156,7 +156,7 @@ pub(super) async fn answer(db: &mut SqliteConnection, caller: &Caller, key: &Key
     .bind(&key.source_base)
     .bind(&key.service)
     .bind(&key.hook_instance)
-    .bind(&key.body_sha256)
+    .bind(&key.asked)
     .fetch_optional(db)
     .await
 }

@@ -27,12 +27,7 @@ fn caller(tenant: &str) -> Caller {
 }
 
 fn key(hook_instance: &str) -> Key {
-    Key {
-        source_base: EHR.into(),
-        service: "chest".into(),
-        hook_instance: hook_instance.into(),
-        body_sha256: "00".into(),
-    }
+    Key { source_base: EHR.into(), service: "chest".into(), hook_instance: hook_instance.into(), asked: "00".into() }
 }
 
 fn event() -> Event {
@@ -165,7 +160,7 @@ async fn the_same_key_keeps_the_first_answer() {
     assert_eq!(store.answered(&caller, &key("h")).await.unwrap().as_deref(), Some("answer 1"));
     assert_eq!(store.read(&caller, "DiagnosticReport", "2").await.unwrap_err().kind, Kind::NotFound);
     assert_eq!(rows(&store, "audit").await, 2, "both were answered");
-    let other = Key { body_sha256: "01".into(), ..key("h") };
+    let other = Key { asked: "01".into(), ..key("h") };
     assert_eq!(store.answered(&caller, &other).await.unwrap(), None);
 }
 

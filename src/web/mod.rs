@@ -2,15 +2,18 @@
 
 #[cfg(test)]
 mod tests;
+mod words;
 
 use minijinja::{Environment, UndefinedBehavior};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
     error::{Error, Result},
     store::Recent,
+    task::Language,
 };
+use words::Words;
 
 /// Sent with every page: nothing but our own style sheet and pictures is loaded, nothing runs, nothing is submitted.
 pub const CONTENT_SECURITY_POLICY: &str =
@@ -34,7 +37,14 @@ pub struct Start {
 pub fn report_page(page_json: &str) -> Result<String> {
     let page: Value =
         serde_json::from_str(page_json).map_err(|e| Error::fault("a stored report page is not JSON").because(e))?;
-    render("report.html", &page, UndefinedBehavior::Lenient)
+    let language = Language::deserialize(&page["language"]).unwrap_or(Language::English);
+    render("report.html", &with_words(page, language), UndefinedBehavior::Lenient)
+}
+
+/// A page and, as `w`, the words around it.
+fn with_words(mut page: Value, language: Language) -> Value {
+    page["w"] = serde_json::json!(Words::of(language));
+    page
 }
 
 /// Renders the index at `/`.

@@ -4,10 +4,10 @@ use super::*;
 
 fn page() -> Value {
     json!({
-        "banner": "b", "intended_use": "research", "service": "Draft report", "status": "partial", "status_words": "A machine's draft.",
+        "language": "en", "banner": "b", "intended_use": "research", "service": "Draft report", "status": "partial", "status_words": "A machine's draft.",
         "organization": "o", "patient": { "reference": "https://ehr.example/fhir/Patient/1", "sex": "female", "age_band": "60-69" },
         "order": "Chest X-ray", "other_orders": null, "study": "Study read: 2034-08-15.", "prior": "2032-01-10",
-        "impression": "i", "urgency": "urgent",
+        "impression": "i", "urgency": "urgent", "urgency_words": "urgent",
         "sections": [{ "title": "Findings", "statements": [{ "number": "1", "text": "Large effusion", "evidence": ["E2"] }] }],
         "rejected": [{ "what": "Opacity", "why": "cites nothing" }],
         "pictures": [{
@@ -110,7 +110,9 @@ fn pages_run_nothing_and_load_nothing_from_elsewhere() {
 
 #[test]
 fn the_template_asks_for_nothing_the_page_lacks() {
-    render("report.html", &page(), UndefinedBehavior::Strict).unwrap();
+    for language in [Language::English, Language::Korean] {
+        render("report.html", &with_words(page(), language), UndefinedBehavior::Strict).unwrap();
+    }
     render("start.html", &Start { reports: vec![recent("r")], ..Start::default() }, UndefinedBehavior::Strict).unwrap();
 }
 
@@ -133,4 +135,45 @@ fn the_start_page_lists_drafts_by_their_id() {
             && html.contains("/openapi.json")
             && html.contains("Not a medical device")
     );
+}
+
+/// The page with every value in Hangul: what Latin letters are left is markup and names that are the same in both.
+#[test]
+fn no_english_word_of_ours_stands_on_a_korean_page() {
+    let mut korean = filled(&page(), "값");
+    (korean["language"], korean["pictures"][0]["role"]) = (json!("ko"), json!("current"));
+    let mut empty = korean.clone();
+    for list in ["sections", "pictures", "evidence", "examined", "failed", "rejected"] {
+        empty[list] = json!([]);
+    }
+    (korean["examined"][0]["complete"], korean["evidence"][0]["shown"]) = (json!(false), json!(false));
+    korean["pictures"][0]["date"] = Value::Null;
+    for page in [korean, empty] {
+        let html = report_page(&page.to_string()).unwrap();
+        assert!(
+            html.contains("<html lang=\"ko\">")
+                && html.contains("서명 전 검토 필요")
+                && html.contains("의료기기가 아님")
+        );
+        let body = html.split_once("<title>").unwrap().1;
+        let texts = body.split('<').map(|part| part.split_once('>').map_or(part, |(_, text)| text));
+        let labels =
+            body.split("alt=\"").chain(body.split("label=\"")).skip(1).map(|rest| rest.split('"').next().unwrap());
+        let known = ["AI", "SHA", "SOP", "Instance", "UID", "curbside"];
+        for text in texts.chain(labels.filter(|label| !label.contains('<'))) {
+            let words = text.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| word.len() > 1);
+            let ours: Vec<&str> = words.filter(|word| !known.contains(word)).collect();
+            assert!(ours.is_empty(), "{ours:?} in {text}");
+        }
+    }
+}
+
+#[test]
+fn a_page_of_an_unknown_language_is_shown_in_english() {
+    for language in [Value::Null, json!("fr"), json!(3)] {
+        let mut page = page();
+        page["language"] = language;
+        let html = report_page(&page.to_string()).unwrap();
+        assert!(html.contains("<html lang=\"en\">") && html.contains("What is stated"));
+    }
 }

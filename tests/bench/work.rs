@@ -23,7 +23,7 @@ use curbside::{
     fhir::{self, Date},
     imaging::{self, Decoder, Identity, Wanted},
     phantom::{self, Content, Random, Style},
-    prompt::contract2,
+    prompt::contract,
     service,
 };
 use serde_json::json;
@@ -88,7 +88,7 @@ async fn chart(body: &[u8]) -> Result<()> {
     let (processor, decoder) = (Processor::default(), Decoder::new(CURBSIDE.into(), &imaging));
     repeat(async || {
         let start = Instant::now();
-        let request = HookRequest::parse(body)?;
+        let request = HookRequest::parse(body, false)?;
         let due = tokio::time::Instant::now() + Duration::from_secs(60);
         let sources = Sources {
             service,
@@ -200,7 +200,7 @@ async fn case() -> Result<()> {
     repeat(async || {
         let mut random = Random::training(seed.fetch_add(1, Ordering::Relaxed));
         let start = Instant::now();
-        maker.ask(&maker.draw(&mut random), contract2::MAX_CHARACTERS, false)?;
+        maker.ask(&maker.draw(&mut random), contract::MAX_CHARACTERS, false)?;
         Ok(start.elapsed())
     })
     .await

@@ -36,6 +36,8 @@ fn errors_are_one_sentence_that_says_what_to_do() {
         (vec!["serve", "--config", &missing], 2, "--config"),
         (vec!["serve", "--listen", "0.0.0.0:0"], 2, "loopback"),
         (vec!["check-model", &missing], 1, "nothing"),
+        (vec!["eval", "phantom", "--model", &missing], 2, "--model"),
+        (vec!["eval", "nonsense"], 2, "phantom"),
         (vec!["demo", "--nonsense"], 2, "--nonsense"),
         // A container engine reserves 2 for itself.
         (vec!["probe", "--config", &missing], 1, "--config"),

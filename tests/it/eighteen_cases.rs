@@ -19,7 +19,7 @@ pub async fn said(hospital: &Hospital, name: &str) -> Value {
     let base = hospital.ehr.fhir_base.as_str().trim_end_matches('/').to_owned() + "/";
     if card.get("links").is_none() {
         let detail = card["detail"].as_str().unwrap();
-        let reason = [("is not a chest film", "not a chest image"), ("picture blank", "blank")]
+        let reason = [("is not a chest film", "not a chest film"), ("picture blank", "blank film")]
             .iter()
             .find(|(words, _)| detail.contains(words));
         let (_, reason) = reason.unwrap_or_else(|| panic!("{name}: {detail}"));

@@ -12,12 +12,15 @@ use curbside::{
     app::{App, Clock, Settings},
     caller::{AllowedBase, Caller},
     demo::{self, Demo},
-    engine::{Engine, ModelInfo, Scope},
+    engine::{Answers, Engine, ModelInfo, Prompt, Scope, Step},
     fhir, http, imaging, store,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::oneshot;
+use tokio::sync::{
+    mpsc::{self, UnboundedReceiver},
+    oneshot,
+};
 use url::Url;
 
 use crate::documented::{self, Document};
@@ -58,11 +61,23 @@ pub fn scripted_model() -> ModelInfo {
     }
 }
 
+/// A model that gives every call this answer, and what it is asked.
+pub fn recording(answer: &'static str) -> (Engine, UnboundedReceiver<Prompt>) {
+    let (record, asked) = mpsc::unbounded_channel();
+    let answers = move |prompt: &Prompt| {
+        record.send(prompt.clone()).ok();
+        answer.to_owned()
+    };
+    (Engine::scripted(scripted_model(), vec![Step::Answer(Answers(Arc::new(answers)))]), asked)
+}
+
 pub type Site = Box<dyn FnOnce(&Demo) -> AllowedBase>;
 
 /// What may differ between one hospital and the next.
 pub struct Plan {
     pub folders: Vec<PathBuf>,
+    /// An EHR and archive that run already, instead of those of the folders.
+    pub ehr: Option<Demo>,
     pub engine: Engine,
     pub intended_use: Option<&'static str>,
     /// Services laid over the built-in ones.
@@ -86,6 +101,7 @@ impl Plan {
         let clock: Clock = Arc::new(|| "2025-11-20T12:00:00Z".parse::<DateTime<Utc>>().expect("a time"));
         Plan {
             folders,
+            ehr: None,
             engine,
             intended_use: Some("research"),
             services: None,
@@ -102,11 +118,11 @@ impl Plan {
     /// The services with another deadline than their own.
     pub fn with_deadline(mut self, milliseconds: u64) -> Plan {
         let services = TempDir::new().expect("a folder");
-        for id in ["imaging-draft-report", "chart-summary"] {
-            let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("cds-hooks/services").join(id);
-            let mut service = read_json(&built_in.join("service.json"));
+        let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("cds-hooks/services");
+        for entry in std::fs::read_dir(built_in).expect("a folder").flatten() {
+            let mut service = read_json(&entry.path().join("service.json"));
             service["deadline_ms"] = json!(milliseconds);
-            let folder = services.path().join(id);
+            let folder = services.path().join(entry.file_name());
             std::fs::create_dir(&folder).expect("a folder");
             std::fs::write(folder.join("service.json"), service.to_string()).expect("a file");
         }
@@ -116,7 +132,10 @@ impl Plan {
     }
 
     pub async fn open(self) -> Hospital {
-        let ehr = demo::start(&self.folders, TOKEN_FREE, TOKEN_FREE).await.expect("the embedded EHR");
+        let ehr = match self.ehr {
+            Some(ehr) => ehr,
+            None => demo::start(&self.folders, TOKEN_FREE, TOKEN_FREE).await.expect("the embedded EHR"),
+        };
         let own = TempDir::new().expect("a folder");
         let mut kept = self.kept;
         let data = self.data.unwrap_or_else(|| own.path().to_owned());
@@ -226,6 +245,16 @@ impl Hospital {
         let told = documented::Answer { status: answer.status, header: &header, body: answer.text.as_bytes() };
         self.document.check(method, url.path(), &told);
         answer
+    }
+
+    /// Calls any service, in a language of the test's choice.
+    pub async fn call(&self, service: &str, request: &Value, accept_language: Option<&str>) -> Answer {
+        let url = self.url.join(&format!("/cds-services/{service}")).expect("a path");
+        let mut call = self.client.post(url.clone()).header("content-type", "application/json");
+        if let Some(accepted) = accept_language {
+            call = call.header("accept-language", accepted);
+        }
+        self.documented("POST", &url, answer(call.body(request.to_string())).await)
     }
 
     pub async fn sign(&self, request: &Value) -> Answer {

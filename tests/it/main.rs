@@ -1,6 +1,9 @@
 //! The one integration test binary.
 
 mod architecture;
+mod as_taught;
+#[cfg(feature = "mistralrs")]
+mod as_trained;
 mod attachments;
 mod bad_input;
 mod chart_summary;
@@ -15,6 +18,7 @@ mod egress;
 #[cfg(feature = "mistralrs")]
 mod eighteen_cases;
 mod engine;
+mod eval_phantom;
 #[path = "../../src/imaging/tests/encoded.rs"]
 mod film_encoded;
 #[path = "../../src/imaging/tests/file.rs"]
@@ -32,6 +36,7 @@ mod readme;
 mod relay;
 mod secrets;
 mod study_choice;
+mod tasks;
 mod tiny_checkpoint;
 #[cfg(feature = "mistralrs")]
 mod two_patients;

@@ -219,7 +219,7 @@ async fn a_blanked_film_abstains() {
     let hospital = open(&[], &twins, bundled().await).await;
     for twin in &twins {
         let said = ask(&hospital, &twin.name).await;
-        assert_eq!(said["insufficient_evidence"], "blank", "{}: {said}", twin.of);
+        assert_eq!(said["insufficient_evidence"], "blank film", "{}: {said}", twin.of);
     }
     hospital.close().await;
 }

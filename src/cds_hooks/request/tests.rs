@@ -33,7 +33,7 @@ fn with(pointer: &str, value: Option<Value>) -> Value {
 }
 
 fn parse(body: &Value) -> Result<HookRequest> {
-    HookRequest::parse(body.to_string().as_bytes())
+    HookRequest::parse(body.to_string().as_bytes(), true)
 }
 
 fn refused(body: &Value) -> (Option<String>, String) {
@@ -273,10 +273,10 @@ fn odd_json_is_refused_or_harmless_and_never_a_panic() {
         &[&whole.as_bytes()[..10], &b"\xff"[..], &whole.as_bytes()[10..]].concat(),
     ];
     for body in bad {
-        assert_eq!(HookRequest::parse(body).err().unwrap().kind, Kind::Invalid);
+        assert_eq!(HookRequest::parse(body, true).err().unwrap().kind, Kind::Invalid);
     }
     for member in [r#""hook":"patient-view""#, r#""context":null"#, r#""fhirAuthorization":null"#] {
-        assert!(HookRequest::parse(spliced(member).as_bytes()).is_err(), "{member} twice");
+        assert!(HookRequest::parse(spliced(member).as_bytes(), true).is_err(), "{member} twice");
     }
     for value in [
         deep("[", "]"),
@@ -287,22 +287,25 @@ fn odd_json_is_refused_or_harmless_and_never_a_panic() {
         r#""\u0000""#.into(),
     ] {
         assert!(
-            HookRequest::parse(spliced(&format!(r#""x":{value}"#)).as_bytes()).is_ok(),
+            HookRequest::parse(spliced(&format!(r#""x":{value}"#)).as_bytes(), true).is_ok(),
             "harmless where it is ignored"
         );
         let prefetched = whole.replace(r#""prefetch":{"#, &format!(r#""prefetch":{{"x":{value},"#));
-        assert!(matches!(HookRequest::parse(prefetched.as_bytes()).unwrap().prefetch.get("x"), Some(State::Failed(_))));
+        assert!(matches!(
+            HookRequest::parse(prefetched.as_bytes(), true).unwrap().prefetch.get("x"),
+            Some(State::Failed(_))
+        ));
         for place in [r#""patientId":"p1""#, r#""hookInstance":"d1577c69-dfbe-44ad-ba6d-3e05e953b2ea""#] {
             let name = place.split(':').next().unwrap();
             let odd = whole.replace(place, &format!("{name}:{value}"));
             assert_ne!(odd, whole);
-            assert!(HookRequest::parse(odd.as_bytes()).is_err(), "{name}");
+            assert!(HookRequest::parse(odd.as_bytes(), true).is_err(), "{name}");
         }
         let extended = spliced(&format!(r#""extension":{{"com.epic.cdshooks.request.fhir-version":{value}}}"#));
-        let _ = HookRequest::parse(extended.as_bytes());
+        let _ = HookRequest::parse(extended.as_bytes(), true);
         let orders = whole.replace(r#""draftOrders":{"#, &format!(r#""draftOrders":{{"x":{value},"#));
         assert_ne!(orders, whole);
-        assert!(HookRequest::parse(orders.as_bytes()).is_ok());
+        assert!(HookRequest::parse(orders.as_bytes(), true).is_ok());
     }
 }
 
@@ -310,9 +313,9 @@ fn odd_json_is_refused_or_harmless_and_never_a_panic() {
 fn a_million_members_are_refused_or_ignored() {
     let members: String = (0..1_000_000).map(|n| format!("\"{n}\":0,")).collect();
     let whole = order_sign().to_string();
-    assert!(HookRequest::parse(format!("{{{members}{}", &whole[1..]).as_bytes()).is_ok());
+    assert!(HookRequest::parse(format!("{{{members}{}", &whole[1..]).as_bytes(), true).is_ok());
     let prefetched = whole.replace(r#""prefetch":{"#, &format!(r#""prefetch":{{{members}"#));
-    assert_eq!(HookRequest::parse(prefetched.as_bytes()).err().unwrap().expression.as_deref(), Some("prefetch"));
+    assert_eq!(HookRequest::parse(prefetched.as_bytes(), true).err().unwrap().expression.as_deref(), Some("prefetch"));
 }
 
 proptest::proptest! {
@@ -326,7 +329,7 @@ proptest::proptest! {
         for body in [text.as_bytes().to_vec(), [before, &with, after].concat(), [before, text.as_bytes(), after].concat(),
             [before, after.get(3..).unwrap_or_default()].concat()]
         {
-            if let Err(error) = HookRequest::parse(&body) {
+            if let Err(error) = HookRequest::parse(&body, true) {
                 proptest::prop_assert_eq!(error.kind, Kind::Invalid);
                 proptest::prop_assert!(error.message.len() < 200 && (text.len() < 12 || !error.message.contains(&text)));
             }

@@ -24,7 +24,7 @@ use crate::file;
 /// Our own template: the checkpoint's is never used.
 const CHAT_TEMPLATE: &str = include_str!("../chat_template.jinja");
 /// The only contract between prompt, answer and checkpoint this version knows.
-const CONTRACT: u32 = 1;
+const CONTRACT: u32 = 2;
 /// Served context where the configuration names none: prefill time grows with the square of it.
 const DEFAULT_CONTEXT: usize = 4096;
 /// Gemma 3's longest, its tokenizer_config.json, has 1.2 MB; parsed, such a file takes some twenty times its length.
@@ -220,8 +220,9 @@ fn read_scope(dir: &Path, problems: &mut Vec<Problem>) -> Option<Stated> {
     // The number decides before the form does: another contract may well have another form.
     let contract = object.get("contract").and_then(Value::as_u64);
     if contract != Some(u64::from(CONTRACT)) {
+        let stated = contract.map_or_else(|| "no number".to_owned(), |number| number.to_string());
         problems.push(problem!(
-            "curbside.json: contract must be {CONTRACT}; this checkpoint was made for another version of curbside."
+            "curbside.json: contract is {stated}, this version of curbside serves {CONTRACT}: take a checkpoint made for it."
         ));
         return None;
     }

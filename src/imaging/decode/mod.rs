@@ -27,7 +27,7 @@ use tokio::{
 
 pub use self::child::run as decode_child;
 use self::wire::{Job, Said, Task};
-use super::{Failure, Identity, Image, Limits, Source, geometry, header::Facts};
+use super::{Failure, Identity, Image, Labelled, Limits, Source, geometry, header::Facts, identity};
 
 /// The argument that makes this program decode one file and nothing else. Not a command for people.
 pub const DECODE: &str = "decode";
@@ -261,7 +261,10 @@ impl Wanted {
             view: facts.view,
             laterality: facts.laterality,
             manufacturer: facts.manufacturer,
-            labelled: facts.patient.labelled(facts.date.as_ref()),
+            labelled: Labelled {
+                disagrees: identity::disagrees(&doubts),
+                ..facts.patient.labelled(facts.date.as_ref())
+            },
             date: facts.date,
             rows: facts.rows,
             columns: facts.columns,

@@ -278,6 +278,10 @@ async fn whose_film_it_is_and_what_contradicts_it_is_told() {
         edit(&mut file);
         let wanted = Wanted { patient: identity.clone(), ..wanted(16) };
         let read = Decoder::on_a_thread().film(file.bytes().into(), wanted).await;
+        if let Ok(film) = &read {
+            let person = [OTHER_BIRTH_DATE, OTHER_SEX].iter().any(|doubt| film.doubts.contains(doubt));
+            assert_eq!(film.image.labelled.disagrees, person);
+        }
         assert_eq!(read.map(|film| film.doubts), expected.map(<[&str]>::to_vec));
     }
 }

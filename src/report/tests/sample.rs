@@ -13,6 +13,7 @@ pub const MARKER: &str = "<script>alert('zq')</script>\u{202e}";
 pub const BASE: &str = "https://ehr.example/fhir";
 
 pub struct Sample {
+    pub language: Language,
     pub service: Service,
     pub chart: Chart,
     pub assessment: Assessment,
@@ -23,11 +24,12 @@ pub struct Sample {
 impl Sample {
     fn made(&self) -> Made<'_> {
         Made {
+            language: self.language,
             service: &self.service,
             chart: &self.chart,
             assessment: &self.assessment,
             model: &self.model,
-            prompt: PromptUsed { version: "contract1", sha256: "aa11" },
+            prompt: PromptUsed { version: "contract 2", sha256: "aa11" },
             intended_use: "research",
             options: &self.options,
             report_id: Uuid::from_u128(7),
@@ -46,7 +48,7 @@ fn image(role: Role, number: u32, date: &str) -> Fact {
             "instance_uid": format!("1.2.{number}.1.1"), "sop_class_uid": "1.2.840.10008.5.1.4.1.1.1.1",
             "transfer_syntax": "1.2.840.10008.1.2.1", "window": "2048/4096" } },
         "modality": "DX", "body_part": "CHEST", "view": "PA", "laterality": null, "manufacturer": MARKER, "date": date, "rows": 2048,
-        "columns": 2500, "lossy": false, "retrieved": "instance", "burned_in": "NO", "sha256": format!("{number}").repeat(64),
+        "columns": 2500, "lossy": false, "retrieved": "instance, as stored", "burned_in": "NO", "sha256": format!("{number}").repeat(64),
     });
     let mut image: Box<crate::imaging::Image> = serde_json::from_value(image).unwrap();
     image.png = Arc::new(vec![number as u8]);
@@ -59,15 +61,15 @@ pub fn sample() -> Sample {
         "publishes": "DiagnosticReport", "deadline_ms": 1, "max_calls": 1, "source_label": "s", "topic": { "system": "s", "code": "c" },
     });
     let measurement = json!({
-        "text": format!("CRP {MARKER}"), "loinc": ["1988-5"], "vital": false, "value": "136", "unit": "mg/L", "flag": "H", "change": null,
+        "text": format!("CRP {MARKER}"), "loinc": ["1988-5"], "vital": false, "value": "136", "unit": "mg/L", "flag": "H",
     });
     let text = || MARKER.to_owned();
     let facts = [
         ("urn:oid:1.2.3.1.1", image(Role::Current, 3, "2034-08-15")),
         ("urn:oid:1.2.2.1.1", image(Role::Prior, 2, "2032-01-10")),
         ("Observation/o1", Fact::Measurement(serde_json::from_value(measurement).unwrap())),
-        ("Condition/c1", Fact::Problem { text: text(), status: "active".into(), worded: true, unconfirmed: None }),
-        ("MedicationRequest/m1", Fact::Medication { text: text(), dosage: Some(text()), worded: true }),
+        ("Condition/c1", Fact::Problem { text: text(), status: "active".into(), unconfirmed: None }),
+        ("MedicationRequest/m1", Fact::Medication { text: text(), dosage: Some(text()) }),
         (
             "AllergyIntolerance/a1",
             Fact::Allergy {
@@ -157,7 +159,8 @@ pub fn sample() -> Sample {
         max_images: 2,
         scope: None,
     };
-    Sample { service: serde_json::from_value(service).unwrap(), chart, assessment, model, options: Options::default() }
+    let service = serde_json::from_value(service).unwrap();
+    Sample { language: Language::English, service, chart, assessment, model, options: Options::default() }
 }
 
 /// The same chart with the current picture in a Media, and nothing compared.

@@ -36,7 +36,7 @@ fn bound_tiny() -> TempDir {
     .map(|name| (name.to_owned(), json!(hash(name))))
     .into_iter()
     .collect();
-    let scope = json!({"contract": 1, "tasks": ["imaging-draft"], "modalities": ["DX"], "body_parts": ["CHEST"],
+    let scope = json!({"contract": 2, "tasks": ["imaging-draft"], "modalities": ["DX"], "body_parts": ["CHEST"],
         "views": ["PA"], "languages": ["en"], "sources": ["curbside phantom"], "weights_sha256": hash("model.safetensors"),
         "files_sha256": files});
     fs::write(dir.path().join("curbside.json"), scope.to_string()).unwrap();

@@ -6,6 +6,7 @@ use curbside::{
     chart::EvidenceId,
     engine::{EngineError, Finish, Prompt},
     grounding,
+    task::Task,
 };
 use serde_json::Value;
 use tokenizers::Tokenizer;
@@ -34,7 +35,7 @@ async fn equal_questions_get_equal_answers_with_another_between() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_random_model_completes_the_answers_form_within_its_bound() {
     let engine = tiny().await;
-    let schema = grounding::contract1::schema(&[EvidenceId(1), EvidenceId(2)]);
+    let schema = grounding::contract::schema(Task::ImagingDraft, &[EvidenceId(1), EvidenceId(2)]);
     // One character is one token here.
     let prompt = Prompt { schema: Some(schema.clone()), max_new_tokens: 1900, ..ask("?") };
     let answer = generate(&engine, prompt).await.unwrap();

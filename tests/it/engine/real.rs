@@ -315,14 +315,10 @@ async fn the_bundled_model_loads_and_answers() {
     let ready = began.elapsed();
     let info = engine.info().unwrap();
     assert_eq!((info.context, info.image_size, info.tokens_per_image, info.max_images), (1024, 224, 64, 2));
-    assert_eq!(info.scope.unwrap().contract, 1);
+    assert_eq!(info.scope.unwrap().contract, curbside::prompt::contract::CONTRACT);
     let blank = Part::Image(Arc::new(image::RgbImage::from_pixel(224, 224, image::Rgb([90; 3]))));
-    let parts = vec![
-        Part::Text(Neutral::new(
-            "Read the chest image with the chart. Answer with JSON.\n[E1] image: current image (PA) 2025-11-20",
-        )),
-        blank,
-    ];
+    let before = "Task: imaging draft\nPatient: male, 60-69\n[E1] current film: PA, 2025-11-20, labelled male, 60-69";
+    let parts = vec![Part::Text(Neutral::new(before)), blank, Part::Text(Neutral::new("Answer with JSON."))];
     let answer: Completion =
         generate(&engine, Prompt { parts, max_new_tokens: 320, ..Prompt::default() }).await.unwrap();
     assert_eq!(answer.finish, Finish::Stop);

@@ -5,12 +5,14 @@ use std::{fs, path::Path, process::ExitCode};
 use curbside::{
     cli::check_model::{self, Depth},
     engine::stage::{self, Staged},
+    prompt::contract,
+    task::TaskKind,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::tiny_checkpoint;
+use crate::{harness::fixtures, tiny_checkpoint};
 
 fn tiny() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -177,7 +179,7 @@ fn every_truncated_file_is_a_sentence_and_no_panic() {
 /// Writes a `curbside.json` that belongs to the directory's weights.
 fn edit_scope(dir: &Path) {
     let hash = format!("{:x}", Sha256::digest(fs::read(dir.join("model.safetensors")).unwrap()));
-    let scope = json!({"contract": 1, "tasks": ["imaging-draft"], "modalities": ["DX"], "body_parts": ["CHEST"], "views": ["PA"],
+    let scope = json!({"contract": 2, "tasks": ["imaging-draft"], "modalities": ["DX"], "body_parts": ["CHEST"], "views": ["PA"],
         "languages": ["en"], "sources": ["curbside phantom"], "weights_sha256": hash});
     fs::write(dir.join("curbside.json"), scope.to_string()).unwrap();
 }
@@ -186,15 +188,25 @@ fn edit_scope(dir: &Path) {
 fn a_checkpoint_with_a_scope_is_bound_to_its_weights_and_contract() {
     let dir = tiny();
     edit_scope(dir.path());
-    assert_eq!(staged(dir.path()).info.scope.unwrap().contract, 1);
+    assert_eq!(staged(dir.path()).info.scope.unwrap().contract, 2);
     let path = dir.path().join("model.safetensors");
     let mut bytes = fs::read(&path).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&path, bytes).unwrap();
     assert!(problems(dir.path()).contains("weights_sha256"));
     edit_scope(dir.path());
-    edit(dir.path(), "curbside.json", |scope| scope["contract"] = json!(2));
-    assert!(problems(dir.path()).contains("contract must be 1"));
+    edit(dir.path(), "curbside.json", |scope| scope["contract"] = json!(1));
+    let told = problems(dir.path());
+    assert!(told.contains("contract is 1") && told.contains("serves 2"), "{told}");
+}
+
+/// A prompt of one contract put to a checkpoint of another gets an answer that means nothing.
+#[test]
+fn the_bundled_checkpoint_is_of_the_contract_that_prompts_are_written_in() {
+    let scope = staged(&fixtures().join("model")).info.scope.expect("the bundled checkpoint states its scope");
+    assert_eq!(format!("contract {}", scope.contract), contract::VERSION);
+    assert_eq!(scope.contract, contract::CONTRACT);
+    assert_eq!(scope.tasks, TaskKind::WORDS, "what services ask for and what it was taught");
 }
 
 #[test]

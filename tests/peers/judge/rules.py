@@ -39,8 +39,9 @@ EXTENSIONS = {
     "http://hl7.org/fhir/StructureDefinition/targetPath",
     "http://hl7.org/fhir/uv/aitransparency/StructureDefinition/aitransparency.AIKind",
 }
-# All markup a narrative is made of; of attributes only the namespace.
-TAGS = {'<div xmlns="http://www.w3.org/1999/xhtml">', "<p>", "<b>", "<ul>", "<li>", "</div>", "</p>", "</b>", "</ul>", "</li>"}
+# All markup a narrative is made of; of attributes only the namespace and the language.
+DIVS = {f'<div xmlns="http://www.w3.org/1999/xhtml" lang="{language}" xml:lang="{language}">' for language in ("en", "ko")}
+TAGS = DIVS | {"<p>", "<b>", "<ul>", "<li>", "</div>", "</p>", "</b>", "</ul>", "</li>"}
 IDENTITY = re.compile(r"[A-Za-z0-9.-]{1,64}")
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 

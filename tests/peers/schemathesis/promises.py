@@ -143,6 +143,9 @@ def real_request(service, folder):
     request["hook"] = service["hook"]
     if service["hook"] != "order-sign":
         del request["context"]["draftOrders"]
+    # A service that answers questions lists their codes.
+    if codes := re.search(r"CODE is one of: ([a-z0-9-]+)", service.get("usageRequirements", "")):
+        request["extension"] = {"curbside-question": codes[1]}
     request["prefetch"] = {}
     for key, query in service["prefetch"].items():
         kind = re.match("[A-Za-z]+", query).group()

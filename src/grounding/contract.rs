@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 use super::{
     Assessment, Change, FindingKind, Ledger, Region, Rejected, Section, Severity, Side, Statement, Urgency,
     claim::{self, MAX_FINDINGS, cited, ledger, say, too_many, unreadable},
+    described,
 };
 use crate::{
-    chart::{Chart, EvidenceId, FLAGGED, Fact, Role, View},
+    chart::{Chart, Evidence, EvidenceId, FLAGGED, Fact, Role, View, rules_out},
     engine::Completion,
     error::Result,
-    task::{Language, Question, Task},
+    task::{Language, Level, Question, Task},
 };
 
 /// Most citations of a finding, and statements of a summary, that an answer may hold.
@@ -224,7 +225,7 @@ impl Ground<'_> {
         if before.iter().any(|statement| statement.evidence.contains(&id)) {
             return Err("it repeats a statement");
         }
-        let (_, said) = evidence.fact.described();
+        let (_, said) = described(&evidence.fact, self.language);
         Ok(Statement { text: format!("{said}, {}", printed.date), finding: None, evidence: vec![id] })
     }
 
@@ -239,12 +240,16 @@ impl Ground<'_> {
                 self.say("the model could not answer from what it was shown", "모델은 보여준 것만으로 답할 수 없었다");
             return Ok(self.abstained(reason, cited, rejected));
         }
+        let wanted = answer == Reply::Yes;
         cited.retain(|id| {
-            let bears = self.bears(*id, question);
-            if !bears {
-                reject("a citation does not bear on the question");
-            }
-            bears
+            let why = match self.chart.evidence(*id).and_then(|evidence| says(evidence, question)) {
+                Some(Says::Either) => return true,
+                Some(said) if (said == Says::Yes) == wanted => return true,
+                Some(_) => "a citation says otherwise",
+                None => "a citation does not bear on the question",
+            };
+            reject(why);
+            false
         });
         // INVARIANT: a_yes_or_no_rests_on_what_it_is_about
         if cited.is_empty() {
@@ -257,17 +262,38 @@ impl Ground<'_> {
         let statement = Statement { text: format!("{asked} {yes}."), finding: None, evidence: cited };
         Ok(self.stated("answer", self.say("Answer", "답"), vec![statement], rejected))
     }
+}
 
-    /// Whether a fact is of the kind the question is about.
-    fn bears(&self, id: EvidenceId, question: Question) -> bool {
-        let Some(evidence) = self.chart.evidence(id) else { return false };
-        match (question, &evidence.fact) {
-            (Question::Film(..), Fact::Image { role, .. }) => *role == Role::Current,
-            (Question::Allergy(_), Fact::Allergy { .. }) => true,
-            (Question::Flagged(test, _), Fact::Measurement(m)) => {
-                m.loinc.iter().any(|code| test.loinc().contains(&code.as_str()))
-            }
-            _ => false,
+/// What a fact says to a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Says {
+    Yes,
+    No,
+    /// A film: what it shows is the model's to say.
+    Either,
+}
+
+/// What a fact says to a question, where it bears on it and says anything.
+pub fn says(evidence: &Evidence, question: Question) -> Option<Says> {
+    let said = |yes: bool| if yes { Says::Yes } else { Says::No };
+    match (question, &evidence.fact) {
+        (Question::Film(..), Fact::Image { role: Role::Current, .. }) => Some(Says::Either),
+        (Question::Allergy(substance), Fact::Allergy { none_known: true, text, .. }) => {
+            rules_out(text, substance).then_some(Says::No)
         }
+        (Question::Allergy(substance), Fact::Allergy { text, .. }) => substance.is_named_in(text).then_some(Says::Yes),
+        (Question::Flagged(test, level), Fact::Measurement(m)) => {
+            m.loinc.iter().find(|code| test.loinc().contains(&code.as_str()))?;
+            let printed = evidence.printed()?;
+            let ranged = m.range.low.is_some() || m.range.high.is_some();
+            match (printed.flag.as_deref(), level) {
+                // That does not say which way.
+                (Some("abnormal" | "critically abnormal"), _) => None,
+                (Some(_), Level::High) => Some(said(printed.is_high())),
+                (Some(_), Level::Low) => Some(said(printed.is_low())),
+                (None, _) => ranged.then_some(Says::No),
+            }
+        }
+        _ => None,
     }
 }

@@ -157,6 +157,22 @@ fn a_yes_or_no_rests_on_what_it_is_about() {
 }
 
 #[test]
+fn a_yes_or_no_is_what_the_cited_line_says() {
+    for (task, word, evidence, kept) in [
+        (PENICILLIN, "yes", r#"["E5"]"#, true),
+        (PENICILLIN, "no", r#"["E5"]"#, false),
+        (HIGH_CRP, "yes", r#"["E4"]"#, true),
+        (HIGH_CRP, "no", r#"["E4"]"#, false),
+        (Task::Question(Question::Allergy(Substance::Latex)), "yes", r#"["E5"]"#, false),
+        (Task::Question(Question::Flagged(Test::CReactiveProtein, Level::Low)), "yes", r#"["E4"]"#, false),
+    ] {
+        let answered = grounded(&answer(word, evidence), task).unwrap();
+        assert_eq!(answered.abstained.is_none(), kept, "{word} {evidence}");
+        assert_eq!(answered.rejected.is_empty(), kept);
+    }
+}
+
+#[test]
 fn findings_that_were_all_dropped_are_not_no_finding() {
     let dropped = grounded(&finding("unknown", r#"["E3"]"#), DRAFT).unwrap();
     assert!(dropped.abstained.is_some() && dropped.urgency.is_none());
@@ -219,8 +235,7 @@ fn what_is_said_is_in_the_language_asked_for() {
         let hangul = |text: &str| text.chars().any(|c| ('가'..='힣').contains(&c));
         assert!(!hangul(&english.sections[0].title) && hangul(&korean.sections[0].title));
         assert_eq!(statements(&english)[0].evidence, statements(&korean)[0].evidence);
-        // A summary's words are the record's.
-        assert_eq!(hangul(&statements(&korean)[0].text), task != Task::Summary);
+        assert!(!hangul(&statements(&english)[0].text) && hangul(&statements(&korean)[0].text), "{task:?}");
     }
 }
 

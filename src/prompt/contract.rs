@@ -69,9 +69,10 @@ pub fn render(chart: &Chart, asked: &Asked, schema: impl FnOnce(&[EvidenceId]) -
     let order = chart.reading.as_ref().map(|reading| &reading.order).filter(|_| task.is_about_the_film());
     let head = head(chart, order, words, asked);
     let reason = order.and_then(|order| order.reason.as_deref());
-    let reason = reason.map(|reason| format!("{}: {}", words.order, Neutral::line(reason, MAX_TEXT)));
-    let fence = 12 + cost(words.texts);
-    let mut taken = cost(&head) + fence + reason.as_deref().map_or(0, cost) + cost(words.answer);
+    let reason = reason.map(|reason| format!("{}: {}\n", words.order, Neutral::line(reason, MAX_TEXT)));
+    // Four digits twice, two brackets twice, three ends of lines.
+    let fence = 15 + cost(words.texts);
+    let mut taken = neutral_cost(&head) + fence + reason.as_deref().map_or(0, neutral_cost) + cost(words.answer);
     let mut lines: Vec<Line> = Vec::new();
     let mut not_shown = Vec::new();
     for evidence in &chart.evidence {
@@ -106,6 +107,11 @@ pub fn cost(text: &str) -> usize {
     text.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum()
 }
 
+/// Of a text that is not neutral yet: what stands in for an opening bracket takes more room than the bracket.
+fn neutral_cost(text: &str) -> usize {
+    cost(Neutral::new(text).as_str())
+}
+
 fn not_taught(scope: &Scope, task: Task, language: Language) -> Option<String> {
     let lacks = |known: &[String], word: &str| !known.iter().any(|k| k == word);
     if lacks(&scope.languages, language.word()) {
@@ -138,7 +144,7 @@ struct Line<'a> {
 impl Line<'_> {
     fn cost(&self) -> usize {
         // Brackets, a space, the end of the line; E999.
-        8 + cost(&self.text) + if self.image.is_some() { PICTURE } else { 0 }
+        8 + neutral_cost(&self.text) + if self.image.is_some() { PICTURE } else { 0 }
     }
 }
 
@@ -191,8 +197,9 @@ fn film(role: Role, image: &Image, words: &Words, asked: &Asked) -> Result<Strin
     if let Some(why) = out_of_scope(image, asked.task.word(), asked.scope) {
         return Err(why);
     }
+    let undated = || format!("the {} film does not state its date", role.word());
+    let day = image.date.as_ref().ok_or_else(undated)?.day();
     let name = if role == Role::Current { words.current } else { words.prior };
-    let day = image.date.as_ref().map_or(words.undated, |date| date.day());
     let sex = image.labelled.sex.as_deref().map(|sex| words.coded(sex));
     let label: Vec<&str> = sex.into_iter().chain(image.labelled.age_band.as_deref()).collect();
     let label = if label.is_empty() { String::new() } else { format!(", {} {}", words.labelled, label.join(", ")) };
@@ -240,7 +247,7 @@ fn parts(head: String, typed: &[Line], free: &[Line], reason: Option<String>, wo
         }
     }
     let free = free.iter().map(|line| format!("[{}] {}\n", line.id, line.text));
-    let fenced: String = reason.map(|reason| format!("{reason}\n")).into_iter().chain(free).collect();
+    let fenced: String = reason.into_iter().chain(free).collect();
     if !fenced.is_empty() {
         let word = fence(&fenced);
         text.push_str(&format!("{}\n<<{word}\n{fenced}{word}>>\n", words.texts));
@@ -251,11 +258,13 @@ fn parts(head: String, typed: &[Line], free: &[Line], reason: Option<String>, wo
 }
 
 /// Four hex digits that the text does not hold, so that nothing in it can close the fence. The same for the same text.
+///
+/// A text that holds all of them gets the whole hash, which nothing can hold that it is the hash of.
 // INVARIANT: no_text_of_the_record_holds_the_word_of_its_fence
 fn fence(text: &str) -> String {
     let digest = Sha256::digest(text);
     let first = u16::from_be_bytes([digest[0], digest[1]]);
-    let words = (0..=u16::MAX).map(|step| format!("{:04x}", first.wrapping_add(step)));
+    let mut words = (0..=u16::MAX).map(|step| format!("{:04x}", first.wrapping_add(step)));
     let held: HashSet<&[u8]> = text.as_bytes().windows(4).collect();
-    words.into_iter().find(|word| !held.contains(word.as_bytes())).unwrap_or_default()
+    words.find(|word| !held.contains(word.as_bytes())).unwrap_or_else(|| format!("{digest:x}"))
 }

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     chart::{
-        Reading,
+        Before, Reading, Trend,
         sample::{self, note},
     },
     finding::{FindingKind, Side},
@@ -14,7 +14,7 @@ use crate::{
 /// Labelled as the patient's.
 fn film(view: &str, date: &str) -> Box<Image> {
     let mut film = sample::film(view, date);
-    film.labelled = Labelled { sex: Some("male".into()), age_band: Some("60-69".into()) };
+    film.labelled = Labelled { sex: Some("male".into()), age_band: Some("60-69".into()), ..Labelled::default() };
     film
 }
 
@@ -40,7 +40,7 @@ fn measurement(text: &str, value: &str, unit: &str, range: [&str; 2], flag: &str
         vital: text == "Body temperature",
         ucum: Some(unit.into()),
         flag: (!flag.is_empty()).then(|| flag.into()),
-        change: Some("up from 1".into()),
+        before: Some(Box::new(Before { value: "1".into(), date: None, preliminary: false, trend: Some(Trend::Up) })),
         range: Range { low, high },
         ..sample::measurement(text, value, "not this")
     })
@@ -53,23 +53,16 @@ fn whole() -> Chart {
         ("2025-11-20", note("cough with yellow sputum")),
         ("2025-11-20T08:00:00Z", measurement("Body temperature", "38.3", "Cel", ["36.1", "37.2"], "H")),
         ("2025-11-19", measurement("C reactive protein", "87", "mg/L", ["", "5"], "HH")),
-        (
-            "2024-03",
-            Fact::Problem { text: "Hypertension".into(), worded: true, status: "active".into(), unconfirmed: None },
-        ),
+        ("2024-03", Fact::Problem { text: "Hypertension".into(), status: "active".into(), unconfirmed: None }),
         (
             "",
             Fact::Problem {
                 text: "Asthma".into(),
-                worded: true,
                 status: "recurrence".into(),
                 unconfirmed: Some("provisional".into()),
             },
         ),
-        (
-            "2025-10-01",
-            Fact::Medication { text: "Metformin 500 mg".into(), worded: true, dosage: Some("twice daily".into()) },
-        ),
+        ("2025-10-01", Fact::Medication { text: "Metformin 500 mg".into(), dosage: Some("twice daily".into()) }),
         (
             "2020-05-05",
             Fact::Allergy {
@@ -197,9 +190,17 @@ fn no_question_about_a_film_goes_out_without_it() {
     if let Fact::Image { image, .. } = &mut elsewhere.evidence[0].fact {
         image.manufacturer = Some("Acme".into());
     }
+    let mut undated = whole();
+    for evidence in &mut undated.evidence[..2] {
+        if let Fact::Image { image, .. } = &mut evidence.fact {
+            image.date = None;
+        }
+    }
     for task in [DRAFT, EFFUSION] {
         assert_eq!(asked(&bare, task, Language::English, 6_000).unwrap_err(), "no film was read");
         assert!(asked(&elsewhere, task, Language::English, 6_000).unwrap_err().contains("made by: Acme"));
+        let why = asked(&undated, task, Language::English, 6_000).unwrap_err();
+        assert_eq!(why, "the current film does not state its date");
         assert_eq!(asked(&whole(), task, Language::English, 200).unwrap_err(), FULL);
     }
     assert!(asked(&bare, Task::Summary, Language::English, 6_000).is_ok());
@@ -223,8 +224,8 @@ fn a_label_says_nothing_of_what_the_file_leaves_out() {
     let labelled = |sex: Option<&str>, age_band: Option<&str>| {
         let mut chart = whole();
         if let Fact::Image { image, .. } = &mut chart.evidence[0].fact {
-            image.labelled = Labelled { sex: sex.map(str::to_owned), age_band: age_band.map(str::to_owned) };
-            image.date = None;
+            image.labelled =
+                Labelled { sex: sex.map(str::to_owned), age_band: age_band.map(str::to_owned), ..Labelled::default() };
         }
         chart.subject.sex = None;
         chart.subject.age_band = None;
@@ -232,16 +233,16 @@ fn a_label_says_nothing_of_what_the_file_leaves_out() {
         assert!(text.contains("Patient: sex not stated, age not stated\n"), "{text}");
         text.split("film: ").nth(1).unwrap().split('<').next().unwrap().to_owned()
     };
-    assert_eq!(labelled(None, None), "PA, undated");
-    assert_eq!(labelled(Some("female"), None), "PA, undated, labelled female");
-    assert_eq!(labelled(None, Some("90+")), "PA, undated, labelled 90+");
+    assert_eq!(labelled(None, None), "PA, 2025-11-20");
+    assert_eq!(labelled(Some("female"), None), "PA, 2025-11-20, labelled female");
+    assert_eq!(labelled(None, Some("90+")), "PA, 2025-11-20, labelled 90+");
 }
 
 #[test]
 fn what_does_not_fit_is_told_and_the_prompt_keeps_to_its_room() {
     let mut chart = whole();
     for number in 12..60 {
-        let fact = note(&format!("a note {number} that takes room"));
+        let fact = note(&format!("a note {number} <that> takes room"));
         chart.evidence.push(Evidence { id: EvidenceId(number), fact, ..chart.evidence[2].clone() });
     }
     let all = chart.evidence.len();
