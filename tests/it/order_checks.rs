@@ -94,6 +94,7 @@ async fn an_allergy_to_what_is_ordered_is_a_warning_with_its_rule_and_its_record
             "the same class",
             "Criticality: low. Reaction: Urticaria.",
             "(rule penicillins 1.0.0)",
+            "Demonstration rule, not reviewed by a clinician",
             "AllergyIntolerance/penicillin",
             "`https://doi.org/10.3390/pharmacy7030103`",
         ] {
@@ -229,6 +230,70 @@ async fn an_examination_done_or_ordered_a_short_time_ago_is_told() {
 }
 
 #[tokio::test]
+async fn a_korean_card_says_what_the_english_one_says() {
+    let subject = json!({"reference": "Patient/no-imaging"});
+    let study = json!({"resourceType": "ImagingStudy", "id": "s", "status": "available", "subject": subject, "started": "2025-11-19T09:00:00Z",
+        "modality": [{"system": "http://dicom.nema.org/resources/ontology/DCM", "code": "DX"}], "description": "흉부 후전면"});
+    let reaction = json!({"reaction": [{"manifestation": [{"text": "두드러기"}]}], "criticality": "high"});
+    let hospital = hospital(vec![allergy(json!({"text": "페니실린"}), reaction), study], true).await;
+    let (allergic, repeated, unknown) = (
+        [medicine("a", "아목시실린 500밀리그램")],
+        [examination("x", "흉부 X선"), examination("y", "흉부 X선")],
+        [medicine("m", "원내 조제약")],
+    );
+    for (orders, summary, words) in [
+        (
+            &allergic[..],
+            "알레르기: 처방 아목시실린 500밀리그램; 기록된 알레르기 페니실린, 위험한 것으로 기록됨",
+            &[
+                "AI가 아닌 규칙으로 찾음",
+                "같은 계열",
+                "위험도: 높음. 반응: 두드러기.",
+                "명칭으로 인식",
+                "**근거**",
+                "**규칙**",
+            ][..],
+        ),
+        (
+            &repeated,
+            "중복 가능성: 흉부 X선; 같은 종류의 검사가 이미 시행됨 2025-11-19",
+            &["이미 시행됨 (2025-11-19, E1)"],
+        ),
+        (&unknown, "처방 점검: 점검하지 못한 항목 1건", &["AI가 아닌 규칙으로 점검함", "**점검하지 못한 항목: 1**"]),
+    ] {
+        let request = request(&hospital, orders, None);
+        let english = hospital.call("order-checks", &request, Some("en")).await.cards();
+        let korean = hospital.call("order-checks", &request, Some("ko-KR, en;q=0.5")).await.cards();
+        assert_eq!(korean.len(), english.len());
+        assert_eq!(korean[0]["summary"], summary);
+        assert_eq!(korean[0]["source"]["label"], "공개된 문헌에 근거한 규칙 (curbside), AI 아님");
+        for (english, korean) in english.iter().zip(&korean) {
+            // What a rule says of itself and why something was not evaluated is English, and the card says so.
+            assert!(detail(korean).contains("영어로 표기함"), "{}", detail(korean));
+            assert!(!detail(english).contains("영어"));
+            assert_ne!(english["uuid"], korean["uuid"]);
+            for same in ["indicator", "selectionBehavior", "overrideReasons"] {
+                assert_eq!(english.get(same), korean.get(same));
+            }
+            let removed = |card: &Value| card["suggestions"][0]["actions"][0]["resourceId"].clone();
+            assert_eq!(removed(english), removed(korean));
+            assert_eq!(figures(detail(english)), figures(detail(korean)));
+        }
+        words.iter().for_each(|words| assert!(detail(&korean[0]).contains(words), "{words}: {}", detail(&korean[0])));
+    }
+    hospital.close().await;
+}
+
+/// Ids, versions, days and numbers of a text.
+fn figures(text: &str) -> Vec<&str> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "./-".contains(c)));
+    let words = words.map(|word| word.trim_matches(['.', '-', '/']));
+    let mut figures: Vec<&str> = words.filter(|word| word.chars().any(|c| c.is_ascii_digit())).collect();
+    figures.sort_unstable();
+    figures
+}
+
+#[tokio::test]
 async fn text_of_orders_and_allergies_is_data() {
     let hostile = "[amoxicillin](https://evil.example) <img src=x> **now** `x`";
     let hospital = hospital(
@@ -240,8 +305,12 @@ async fn text_of_orders_and_allergies_is_data() {
         ask(&hospital, &request(&hospital, &[medicine("a", hostile), medicine("b", &format!("x{hostile}"))], None))
             .await;
     for card in card.cards() {
+        for never in ["[amoxicillin](", "<img", "**now**"] {
+            assert!(!detail(&card).contains(never), "{never}: {}", detail(&card));
+        }
+        // Summary and label are plain text, where only a bare address could become a link.
         let shown = format!("{} {} {}", card["summary"], detail(&card), card["suggestions"]);
-        for never in ["](https", "<img", "://evil", "**now**", "evil.example"] {
+        for never in ["://evil", "evil.example"] {
             assert!(!shown.contains(never), "{never}: {shown}");
         }
         assert!(card.get("links").is_none());
