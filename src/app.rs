@@ -18,6 +18,7 @@ use crate::{
     fhir, imaging,
     progress::Calls,
     report,
+    rules::{self, Rules},
     service::{self, Services},
     store::{self, Key, Store},
 };
@@ -31,6 +32,8 @@ pub struct Settings {
     pub public_base: Url,
     /// A folder of services laid over the built-in ones.
     pub services: Option<PathBuf>,
+    /// A folder of rules laid over the built-in ones.
+    pub rules: Option<PathBuf>,
     pub engine: engine::Config,
     pub store: store::Config,
     pub upstream: fhir::Limits,
@@ -48,6 +51,7 @@ pub struct App {
     pub intended_use: Option<String>,
     pub public_base: Url,
     pub services: Services,
+    pub rules: Arc<Rules>,
     pub engine: Engine,
     pub store: Store,
     /// The way to FHIR servers, and the way to archives: a film that waits for room keeps no chart waiting.
@@ -75,6 +79,7 @@ impl App {
     pub async fn with(settings: Settings, engine: Engine, clock: Clock) -> Result<App> {
         Ok(App {
             services: service::load(settings.services.as_deref())?,
+            rules: Arc::new(rules::load(settings.rules.as_deref())?),
             store: Store::open(&settings.store).await?,
             ehrs: Egress::new(settings.upstream.max_held_bytes)?,
             archives: Egress::new(settings.imaging.max_held_bytes)?,

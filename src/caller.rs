@@ -25,4 +25,6 @@ pub struct AllowedBase {
     pub patient_id_systems: Vec<String>,
     /// Send the EHR's access token to the DICOMweb bases too, where the Endpoint does not say whether to.
     pub dicomweb_takes_token: bool,
+    /// Its clients can carry out what a card suggests, such as to remove an order. If not, no card suggests anything.
+    pub suggestions: bool,
 }

@@ -48,6 +48,8 @@ pub struct Config {
     pub intended_use: Option<IntendedUse>,
     /// Folder laid over the built-in services.
     pub services: Option<PathBuf>,
+    /// Folder laid over the built-in rules of order checks.
+    pub rules: Option<PathBuf>,
     #[serde(deserialize_with = "form::ehrs")]
     pub ehr: Vec<AllowedBase>,
     pub engine: crate::engine::Config,
@@ -92,6 +94,7 @@ impl Default for Config {
             tenant: "local".into(),
             intended_use: None,
             services: None,
+            rules: None,
             ehr: Vec::new(),
             engine: Default::default(),
             store: Default::default(),
@@ -163,11 +166,12 @@ impl Config {
         if self.tenant.is_empty() || self.tenant.len() > 64 || !self.tenant.chars().all(tenant) {
             return Err(Error::invalid("tenant must be 1 to 64 letters, digits, dots, hyphens or underscores"));
         }
-        if let Some(folder) = self.services.as_ref().filter(|folder| !folder.is_dir()) {
-            return Err(Error::invalid(format!(
-                "services names {}, which is no folder; name one or leave the key out",
-                folder.display()
-            )));
+        for (key, named) in [("services", &self.services), ("rules", &self.rules)] {
+            if let Some(folder) = named.as_ref().filter(|folder| !folder.is_dir()) {
+                let folder = folder.display();
+                let sentence = format!("{key} names {folder}, which is no folder; name one or leave the key out");
+                return Err(Error::invalid(sentence));
+            }
         }
         self.check_ehrs()?;
         self.engine.check()?;
@@ -214,6 +218,7 @@ impl Config {
             intended_use: self.intended_use.map(|used_for| used_for.to_string()),
             public_base: self.public_base()?,
             services: self.services.clone(),
+            rules: self.rules.clone(),
             engine: self.engine.clone(),
             store: self.store.clone(),
             upstream: self.upstream.clone(),

@@ -16,11 +16,14 @@ use crate::{
     grounding,
     progress::{Progress, Stage},
     prompt::{self, Rendered, contract},
-    report,
+    report, rules,
     service::{Applies, Publishes, Service},
     store::{self, Key},
     task::{Language, Task},
 };
+
+/// What comparing one fact with rules costs is reckoned as.
+const BYTES_A_FACT: usize = 1_000;
 
 /// One hook call.
 pub struct Call<'a> {
@@ -37,6 +40,9 @@ pub struct Call<'a> {
 /// Answers a hook with the JSON of its cards. A passed deadline is `Timeout`, and then nothing was stored.
 pub async fn respond(app: &App, call: Call<'_>) -> Result<String> {
     let deadline = call.received + call.service.deadline();
+    if !call.service.checks.is_empty() {
+        return check(app, &call, deadline).await;
+    }
     if call.service.task.is_none() {
         let chart = prepare(app, &call, None, 0, deadline).await?;
         call.progress.enter(Stage::Draft);
@@ -53,6 +59,24 @@ pub async fn respond(app: &App, call: Call<'_>) -> Result<String> {
         },
     };
     ask(app, &call, task, order, deadline).await
+}
+
+/// Checks draft orders by rules: no model, nothing stored.
+async fn check(app: &App, call: &Call<'_>, deadline: Instant) -> Result<String> {
+    let (service, request, caller) = (call.service, call.request.clone(), call.caller.clone());
+    let length: usize = request.context.draft_orders.iter().flatten().map(|order| order.get().len()).sum();
+    let drafts = app.processor.work(length, deadline, move || rules::read(&request, &caller)).await??;
+    let needed = rules::needed(&app.rules, service, &drafts);
+    let chart = prepare(app, &Call { service: &needed, ..*call }, None, 0, deadline).await?;
+    call.progress.enter(Stage::Draft);
+    let (rules, service, now) = (app.rules.clone(), service.clone(), (app.clock)().into());
+    let (instance, language) = (call.request.hook_instance, call.language);
+    let length = length + chart.evidence.len() * BYTES_A_FACT;
+    let apply = move || {
+        let checked = rules::check(&rules, &service.checks, &drafts, &chart, &now);
+        card::checks(&service, &chart, &checked, language, drafts.suggestions, instance)
+    };
+    body(app.processor.work(length, deadline, apply).await?)
 }
 
 /// The order that a film is read for.

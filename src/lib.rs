@@ -30,6 +30,8 @@
 //!   `a_missing_film_is_named`, `a_statement_without_its_picture_is_dropped_and_counted`.
 //! - Resources and pixels of another patient are dropped and named:
 //!   `another_patients_resources_are_dropped_and_told`, `pixels_of_another_patient_are_dropped_and_named`.
+//! - That a check finds nothing never looks like safety: `what_was_not_evaluated_is_told`,
+//!   `an_allergy_list_that_may_have_failed_is_no_empty_one`, `a_fault_of_one_rule_hides_no_finding_of_another`.
 //! - Text from a chart, a film or a model is data: never a control token, a link, an id or an action:
 //!   `neutral_text_holds_no_control_token`, `text_of_a_chart_is_never_a_code_a_link_or_an_id_and_is_escaped`,
 //!   `every_value_a_template_prints_is_escaped`.
@@ -47,7 +49,7 @@
 //!   `bodies_take_no_more_memory_than_there_is_for_them`, `an_answer_is_read_only_once_there_is_room_for_all_of_it`,
 //!   `no_more_is_worked_on_at_once_than_there_are_processors`.
 //! - Modules depend downwards only: `modules_depend_downwards_only`. The order: `error caller capacity egress file progress` < `fhir engine finding` < `task` <
-//!   `cds_hooks imaging phantom store` < `service` < `chart` < `prompt grounding` < `card report app` < `guidance` <
+//!   `cds_hooks imaging phantom store` < `service` < `chart` < `prompt grounding rules` < `card report app` < `guidance` <
 //!   `http web demo` < `eval` < `config cli`.
 
 pub mod app;
@@ -74,6 +76,7 @@ pub mod phantom;
 pub mod progress;
 pub mod prompt;
 pub mod report;
+pub mod rules;
 pub mod service;
 pub mod store;
 pub mod task;

@@ -1,6 +1,7 @@
 //! From an Assessment to the cards an EHR shows. Pure: every sentence is ours, text of model or chart stands in it escaped.
 
 mod answer;
+mod checks;
 mod markdown;
 mod summary;
 #[cfg(test)]
@@ -8,6 +9,7 @@ mod tests;
 mod words;
 
 pub use answer::{Draft, Model, answer};
+pub use checks::checks;
 pub use summary::summary;
 
 use std::fmt::Write;
@@ -87,6 +89,9 @@ fn card(service: &Service, said: Said, seed: &str) -> Card {
         indicator,
         source: Source { label: service.source_label(language).to_owned(), topic: service.topic.clone() },
         links,
+        suggestions: Vec::new(),
+        selection_behavior: None,
+        override_reasons: Vec::new(),
     }
 }
 

@@ -52,6 +52,48 @@ pub struct Words {
     pub not_known: fn(&str) -> String,
     /// The parts, then the number of gaps.
     pub summary: fn(&str, usize) -> String,
+    pub checks: Checks,
+}
+
+/// Of the cards of order checks. What rules call substances and say of themselves is the same in either language.
+pub struct Checks {
+    pub by_rule: &'static str,
+    pub nothing_found: &'static str,
+    pub rule: &'static str,
+    pub not_evaluated: &'static str,
+    pub left_out: &'static str,
+    pub on_the_first: fn(usize) -> String,
+    /// How many things were not evaluated, where nothing was found.
+    pub only_gaps: fn(usize) -> String,
+    pub remove: fn(&str) -> String,
+    /// How a term was recognised: by code, by words.
+    pub recognised: [&'static str; 2],
+    /// Number and text of the order, then its term and how that was recognised.
+    pub order: fn(usize, [&str; 3]) -> String,
+    /// The allergy's text, its evidence, its term and how that was recognised, then the relation.
+    pub allergy: fn([&str; 5]) -> String,
+    pub same_substance: &'static str,
+    pub same_class: &'static str,
+    pub cross_reactive: &'static str,
+    /// Criticality, then reaction.
+    pub recorded: fn(&str, &str) -> String,
+    pub no_reaction: &'static str,
+    /// Day, or nothing, then the evidence or the number of the order.
+    pub done: fn(&str, &str) -> String,
+    pub open: fn(&str, &str) -> String,
+    pub draft: fn(usize) -> String,
+    pub rule_of: fn(&str, &str) -> String,
+    pub other_orders: &'static str,
+    /// The order, whether there are others, the allergy, whether it is recorded as dangerous.
+    pub allergy_found: fn([&str; 4]) -> String,
+    pub dangerous: &'static str,
+    /// The order, whether there are others, and what it repeats.
+    pub duplicate_found: fn([&str; 3]) -> String,
+    pub same_done: fn(&str) -> String,
+    pub same_open: fn(&str) -> String,
+    pub same_draft: fn(usize) -> String,
+    /// What keeps a reader from wondering at the language of rules; empty where it is theirs.
+    pub language: &'static str,
 }
 
 /// What a model's answer to one task is called.
@@ -124,6 +166,40 @@ const ENGLISH: Words = Words {
     no_such: |name| format!("no {name}"),
     not_known: |name| format!("{name} not known"),
     summary: |parts, gaps| format!("Chart summary: {parts}; {gaps} {}", if gaps == 1 { "gap" } else { "gaps" }),
+    checks: Checks {
+        by_rule: "Found by a rule, not by AI: no model was asked.",
+        nothing_found: "Checked by rules, not by AI. The rules found nothing in what they could check; that says nothing of what follows.",
+        rule: "Rule",
+        not_evaluated: "Not evaluated",
+        left_out: "Left out",
+        on_the_first: |n| format!("Not evaluated: {n}, listed on the first card."),
+        only_gaps: |n| format!("Order checks: {n} {} not evaluated", if n == 1 { "thing was" } else { "things were" }),
+        remove: |order| format!("Remove the order: {order}"),
+        recognised: ["by its code", "by its words"],
+        order: |n, [text, term, how]| format!("Draft order {n}, {text} (recognised as {term} {how}): "),
+        allergy: |[text, id, term, how, relation]| {
+            format!("an allergy to {text} is recorded ({id}; recognised as {term} {how}), {relation}.")
+        },
+        same_substance: "the same substance",
+        same_class: "the same class",
+        cross_reactive: "cross-reactions are described",
+        recorded: |criticality, reaction| format!("Criticality: {criticality}. Reaction: {reaction}."),
+        no_reaction: "not recorded",
+        done: |day, id| format!("an examination of the same kind was done{} ({id}).", on(day)),
+        open: |day, id| format!("an order of the same kind is open{} ({id}).", on(day)),
+        draft: |n| format!("draft order {n} is of the same kind."),
+        rule_of: |id, version| format!("(rule {id} {version})"),
+        other_orders: " (and other orders)",
+        allergy_found: |[order, others, allergy, dangerous]| {
+            format!("Allergy: {order} is ordered{others}; on record: allergy to {allergy}{dangerous}")
+        },
+        dangerous: ", recorded as dangerous",
+        duplicate_found: |[order, others, against]| format!("Possible duplicate: {order}{others}; {against}"),
+        same_done: |day| format!("one of the same kind was done{}", on(day)),
+        same_open: |day| format!("an open order is of the same kind{}", on(day)),
+        same_draft: |n| format!("draft order {n} is of the same kind"),
+        language: "",
+    },
 };
 
 const KOREAN: Words = Words {
@@ -185,7 +261,47 @@ const KOREAN: Words = Words {
     no_such: |name| format!("{name} 없음"),
     not_known: |name| format!("{name} 알 수 없음"),
     summary: |parts, gaps| format!("기록 요약: {parts}; 확인하지 못한 자료 {gaps}건"),
+    checks: Checks {
+        by_rule: "AI가 아닌 규칙으로 찾음. 모델에 묻지 않음.",
+        nothing_found: "AI가 아닌 규칙으로 점검함. 점검할 수 있었던 범위에서는 찾은 것이 없으며, 아래 항목은 점검되지 않음.",
+        rule: "규칙",
+        not_evaluated: "점검하지 못한 항목",
+        left_out: "점검에서 제외한 항목",
+        on_the_first: |n| format!("점검하지 못한 항목: {n}건, 첫 번째 카드에 있음."),
+        only_gaps: |n| format!("처방 점검: 점검하지 못한 항목 {n}건"),
+        remove: |order| format!("처방 삭제: {order}"),
+        recognised: ["코드로 인식", "명칭으로 인식"],
+        order: |n, [text, term, how]| format!("처방 초안 {n}번, {text} ({term}, {how}): "),
+        allergy: |[text, id, term, how, relation]| format!("기록된 알레르기 {text} ({id}; {term}, {how}), {relation}."),
+        same_substance: "같은 성분",
+        same_class: "같은 계열",
+        cross_reactive: "교차반응이 보고됨",
+        recorded: |criticality, reaction| format!("위험도: {criticality}. 반응: {reaction}."),
+        no_reaction: "기록 없음",
+        done: |day, id| format!("같은 종류의 검사가 이미 시행됨 ({}{id}).", dated(day)),
+        open: |day, id| format!("같은 종류의 처방이 진행 중 ({}{id}).", dated(day)),
+        draft: |n| format!("처방 초안 {n}번이 같은 종류임."),
+        rule_of: |id, version| format!("(규칙 {id} {version})"),
+        other_orders: " 외 다른 처방",
+        allergy_found: |[order, others, allergy, dangerous]| {
+            format!("알레르기: 처방 {order}{others}; 기록된 알레르기 {allergy}{dangerous}")
+        },
+        dangerous: ", 위험한 것으로 기록됨",
+        duplicate_found: |[order, others, against]| format!("중복 가능성: {order}{others}; {against}"),
+        same_done: |day| format!("같은 종류의 검사가 이미 시행됨 {day}"),
+        same_open: |day| format!("같은 종류의 처방이 진행 중 {day}"),
+        same_draft: |n| format!("처방 초안 {n}번이 같은 종류임"),
+        language: "규칙에 쓰인 성분과 검사의 명칭, 설명, 출처와 점검하지 못하거나 제외한 사유는 영어로 표기함.",
+    },
 };
+
+fn on(day: &str) -> String {
+    if day.is_empty() { String::new() } else { format!(" on {day}") }
+}
+
+fn dated(day: &str) -> String {
+    if day.is_empty() { String::new() } else { format!("{day}, ") }
+}
 
 impl Words {
     pub fn of(language: Language) -> &'static Words {

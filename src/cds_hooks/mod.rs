@@ -6,4 +6,6 @@ mod response;
 
 pub use prefetch::{Prefetch, State, TOKENS, resolve};
 pub use request::{Authorization, Context, HOOKS, HookRequest};
-pub use response::{Card, Indicator, Link, LinkType, Response, Source};
+pub use response::{
+    Action, ActionType, Card, Indicator, Link, LinkType, Response, SelectionBehavior, Source, Suggestion,
+};

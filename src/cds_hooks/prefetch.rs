@@ -315,6 +315,7 @@ mod tests {
             user_id: Some("Practitioner/dr-1".into()),
             patient_id: "a.b-1".into(),
             encounter_id: None,
+            selections: None,
             draft_orders: None,
             problems: Vec::new(),
         }

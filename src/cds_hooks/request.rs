@@ -18,9 +18,10 @@ use crate::{
 };
 
 /// The hooks a service may be offered for, each with the members its context must have beside `patientId`.
-pub const HOOKS: [(&str, &[&str]); 4] = [
+pub const HOOKS: [(&str, &[&str]); 5] = [
     ("patient-view", &["userId"]),
     ("order-sign", &["userId", "draftOrders"]),
+    ("order-select", &["userId", "selections", "draftOrders"]),
     ("encounter-start", &["userId", "encounterId"]),
     ("encounter-discharge", &["userId", "encounterId"]),
 ];
@@ -65,6 +66,8 @@ pub struct Context {
     /// Bare id.
     pub encounter_id: Option<String>,
     pub draft_orders: Option<Vec<Raw>>,
+    /// Which of them were just selected, as sent. `None`: the hook knows no selection.
+    pub selections: Option<Vec<String>>,
     /// Entries of `draftOrders` that could not be read.
     pub problems: Vec<String>,
 }
@@ -160,6 +163,8 @@ fn context(hook: &str, raw: &RawValue, deviations: &mut Vec<&'static str>) -> Re
         #[serde(borrow)]
         encounter_id: Member<'a>,
         #[serde(borrow)]
+        selections: Member<'a>,
+        #[serde(borrow)]
         draft_orders: Member<'a>,
     }
     let members: Members = object(raw, "context")?;
@@ -168,6 +173,7 @@ fn context(hook: &str, raw: &RawValue, deviations: &mut Vec<&'static str>) -> Re
     let there = [
         ("userId", user_id.is_some()),
         ("encounterId", encounter_id.is_some()),
+        ("selections", members.selections.is_some()),
         ("draftOrders", members.draft_orders.is_some()),
     ];
     for (name, there) in there {
@@ -186,8 +192,16 @@ fn context(hook: &str, raw: &RawValue, deviations: &mut Vec<&'static str>) -> Re
         patient_id: required(patient_id, "context.patientId")?,
         encounter_id,
         draft_orders: None,
+        selections: None,
         problems: Vec::new(),
     };
+    let selects = HOOKS.iter().any(|(of, needs)| *of == hook && needs.contains(&"selections"));
+    if let Some(raw) = members.selections.filter(|_| selects) {
+        let at = "context.selections";
+        let read = serde_json::from_str(raw.get());
+        context.selections =
+            Some(read.map_err(|_| Error::invalid("context.selections must be an array of references").at(at))?);
+    }
     if let Some(raw) = members.draft_orders {
         let at = "context.draftOrders";
         let unreadable = || Error::invalid("context.draftOrders must be a Bundle").at(at);

@@ -29,6 +29,48 @@ pub struct Card {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub links: Vec<Link>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub suggestions: Vec<Suggestion>,
+    /// Present beside suggestions.
+    #[serde(rename = "selectionBehavior", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub selection_behavior: Option<SelectionBehavior>,
+    /// Each with a display.
+    #[serde(rename = "overrideReasons", skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub override_reasons: Vec<Coding>,
+}
+
+/// What a reader may have done at one click. Its one action is carried out by the client.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Suggestion {
+    pub label: String,
+    #[schema(value_type = String, format = "uuid")]
+    pub uuid: Uuid,
+    pub actions: Vec<Action>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Action {
+    #[serde(rename = "type")]
+    pub kind: ActionType,
+    pub description: String,
+    /// `Type/id` of a resource of the request.
+    #[serde(rename = "resourceId")]
+    pub resource_id: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ActionType {
+    Delete,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SelectionBehavior {
+    Any,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]

@@ -124,6 +124,8 @@ pub fn collect(answers: Answers, patient_id: &str, base: &Base) -> Result<Collec
         let asked = collected.examined.len();
         for raw in answer.resources {
             match admit(raw, patient_id, base) {
+                // Orders are looked at only where they are asked for.
+                Ok((head, ..)) if head.resource_type == "ServiceRequest" && kind != "ServiceRequest" => stray += 1,
                 Ok((head, id, raw)) => {
                     // INVARIANT: resources_of_another_kind_prove_nothing
                     let counted = if head.resource_type == kind { &mut count } else { &mut stray };
@@ -293,7 +295,7 @@ pub fn admit(raw: Raw, patient_id: &str, base: &Base) -> std::result::Result<Adm
         "Endpoint" => Some(true),
         "AllergyIntolerance" => about(&head.patient),
         "Condition" | "MedicationRequest" | "Observation" | "DiagnosticReport" | "ImagingStudy" | "Media"
-        | "DocumentReference" => about(&head.subject),
+        | "DocumentReference" | "ServiceRequest" => about(&head.subject),
         _ => return Err(Refusal::NotPatientData),
     };
     let unusable = |why: &str| Err(Refusal::Unusable(head.resource_type.clone(), why.to_owned()));

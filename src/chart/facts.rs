@@ -176,6 +176,17 @@ pub fn report(
     Found::stated(Stated { source, when, fact: Fact::Report { text, status, conclusion: resource.conclusion.clone() } })
 }
 
+/// An order that is open: given, and neither done nor taken back.
+pub fn order(resource: &lenient::ServiceRequest, source: Source, doubts: &mut Doubts) -> Found {
+    let Some(status @ ("active" | "on-hold")) = resource.status.as_deref() else { return Found::Nothing };
+    if resource.do_not_perform == Some(true) {
+        return Found::Nothing;
+    }
+    let Some(text) = label(&resource.code) else { return Found::Unusable("it does not say what is ordered") };
+    let when = When::told([resource.authored_on.as_deref()], doubts);
+    Found::stated(Stated { source, when, fact: Fact::Order { text, status: status.into() } })
+}
+
 pub fn label(concept: &Option<Concept>) -> Option<String> {
     concept.as_ref().and_then(|c| c.label().map(str::to_owned))
 }

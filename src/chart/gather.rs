@@ -1,6 +1,6 @@
 //! The first half of an answer: prefetch and fetch into a [`Chart`]. The access token dies here.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use tokio::time::Instant;
 
@@ -9,6 +9,7 @@ use super::{
     collect::{Answers, Collected, Resource, ask, collect},
     facts::{self, Doubts, Found, Source, Stated},
     films::{Films, Known, incomparable, picture},
+    named::Named,
     relevance, values,
 };
 use crate::{
@@ -77,7 +78,7 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
     let answers = ask(service, at_once, request, base, client.as_ref()).await;
     let (patient_id, own) = (request.context.patient_id.clone(), base.clone());
     let (length, read) = (answers.bytes(), move || understood(answers, &patient_id, &own));
-    let Understood { patient, known, mut stated, mut examined, mut gaps } =
+    let Understood { patient, known, named, mut stated, mut examined, mut gaps } =
         sources.processor.work(length, sources.answer_by, read).await??;
 
     let moment = asked.as_ref().and_then(|a| a.order.authored_on.clone()).unwrap_or_else(|| sources.now.clone());
@@ -119,7 +120,7 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
 
     let absolute = |text: &String| Reference::parse(text).map(|r| r.absolute(base));
     let (source_base, reference) = subject(request, caller)?;
-    let whole = Whole { source_base, reference, patient, stated, examined, gaps, reading };
+    let whole = Whole { source_base, reference, patient, named, stated, examined, gaps, reading };
     let chart = whole.chart(service, &sources.now);
     let encounter = request.context.encounter_id.as_ref().and_then(|id| absolute(&format!("Encounter/{id}")));
     Ok(Chart { requester: request.context.user_id.as_ref().and_then(absolute), encounter, ..chart })
@@ -141,7 +142,8 @@ impl AtHand<'_> {
     /// Errors: `MissingData` where the patient is not among the resources.
     pub fn chart(self) -> Result<Chart> {
         let answers = Answers::at_hand(self.service, self.resources);
-        let Understood { patient, mut stated, examined, gaps, .. } = understood(answers, self.patient_id, self.base)?;
+        let Understood { patient, named, mut stated, examined, gaps, .. } =
+            understood(answers, self.patient_id, self.base)?;
         let compared =
             |earlier: &Image| self.current.as_ref().is_some_and(|film| incomparable(earlier, film).is_none());
         let earlier = self.earlier.filter(compared).map(|film| (Role::Prior, film));
@@ -149,7 +151,7 @@ impl AtHand<'_> {
         stated.extend(films.map(|(role, film)| picture(role, film, Origin::Fetched)));
         let reference = Reference { base: "", resource_type: "Patient", id: self.patient_id }.absolute(self.base);
         let source_base = bare(self.base.as_str()).to_owned();
-        let whole = Whole { source_base, reference, patient, stated, examined, gaps, reading: self.reading };
+        let whole = Whole { source_base, reference, patient, named, stated, examined, gaps, reading: self.reading };
         Ok(whole.chart(self.service, self.now))
     }
 }
@@ -159,6 +161,7 @@ struct Whole {
     source_base: String,
     reference: String,
     patient: lenient::Patient,
+    named: BTreeMap<String, Named>,
     stated: Vec<Stated>,
     examined: Vec<Examined>,
     gaps: Vec<Gap>,
@@ -202,6 +205,7 @@ impl Whole {
             gaps: self.gaps,
             examined: self.examined,
             reading: self.reading,
+            named: self.named,
         }
     }
 }
@@ -210,6 +214,7 @@ impl Whole {
 struct Understood {
     patient: lenient::Patient,
     known: Known,
+    named: BTreeMap<String, Named>,
     stated: Vec<Stated>,
     examined: Vec<Examined>,
     gaps: Vec<Gap>,
@@ -227,12 +232,12 @@ fn understood(answers: Answers, patient_id: &str, base: &Base) -> Result<Underst
     resources.retain(|r| r.head.resource_type != "Patient");
     gaps.extend(facts::patient(&patient).into_iter().map(|why| Gap { what: "patient".into(), why: why.into() }));
 
-    let mut known = Known::default();
+    let (mut known, mut named) = (Known::default(), BTreeMap::new());
     let mut stated: Vec<Stated> = Vec::new();
     let (mut measured, mut allergies) = (Vec::new(), Vec::new());
     for resource in &resources {
         let mut doubts = Doubts::new();
-        let understood = understand(resource, base, &mut known, &mut doubts);
+        let understood = understand(resource, base, &mut known, &mut named, &mut doubts);
         gaps.extend(doubts.into_iter().map(|why| gap(resource, why)));
         let (usable, told) = match understood {
             Ok(Found::Stated(fact)) => {
@@ -262,7 +267,7 @@ fn understood(answers: Answers, patient_id: &str, base: &Base) -> Result<Underst
     let (allergies, contradictions) = allergies::consistent(allergies);
     stated.extend(allergies);
     gaps.extend(contradictions);
-    Ok(Understood { patient, known, stated, examined, gaps })
+    Ok(Understood { patient, known, named, stated, examined, gaps })
 }
 
 /// Whether everything under a key was searched by us to the last page, and all of it could be used.
@@ -286,7 +291,13 @@ pub fn ehr<'a>(request: &HookRequest, caller: &'a Caller) -> Result<Cow<'a, Allo
         (None, []) => {
             let fhir = UNNAMED.parse().map_err(|e| Error::fault("no URL").because(e))?;
             let (dicomweb, patient_id_systems) = (vec![], vec![]);
-            Ok(Cow::Owned(AllowedBase { fhir, dicomweb, patient_id_systems, dicomweb_takes_token: false }))
+            Ok(Cow::Owned(AllowedBase {
+                fhir,
+                dicomweb,
+                patient_id_systems,
+                dicomweb_takes_token: false,
+                suggestions: false,
+            }))
         }
         (None, _) => {
             Err(Error::invalid("fhirServer is needed to know which EHR the request speaks of").at("fhirServer"))
@@ -309,6 +320,7 @@ fn understand(
     resource: &Resource,
     base: &Base,
     known: &mut Known,
+    named: &mut BTreeMap<String, Named>,
     doubts: &mut Doubts,
 ) -> std::result::Result<Found, String> {
     let source = Source { reference: resource.reference(base), origin: resource.origin };
@@ -325,6 +337,7 @@ fn understand(
         }
         "AllergyIntolerance" => {
             let allergy: lenient::AllergyIntolerance = lenient::read(&resource.raw)?;
+            named.insert(source.reference.clone(), Named::allergy(&allergy));
             withdrawn(None, &allergy.verification_status, &allergy.clinical_status)
                 .unwrap_or_else(|| allergies::allergy(&allergy, source, doubts))
         }
@@ -341,12 +354,18 @@ fn understand(
         }
         "ImagingStudy" => {
             let study: lenient::ImagingStudy = lenient::read(&resource.raw)?;
+            named.insert(source.reference.clone(), Named::study(&study));
             let found = withdrawn(study.status.as_deref(), &None, &None)
                 .unwrap_or_else(|| facts::study(&study, source.clone(), doubts));
             if matches!(found, Found::Stated(_)) {
                 known.studies.push((source.reference, study));
             }
             found
+        }
+        "ServiceRequest" => {
+            let order: lenient::ServiceRequest = lenient::read(&resource.raw)?;
+            named.insert(source.reference.clone(), Named::order(&order));
+            withdrawn(order.status.as_deref(), &None, &None).unwrap_or_else(|| facts::order(&order, source, doubts))
         }
         "Endpoint" => {
             known.endpoints.push(lenient::read(&resource.raw)?);

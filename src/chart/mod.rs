@@ -7,6 +7,7 @@ mod facts;
 mod films;
 mod gather;
 mod kind;
+mod named;
 mod order;
 mod relevance;
 #[cfg(test)]
@@ -15,11 +16,12 @@ mod values;
 mod words;
 
 pub use allergies::rules_out;
-pub use gather::{AtHand, Sources, gather, subject};
+pub use gather::{AtHand, Sources, ehr, gather, subject};
+pub use named::Named;
 pub use order::{Asked, Order, StudyName, asked, order};
 pub use words::{FLAGGED, Printed, flag, joined, plain};
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +46,9 @@ pub struct Chart {
     pub examined: Vec<Examined>,
     /// Present when an imaging order is answered.
     pub reading: Option<Reading>,
+    /// By reference, what allergies, studies and orders name in codes and words: for rules, never for a model.
+    #[serde(default)]
+    pub named: BTreeMap<String, Named>,
 }
 
 impl Chart {
@@ -165,6 +170,11 @@ pub enum Fact {
         text: String,
         status: String,
         conclusion: Option<String>,
+    },
+    /// An order that is open.
+    Order {
+        text: String,
+        status: String,
     },
 }
 

@@ -28,6 +28,7 @@ fn rank(stated: &Stated, service: &Service, moment: &Date) -> (u8, usize) {
         Fact::Measurement(_) | Fact::Note { .. } => (6, 0),
         Fact::Study { .. } => (7, 0),
         Fact::Report { .. } => (8, 0),
+        Fact::Order { .. } => (9, 0),
     }
 }
 

@@ -26,6 +26,7 @@ pub fn chart<'a>(facts: impl IntoIterator<Item = (&'a str, Fact)>) -> Chart {
         gaps: vec![],
         examined: vec![],
         reading: None,
+        named: Default::default(),
     }
 }
 

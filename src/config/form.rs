@@ -17,6 +17,8 @@ struct Ehr {
     patient_id_systems: Vec<String>,
     #[serde(default)]
     dicomweb_takes_token: bool,
+    #[serde(default)]
+    suggestions: bool,
     /// Base as named above to base as reached.
     #[serde(default)]
     reachable: BTreeMap<String, String>,
@@ -49,6 +51,7 @@ pub fn ehrs<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<AllowedBase>, D::E
             dicomweb,
             patient_id_systems: ehr.patient_id_systems,
             dicomweb_takes_token: ehr.dicomweb_takes_token,
+            suggestions: ehr.suggestions,
         })
     };
     written.into_iter().map(base).collect()

@@ -130,6 +130,7 @@ impl Demo {
             dicomweb: vec![self.dicomweb_base.clone().into()],
             patient_id_systems: self.hospital.ehr.patient_id_systems(),
             dicomweb_takes_token: false,
+            suggestions: false,
         }
     }
 

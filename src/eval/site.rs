@@ -155,6 +155,7 @@ impl Served {
             intended_use: Some("research".into()),
             public_base: url.clone(),
             services: None,
+            rules: None,
             engine: Default::default(),
             store: store::Config { path: database },
             upstream: Default::default(),

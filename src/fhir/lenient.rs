@@ -168,6 +168,14 @@ pub struct Medication {
     pub id: Option<String>,
     pub status: Option<String>,
     pub code: Option<Concept>,
+    #[serde(default)]
+    pub ingredient: Many<Ingredient>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ingredient {
+    pub item_codeable_concept: Option<Concept>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -35,6 +35,7 @@ pub fn described(fact: &Fact, language: Language) -> (&'static str, String) {
             (own.allergy, joined(text, [unconfirmed.as_ref().map(coded), criticality, reactions]))
         }
         Fact::Study { text, modality } => (own.study, joined(words.coded(text), [modality.clone()])),
+        Fact::Order { text, status } => (own.order, joined(text, [Some(coded(status))])),
         Fact::Report { text, status, conclusion } => {
             (own.report, joined(words.coded(text), [Some(coded(status)), conclusion.clone()]))
         }

@@ -46,6 +46,7 @@ async fn app_with(caller: Caller, intended_use: Option<&str>, engine: Engine) ->
         intended_use: intended_use.map(str::to_owned),
         public_base: Url::parse("https://curbside.example").unwrap(),
         services: None,
+        rules: None,
         engine: Default::default(),
         store: store::Config { path: folder.path().join("curbside.db") },
         upstream: Default::default(),
@@ -171,10 +172,18 @@ async fn readiness_tells_of_the_last_canary_and_ends_with_one_that_fails() {
 #[tokio::test]
 async fn without_a_stated_intended_use_no_model_is_asked() {
     for (intended_use, ids, status) in [
-        (None, vec!["chart-summary"], StatusCode::NOT_FOUND),
+        (None, vec!["chart-summary", "order-checks", "order-checks"], StatusCode::NOT_FOUND),
         (
             Some("research"),
-            vec!["chart-question", "chart-summary", "film-question", "flagged-results", "imaging-draft-report"],
+            vec![
+                "chart-question",
+                "chart-summary",
+                "film-question",
+                "flagged-results",
+                "imaging-draft-report",
+                "order-checks",
+                "order-checks",
+            ],
             StatusCode::BAD_REQUEST,
         ),
     ] {

@@ -177,6 +177,7 @@ fn line<'a>(evidence: &'a Evidence, words: &Words, asked: &Asked) -> Result<Line
             (kind(words.allergy, joined(text, [risk, reactions, coded(unconfirmed)])), None, false)
         }
         Fact::Study { text, modality } => (kind(words.study, joined(text, [modality.clone()])), None, false),
+        Fact::Order { .. } => return Err("an order says nothing of the patient's state".into()),
         Fact::Note { text, preliminary } => {
             let mark = preliminary.then(|| words.preliminary.to_owned());
             (kind(words.note, joined(text, [mark])), None, true)

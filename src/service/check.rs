@@ -27,6 +27,21 @@ pub(super) fn check(service: &Service, folder: &str) -> Result<(), Fault> {
     ensure(service.id == folder, "id", format!("must be the name of its folder, {folder}"))?;
     let hooks = HOOKS.map(|(name, _)| name);
     ensure(hooks.contains(&service.hook.as_str()), "hook", format!("must be one of {}", hooks.join(", ")))?;
+    for (n, hook) in service.also_on.iter().enumerate() {
+        let fresh = hooks.contains(&hook.as_str()) && *hook != service.hook && !service.also_on[..n].contains(hook);
+        ensure(fresh, format!("also_on[{n}]"), "must be a further hook of those there are")?;
+    }
+    if !service.checks.is_empty() {
+        let brings = |hook: &String| HOOKS.iter().any(|(name, needs)| name == hook && needs.contains(&"draftOrders"));
+        let orders = brings(&service.hook) && service.also_on.iter().all(brings);
+        ensure(orders, "checks", "must be empty on a hook that brings no draft orders")?;
+        let alone = service.applies.is_none() && service.max_calls == 0 && service.publishes == Publishes::None;
+        ensure(alone, "checks", "must be empty where a model is asked or a report is published")?;
+    }
+    for (n, Coding { system, code, display }) in service.override_reasons.iter().enumerate() {
+        let full = filled(system) && filled(code) && display.as_ref().is_some_and(|display| filled(display));
+        ensure(full, format!("override_reasons[{n}]"), "must have a system, a code and a display")?;
+    }
     let texts =
         [("title", &service.title), ("description", &service.description), ("source_label", &service.source_label)];
     for (member, text) in

@@ -41,7 +41,14 @@ pub fn load(overlay: Option<&Path>) -> Result<Services> {
     if let Some(overlay) = overlay {
         files.extend(laid_over(overlay)?);
     }
-    files.iter().map(|(folder, file)| read(folder, file)).collect::<Result<_>>().map(Services)
+    let mut services = Vec::new();
+    for (folder, file) in &files {
+        let service = read(folder, file)?;
+        let also = service.also_on.iter().map(|hook| Service { hook: hook.clone(), ..service.clone() });
+        services.extend(also.collect::<Vec<_>>());
+        services.push(service);
+    }
+    Ok(Services(services))
 }
 
 fn laid_over(overlay: &Path) -> Result<BTreeMap<String, File>> {
@@ -119,7 +126,15 @@ mod tests {
         let services = embedded();
         assert_eq!(
             services.0.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(),
-            ["chart-question", "chart-summary", "film-question", "flagged-results", "imaging-draft-report"]
+            [
+                "chart-question",
+                "chart-summary",
+                "film-question",
+                "flagged-results",
+                "imaging-draft-report",
+                "order-checks",
+                "order-checks"
+            ]
         );
         let named = |id: &str| services.0.iter().find(|service| service.id == id).unwrap();
         let (summary, imaging, film) = (named("chart-summary"), named("imaging-draft-report"), named("film-question"));
@@ -133,7 +148,7 @@ mod tests {
         assert_eq!((&film.prefetch, &film.relevant), (&imaging.prefetch, &imaging.relevant));
         assert_eq!(film.applies, imaging.applies);
         let modelless: Vec<_> = services.0.iter().filter(|s| s.offered(None)).map(|s| s.id.as_str()).collect();
-        assert_eq!(modelless, ["chart-summary"]);
+        assert_eq!(modelless, ["chart-summary", "order-checks", "order-checks"]);
     }
 
     #[test]
@@ -192,6 +207,10 @@ mod tests {
             ("/usage_requirements", json!(""), "usage_requirements"),
             ("/source_label", json!(""), "source_label"),
             ("/topic/system", json!(""), "topic.system"),
+            ("/also_on", json!(["order-sign"]), "also_on[0]"),
+            ("/also_on", json!(["order-singing"]), "also_on[0]"),
+            ("/checks", json!(["allergy"]), "checks"),
+            ("/override_reasons", json!([{"system": "s", "code": "c"}]), "override_reasons[0]"),
             ("/topic/code", json!("not-alphanumeric"), "topic.code"),
             ("/deadline_ms", json!(99), "deadline_ms"),
             ("/deadline_ms", json!(60_001), "deadline_ms"),
@@ -279,8 +298,9 @@ mod tests {
         write("another", "New");
         let services = load(Some(dir.path())).unwrap();
         let titles: Vec<_> = services.0.iter().map(|s| (s.id.as_str(), s.title.as_str())).collect();
-        let [another, .., ours] = titles.as_slice() else { panic!("{titles:?}") };
-        assert_eq!((titles.len(), *another, *ours), (6, ("another", "New"), ("imaging-draft-report", "Ours")));
+        let [(another, "New"), .., ours, checks, again] = titles.as_slice() else { panic!("{titles:?}") };
+        assert_eq!((titles.len(), *another, *ours), (8, "another", ("imaging-draft-report", "Ours")));
+        assert_eq!([checks, again], [&("order-checks", "Order checks"); 2]);
         fs::rename(dir.path().join("another"), dir.path().join("renamed")).unwrap();
         let error = load(Some(dir.path())).err().unwrap();
         assert!(error.message.contains("renamed") && error.expression.as_deref() == Some("id"), "{error}");

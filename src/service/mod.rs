@@ -23,6 +23,9 @@ pub use load::load;
 pub struct Service {
     pub id: String,
     pub hook: String,
+    /// Further hooks it is offered on: of each, `load` makes a service of the same id.
+    #[serde(default)]
+    pub also_on: Vec<String>,
     pub title: String,
     pub description: String,
     #[serde(default)]
@@ -38,6 +41,12 @@ pub struct Service {
     /// What a model is asked for. Absent: none is asked.
     #[serde(default)]
     pub task: Option<TaskKind>,
+    /// What the draft orders are checked for, by rules and without a model.
+    #[serde(default)]
+    pub checks: Vec<Check>,
+    /// Why a reader may not follow the advice, offered with it.
+    #[serde(default)]
+    pub override_reasons: Vec<Coding>,
     pub publishes: Publishes,
     /// Milliseconds from receipt to answer.
     pub deadline_ms: u64,
@@ -146,6 +155,16 @@ pub struct OrderCode {
     pub modality: String,
     /// DICOM Body Part Examined (0018,0015).
     pub body_part: String,
+}
+
+/// What orders are checked for. The rules are data of their own.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// An ordered medicine, or contrast for an ordered examination, against the allergies recorded.
+    Allergy,
+    /// An ordered examination against one that was done or ordered a short time ago.
+    DuplicateImaging,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]

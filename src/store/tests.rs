@@ -16,7 +16,13 @@ const PATIENT: &str = "https://ehr.example/fhir/Patient/1";
 
 fn caller(tenant: &str) -> Caller {
     let fhir = EHR.parse().unwrap();
-    let base = AllowedBase { fhir, dicomweb: Vec::new(), patient_id_systems: Vec::new(), dicomweb_takes_token: false };
+    let base = AllowedBase {
+        fhir,
+        dicomweb: Vec::new(),
+        patient_id_systems: Vec::new(),
+        dicomweb_takes_token: false,
+        suggestions: false,
+    };
     Caller { tenant: tenant.into(), client: "local".into(), allowed_bases: vec![base] }
 }
 

@@ -97,9 +97,10 @@ impl Bench {
 
     fn run(&mut self) -> Result<()> {
         println!("{}", self.machine);
-        let parts: [(&str, Part); 5] = [
+        let parts: [(&str, Part); 6] = [
             ("patient-view", Bench::patient_view),
             ("order-sign", Bench::order_sign),
+            ("order-checks", Bench::order_checks),
             ("bundle", Bench::bundle),
             ("film", Bench::film),
             ("made-up", Bench::made_up),
@@ -180,6 +181,14 @@ impl Bench {
             ("SQLite: one row, WAL, FULL", self.own("commit", &self.folder)?),
         ];
         self.pairs("order-sign, two films, scripted model", contenders.into(), self.effort.pairs)
+    }
+
+    fn order_checks(&mut self) -> Result<()> {
+        let what = "order-sign, order checks";
+        let contenders = [("curbside: hook to answer", self.own("order-checks", &self.folder)?)];
+        self.pairs(what, contenders.into(), self.effort.pairs)?;
+        self.table.target(Target::below(what, "curbside: hook to answer", MILLISECONDS, 50.0));
+        Ok(())
     }
 
     fn bundle(&mut self) -> Result<()> {

@@ -49,6 +49,7 @@ pub fn work(what: &str, folder: &Path) -> Result<()> {
         match what {
             "chart" => chart(&fs::read(folder.join("large.json"))?).await,
             "order-sign" => order_sign(folder).await,
+            "order-checks" => order_checks().await,
             "commit" => commit(folder).await,
             "film-raw" => film(fs::read(folder.join("raw.dcm"))?, wanted()).await,
             "film-jpeg2000" => film(fs::read(folder.join("jpeg2000.dcm"))?, wanted()).await,
@@ -75,8 +76,13 @@ async fn repeat<F: Future<Output = Result<Duration>>>(mut once: impl FnMut() -> 
 async fn chart(body: &[u8]) -> Result<()> {
     let services = service::load(None)?;
     let service = services.0.iter().find(|service| service.id == "chart-summary").ok_or("no chart-summary")?;
-    let ehr =
-        AllowedBase { fhir: EHR.parse()?, dicomweb: vec![], patient_id_systems: vec![], dicomweb_takes_token: false };
+    let ehr = AllowedBase {
+        fhir: EHR.parse()?,
+        dicomweb: vec![],
+        patient_id_systems: vec![],
+        dicomweb_takes_token: false,
+        suggestions: false,
+    };
     let caller = Caller { tenant: "local".into(), client: "local".into(), allowed_bases: vec![ehr] };
     let (upstream, imaging) = (fhir::Limits::default(), imaging::Limits::default());
     let (ehrs, archives) = (Egress::new(upstream.max_held_bytes)?, Egress::new(imaging.max_held_bytes)?);
@@ -127,6 +133,20 @@ async fn order_sign(folder: &Path) -> Result<()> {
         let card = hospital.sign(&request).await.only_card();
         let took = start.elapsed();
         if card["links"][0]["url"].is_null() { Err("no report was stored".into()) } else { Ok(took) }
+    })
+    .await
+}
+
+/// From an order-sign over HTTP to the card of a rule; the EHR that is asked for allergies is on the same processor.
+async fn order_checks() -> Result<()> {
+    let plan = Plan::new(vec![patient("penicillin-allergy")], Engine::absent());
+    let hospital = Arc::new(plan.open().await);
+    repeat(async || {
+        let request = hospital.ehr.authorized_request("penicillin-allergy").ok_or("no request")?;
+        let start = Instant::now();
+        let card = hospital.post("/cds-services/order-checks", request.to_string()).await.only_card();
+        let took = start.elapsed();
+        if card["indicator"] == "critical" { Ok(took) } else { Err("the allergy was not found".into()) }
     })
     .await
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Each module and what it may import. Level 0 (`error`, `caller`, `capacity`, `egress`, `file`, `progress`) is open to all.
-const MAY_IMPORT: [(&str, &[&str]); 29] = [
+const MAY_IMPORT: [(&str, &[&str]); 30] = [
     ("error", &[]),
     ("caller", &[]),
     ("capacity", &[]),
@@ -27,12 +27,26 @@ const MAY_IMPORT: [(&str, &[&str]); 29] = [
     ("chart", &["service", "cds_hooks", "fhir", "imaging", "task"]),
     ("prompt", &["chart", "engine", "imaging", "task"]),
     ("grounding", &["chart", "engine", "finding", "task"]),
-    ("card", &["chart", "grounding", "service", "cds_hooks", "fhir", "task"]),
+    ("rules", &["chart", "cds_hooks", "service", "fhir"]),
+    ("card", &["chart", "grounding", "rules", "service", "cds_hooks", "fhir", "task"]),
     ("report", &["chart", "grounding", "service", "fhir", "engine", "imaging", "task"]),
-    ("app", &["engine", "store", "service", "fhir", "imaging", "report"]),
+    ("app", &["engine", "store", "service", "fhir", "imaging", "report", "rules"]),
     (
         "guidance",
-        &["app", "chart", "prompt", "engine", "grounding", "card", "report", "store", "service", "cds_hooks", "task"],
+        &[
+            "app",
+            "chart",
+            "rules",
+            "prompt",
+            "engine",
+            "grounding",
+            "card",
+            "report",
+            "store",
+            "service",
+            "cds_hooks",
+            "task",
+        ],
     ),
     ("http", &["guidance", "app", "store", "service", "cds_hooks", "fhir", "engine", "web", "task"]),
     ("web", &["store", "task"]),

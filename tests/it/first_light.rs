@@ -310,7 +310,7 @@ async fn without_intended_use_there_is_no_imaging_service() {
     let hospital = plan.open().await;
     let services = hospital.get("/cds-services").await.json();
     let ids: Vec<&str> = services["services"].as_array().unwrap().iter().map(|s| s["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["chart-summary"]);
+    assert_eq!(ids, ["chart-summary", "order-checks", "order-checks"]);
     assert_eq!(hospital.sign_order_of("demo").await.status, 404);
     assert_eq!(hospital.view_chart_of("demo").await.status, 200);
     hospital.close().await;

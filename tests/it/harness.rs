@@ -153,6 +153,7 @@ impl Plan {
             intended_use: self.intended_use.map(str::to_owned),
             public_base: url.clone(),
             services: self.services,
+            rules: None,
             engine: Default::default(),
             store: store::Config { path: data.join("curbside.db") },
             upstream: self.upstream,

@@ -30,6 +30,7 @@ mod hostile;
 mod limits;
 mod load;
 mod look_alikes;
+mod order_checks;
 mod prefetch_states;
 mod random;
 mod readme;

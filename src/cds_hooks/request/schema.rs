@@ -7,7 +7,7 @@ use serde_json::json;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        Object, ObjectBuilder, OneOfBuilder, RefOr, Schema, SchemaFormat, Type,
+        ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, RefOr, Schema, SchemaFormat, Type,
         schema::{AdditionalProperties, SchemaType},
     },
 };
@@ -42,6 +42,7 @@ fn request(hook: &str, needs: &[&str]) -> Object {
     for (member, value) in [
         ("userId", json!("Practitioner/example")),
         ("encounterId", json!("456")),
+        ("selections", json!([])),
         ("draftOrders", json!({ "resourceType": "Bundle", "type": "collection", "entry": [] })),
     ] {
         if needs.contains(&member) {
@@ -72,6 +73,10 @@ fn context(needs: &[&str]) -> ObjectBuilder {
         .property("patientId", id("Patient", true))
         .property("encounterId", id("Encounter", needs.contains(&"encounterId")))
         .property("draftOrders", orders);
+    let context = match needs.contains(&"selections") {
+        true => context.property("selections", ArrayBuilder::new().items(string())),
+        false => context,
+    };
     needs.iter().fold(context, |context, member| context.required(*member))
 }
 
@@ -150,7 +155,7 @@ mod tests {
                 less.as_object_mut().unwrap().remove(member);
                 agreed(&less, false, member);
             }
-            for member in ["userId", "patientId", "encounterId", "draftOrders"] {
+            for member in ["userId", "patientId", "encounterId", "selections", "draftOrders"] {
                 let mut less = example.clone();
                 less["context"].as_object_mut().unwrap().remove(member);
                 agreed(&less, member != "patientId" && !needs.contains(&member), &format!("{hook} {member}"));

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Number;
 
-use super::{Code, Identifier, Many, Ref};
+use super::{Code, Concept, Identifier, Many, Ref};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -14,6 +14,8 @@ pub struct ImagingStudy {
     pub identifier: Many<Identifier>,
     #[serde(default)]
     pub modality: Many<Code>,
+    #[serde(default)]
+    pub procedure_code: Many<Concept>,
     pub started: Option<String>,
     pub description: Option<String>,
     #[serde(default)]

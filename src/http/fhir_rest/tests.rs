@@ -21,6 +21,7 @@ fn caller(tenant: &str, bases: &[&str]) -> Caller {
         fhir: fhir.parse().unwrap(),
         dicomweb: Vec::new(),
         patient_id_systems: Vec::new(),
+        suggestions: false,
         dicomweb_takes_token: false,
     };
     Caller { tenant: tenant.into(), client: "local".into(), allowed_bases: bases.iter().map(base).collect() }

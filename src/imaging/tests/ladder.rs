@@ -38,6 +38,7 @@ fn base(dicomweb: &[&Server]) -> AllowedBase {
         fhir: "https://ehr.example/fhir".parse().unwrap(),
         dicomweb: dicomweb.iter().map(|server| server.base.clone().into()).collect(),
         patient_id_systems: Vec::new(),
+        suggestions: false,
         dicomweb_takes_token: false,
     }
 }

@@ -109,6 +109,7 @@ pub fn sample() -> Sample {
         gaps: vec![Gap { what: "allergies".into(), why: "the search failed".into() }],
         examined: vec![],
         reading: serde_json::from_value(reading).unwrap(),
+        named: Default::default(),
     };
     let finding: Finding = serde_json::from_value(
         json!({ "kind": "effusion", "side": "left", "region": "lower", "severity": "large", "change": "same" }),

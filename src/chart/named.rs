@@ -1,0 +1,136 @@
+//! What a record names, in codes and in words, as rules compare it: of allergies, studies and orders.
+
+use serde::{Deserialize, Serialize};
+
+use super::kind;
+use crate::fhir::{
+    Coding,
+    lenient::{AllergyIntolerance, Code, Concept, ImagingStudy, ServiceRequest},
+};
+
+const SNOMED: &str = "http://snomed.info/sct";
+const ANAPHYLAXIS: &str = "39579001";
+/// Words that say it where no code does.
+const ANAPHYLACTIC: [&str; 4] = ["anaphylaxis", "anaphylactic", "anaphylactoid", "아나필락시스"];
+
+/// Bytes of all words together.
+const LONGEST: usize = 4_000;
+const MOST_CODES: usize = 100;
+
+/// All of it is the EHR's, and untrusted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    pub codes: Vec<Coding>,
+    /// Texts, displays, and codes that have no display.
+    pub words: Vec<String>,
+    /// Of an allergy, what the record says it is to: such as `medication` or `food`.
+    pub categories: Vec<String>,
+    /// Of an allergy: a reaction recorded is anaphylaxis.
+    pub anaphylaxis: bool,
+}
+
+impl Named {
+    pub fn concepts<'a>(concepts: impl IntoIterator<Item = &'a Concept>) -> Named {
+        let mut named = Named::default();
+        for concept in concepts {
+            named.words.extend(concept.text.as_deref().map(str::to_owned));
+            concept.coding.iter().for_each(|code| named.add(code));
+        }
+        named
+    }
+
+    /// Whether nothing at all is named.
+    pub fn is_empty(&self) -> bool {
+        self.codes.is_empty() && self.words.iter().all(|words| words.trim().is_empty())
+    }
+
+    /// Whether it is more than any name is: nothing is compared with it.
+    pub fn is_too_long(&self) -> bool {
+        self.codes.len() > MOST_CODES || self.words.iter().map(String::len).sum::<usize>() > LONGEST
+    }
+
+    fn add(&mut self, code: &Code) {
+        let word = code.display.as_deref().or(code.code.as_deref());
+        self.words.extend(word.map(str::to_owned));
+        if let (Some(system), Some(value)) = (&code.system, &code.code) {
+            let display = code.display.as_ref().map(|display| display.to_string());
+            self.codes.push(Coding { system: system.to_string(), code: value.to_string(), display });
+        }
+    }
+}
+
+impl Named {
+    pub fn allergy(resource: &AllergyIntolerance) -> Named {
+        let manifestations = || resource.reaction.iter().flat_map(|reaction| reaction.manifestation.iter());
+        let says = |words: &str| {
+            let lower = words.to_lowercase();
+            ANAPHYLACTIC.iter().any(|word| lower.split(|c: char| !c.is_alphanumeric()).any(|part| part == *word))
+        };
+        let anaphylaxis = manifestations().any(|m| m.has(SNOMED, ANAPHYLAXIS) || kind::words(m).any(says));
+        let categories = resource.category.iter().filter_map(|category| category.as_str().map(str::to_owned)).collect();
+        Named { categories, anaphylaxis, ..Named::concepts(&resource.code) }
+    }
+
+    /// The examination, with modality and part of the body.
+    pub fn study(resource: &ImagingStudy) -> Named {
+        let mut named = Named::concepts(resource.procedure_code.iter());
+        let series = || resource.series.iter();
+        resource.modality.iter().chain(series().filter_map(|s| s.modality.as_ref())).for_each(|code| {
+            // A modality's code is the word that everybody uses.
+            named.words.extend(code.code.as_deref().map(str::to_owned));
+        });
+        series().filter_map(|s| s.body_site.as_ref()).for_each(|code| named.site(code));
+        named.words.extend(resource.description.clone());
+        named.words.extend(series().filter_map(|s| s.description.clone()));
+        named
+    }
+
+    pub fn order(resource: &ServiceRequest) -> Named {
+        let mut named = Named::concepts(&resource.code);
+        for site in resource.body_site.iter() {
+            named.words.extend(site.text.as_deref().map(str::to_owned));
+            site.coding.iter().for_each(|code| named.site(code));
+        }
+        named
+    }
+
+    /// A part of the body: both its code and its display stand for it, and neither is an examination.
+    fn site(&mut self, code: &Code) {
+        self.words.extend([&code.code, &code.display].into_iter().flatten().map(|text| text.to_string()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse<T: for<'a> Deserialize<'a>>(text: &str) -> T {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn anaphylaxis_is_known_by_its_code_or_by_a_whole_word() {
+        for (manifestation, is_one) in [
+            (r#"{"coding":[{"system":"http://snomed.info/sct","code":"39579001"}],"text":"collapse"}"#, true),
+            (r#"{"text":"Anaphylactic shock"}"#, true),
+            (r#"{"text":"아나필락시스"}"#, true),
+            (r#"{"coding":{"code":"39579001"}}"#, false),
+            (r#"{"text":"rash"}"#, false),
+        ] {
+            let allergy: AllergyIntolerance =
+                parse(&format!(r#"{{"code":{{"text":"x"}},"reaction":{{"manifestation":{manifestation}}}}}"#));
+            assert_eq!(Named::allergy(&allergy).anaphylaxis, is_one, "{manifestation}");
+        }
+    }
+
+    #[test]
+    fn a_study_names_its_modality_its_part_of_the_body_and_what_it_is_called() {
+        let study: ImagingStudy = parse(
+            r#"{"modality":[{"code":"DX"}],"description":"PA and lateral","series":[{"bodySite":{"system":"http://snomed.info/sct","code":"51185008"}}],
+                "procedureCode":[{"coding":[{"system":"http://loinc.org","code":"36643-5"}]}]}"#,
+        );
+        let named = Named::study(&study);
+        assert_eq!(named.words, ["36643-5", "DX", "51185008", "PA and lateral"]);
+        assert_eq!(named.codes.len(), 1, "a part of the body is no examination");
+    }
+}

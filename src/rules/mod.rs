@@ -1,0 +1,150 @@
+//! Order checks: findings about draft orders that rules make from the chart, without a model. Rules are data.
+//!
+//! `cds-hooks/rules/*.json` hold them, each with its source, its codes and names, and cases that a test runs.
+//! What cannot be evaluated is told: that nothing is said must never look like safety.
+
+mod allergy;
+mod check;
+mod drafts;
+mod duplicate;
+mod load;
+mod terms;
+#[cfg(test)]
+mod tests;
+mod words;
+
+pub use check::{Against, Checked, Finding, Relation, check, needed};
+pub use drafts::{Drafts, Order, read};
+pub use load::load;
+pub use terms::{How, Term};
+
+use serde::{Deserialize, Serialize};
+
+use self::terms::{TermId, Terms};
+use crate::service::Check;
+
+/// One rule as its file gives it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    pub id: String,
+    /// Of the rule's content, such as `1.0.0`; printed with it.
+    pub version: String,
+    pub title: String,
+    pub source: Source,
+    /// What the reader is told beside the fact that it applies.
+    pub explanation: String,
+    /// Who looked it over for use with patients, or that nobody did, and what of it is not confirmed; printed with it.
+    pub review: String,
+    #[serde(default)]
+    pub terms: Vec<Term>,
+    pub when: When,
+    /// What a test runs; at least one that the rule finds and one that it does not.
+    pub cases: Vec<Case>,
+}
+
+/// Where the facts of a rule come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    pub citation: String,
+    pub url: String,
+    /// Of the text cited; the facts taken from it are nobody's.
+    pub licence: String,
+}
+
+/// What a rule looks for; terms by name.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum When {
+    /// An allergy to what is ordered itself.
+    SameSubstance {},
+    /// An allergy to the one, and an order for the other.
+    Allergy(Pair),
+    /// An examination of the same kind, done or ordered.
+    DuplicateImaging(Examinations),
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pair {
+    pub allergen: Vec<String>,
+    pub ordered: Vec<String>,
+    pub relation: Relation,
+    /// Orders of which it cannot be told whether they are among the `ordered`; not evaluated.
+    #[serde(default)]
+    pub unclear: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Examinations {
+    /// The term that says that an order is one of imaging at all.
+    pub imaging: String,
+    pub of: Vec<Examination>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Examination {
+    pub term: String,
+    /// How many days before an order an examination of the same kind is recent.
+    pub days: i64,
+}
+
+/// A case of a rule: resources in short, and whether the rule finds something.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    pub says: String,
+    /// Members of the draft order beside those every order has.
+    pub order: serde_json::Value,
+    /// Members of records beside those every record has.
+    #[serde(default)]
+    pub records: Vec<serde_json::Value>,
+    pub found: bool,
+    /// Something could not be evaluated.
+    #[serde(default)]
+    pub not_evaluated: bool,
+}
+
+/// What a finding says of the rule it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cited {
+    pub id: String,
+    pub version: String,
+    pub title: String,
+    pub explanation: String,
+    pub review: String,
+    pub source: Source,
+}
+
+/// All rules, ready to be applied.
+#[derive(Debug, Default)]
+pub struct Rules {
+    rules: Vec<Ready>,
+    terms: Terms,
+}
+
+/// A rule whose terms were found.
+#[derive(Debug)]
+struct Ready {
+    cited: Cited,
+    when: Looks,
+}
+
+#[derive(Debug)]
+enum Looks {
+    SameSubstance,
+    Allergy { allergen: Vec<TermId>, ordered: Vec<TermId>, relation: Relation, unclear: Vec<TermId> },
+    DuplicateImaging { imaging: TermId, examinations: Vec<(TermId, i64)> },
+}
+
+impl Looks {
+    fn check(&self) -> Check {
+        match self {
+            Looks::SameSubstance | Looks::Allergy { .. } => Check::Allergy,
+            Looks::DuplicateImaging { .. } => Check::DuplicateImaging,
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What rules speak of, and which of it a record names: by code first, by whole words where no code is known.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::Deserialize;
+
+use super::words::{Word, begins, contains, split, words};
+use crate::{chart::Named, fhir::Coding};
+
+/// Of a substance's code, the longest.
+const ATC_LENGTH: usize = 7;
+const ATC: &str = "http://www.whocc.no/atc";
+/// Systems of codes by the names rule files use, and by those of EHRs that write OIDs.
+const SYSTEMS: [(&str, &str, &str); 4] = [
+    ("http://www.nlm.nih.gov/research/umls/rxnorm", "rxnorm", "urn:oid:2.16.840.1.113883.6.88"),
+    (ATC, "atc", "urn:oid:2.16.840.1.113883.6.73"),
+    ("http://snomed.info/sct", "snomed", "urn:oid:2.16.840.1.113883.6.96"),
+    ("http://loinc.org", "loinc", "urn:oid:2.16.840.1.113883.6.1"),
+];
+
+/// A substance, a class of substances, or a kind of examination.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Term {
+    pub name: String,
+    /// Terms it belongs to, of this file or another.
+    #[serde(default)]
+    pub of: Vec<String>,
+    /// By `rxnorm`, `atc`, `snomed`, `loinc` or the URL of another system. An ATC code stands for all below it.
+    #[serde(default)]
+    pub codes: BTreeMap<String, Vec<String>>,
+    /// By language; the same whatever language the record is in.
+    #[serde(default)]
+    pub names: BTreeMap<String, Vec<String>>,
+    /// Named where of each list one stands in the text, in any order ...
+    #[serde(default)]
+    pub every: Vec<Vec<String>>,
+    /// ... and none of these does.
+    #[serde(default)]
+    pub never: Vec<String>,
+}
+
+/// A term by its place among all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TermId(usize);
+
+/// How a term was recognised; a code tells more than words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum How {
+    Code,
+    Words,
+}
+
+/// The terms that a record names, without those they belong to.
+pub type Found = BTreeMap<TermId, How>;
+
+type Phrase = Vec<String>;
+
+/// All terms of all rules.
+#[derive(Debug, Default)]
+pub struct Terms {
+    names: Vec<String>,
+    /// The term itself and all it belongs to.
+    within: Vec<BTreeSet<TermId>>,
+    codes: HashMap<(String, String), Vec<TermId>>,
+    /// By first word.
+    phrases: HashMap<String, Vec<(Phrase, TermId)>>,
+    combined: Vec<(Vec<Vec<Phrase>>, Vec<Phrase>, TermId)>,
+}
+
+impl Terms {
+    /// Errors: one sentence that names the term.
+    pub fn new<'a>(terms: impl IntoIterator<Item = &'a Term>) -> Result<Terms, String> {
+        let terms: Vec<&Term> = terms.into_iter().collect();
+        let mut all = Terms { names: terms.iter().map(|term| term.name.clone()).collect(), ..Terms::default() };
+        for (at, term) in terms.iter().enumerate() {
+            let id = TermId(at);
+            if all.id(&term.name) != Some(id) {
+                return Err(format!("the term {} stands twice", term.name));
+            }
+            for (system, codes) in &term.codes {
+                let known = SYSTEMS.iter().find(|(_, short, _)| short == system).map(|(url, ..)| *url);
+                let system = known.or(system.contains(':').then_some(system.as_str()));
+                let system = system.ok_or_else(|| format!("the term {} has codes of an unknown system", term.name))?;
+                for code in codes {
+                    all.codes.entry((system.to_owned(), code.clone())).or_default().push(id);
+                }
+            }
+            let phrase = |text: &String| {
+                let words = split(text);
+                if words.is_empty() {
+                    Err(format!("the term {} has a name without words", term.name))
+                } else {
+                    Ok(words)
+                }
+            };
+            for name in term.names.values().flatten() {
+                let phrase = phrase(name)?;
+                all.phrases.entry(phrase[0].clone()).or_default().push((phrase, id));
+            }
+            let list = |texts: &Vec<String>| texts.iter().map(phrase).collect::<Result<Vec<_>, _>>();
+            if !term.every.is_empty() {
+                let every = term.every.iter().map(list).collect::<Result<_, _>>()?;
+                all.combined.push((every, list(&term.never)?, id));
+            } else if !term.never.is_empty() {
+                return Err(format!("the term {} says what must never stand in a text, and not what must", term.name));
+            }
+        }
+        for (at, term) in terms.iter().enumerate() {
+            let mut within = BTreeSet::from([TermId(at)]);
+            let mut open: Vec<&String> = term.of.iter().collect();
+            while let Some(name) = open.pop() {
+                let id =
+                    all.id(name).ok_or_else(|| format!("the term {} belongs to {name}, which is none", term.name))?;
+                if within.insert(id) {
+                    open.extend(&terms[id.0].of);
+                }
+            }
+            all.within.push(within);
+        }
+        Ok(all)
+    }
+
+    pub fn id(&self, name: &str) -> Option<TermId> {
+        self.names.iter().position(|known| known == name).map(TermId)
+    }
+
+    pub fn name(&self, id: TermId) -> &str {
+        &self.names[id.0]
+    }
+
+    /// Whether the one is the other or belongs to it.
+    pub fn is_within(&self, id: TermId, of: TermId) -> bool {
+        self.within[id.0].contains(&of)
+    }
+
+    /// Which of the terms found is that one or belongs to it.
+    pub fn among(&self, found: &Found, of: TermId) -> Option<(TermId, How)> {
+        found.iter().find(|(id, _)| self.is_within(**id, of)).map(|(id, how)| (*id, *how))
+    }
+
+    /// What a record names.
+    pub fn named(&self, named: &Named) -> Found {
+        let mut found = Found::new();
+        if named.is_too_long() {
+            return found;
+        }
+        let mut add = |id: &TermId, how: How| {
+            found.entry(*id).and_modify(|known| *known = how.min(*known)).or_insert(how);
+        };
+        for coding in &named.codes {
+            self.of_code(coding).for_each(|id| add(id, How::Code));
+        }
+        let texts: Vec<Vec<Word>> = named.words.iter().map(|text| words(text)).collect();
+        for text in &texts {
+            self.of_words(text).iter().for_each(|id| add(id, How::Words));
+        }
+        let whole = texts.concat();
+        for (every, never, id) in &self.combined {
+            let stands = |phrase: &Phrase| contains(&whole, phrase);
+            if every.iter().all(|list| list.iter().any(stands)) && !never.iter().any(stands) {
+                add(id, How::Words);
+            }
+        }
+        found
+    }
+
+    fn of_code(&self, coding: &Coding) -> impl Iterator<Item = &TermId> {
+        let system = canonical(&coding.system);
+        // Every shorter ATC code is a class that the longer one belongs to; of other systems only the whole code counts.
+        let shortest = if system == ATC && coding.code.len() <= ATC_LENGTH { 1 } else { coding.code.len() };
+        let lengths = (shortest..=coding.code.len()).filter(|length| coding.code.is_char_boundary(*length));
+        lengths
+            .filter_map(move |length| self.codes.get(&(system.to_owned(), coding.code[..length].to_owned())))
+            .flatten()
+    }
+
+    /// At each place the longest name, so that `penicillin V` is not `penicillin`.
+    fn of_words(&self, text: &[Word]) -> Vec<TermId> {
+        let (mut found, mut at) = (Vec::new(), 0);
+        while at < text.len() {
+            let candidates = text[at].readings().filter_map(|word| self.phrases.get(word)).flatten();
+            let standing: Vec<_> = candidates.filter(|(phrase, _)| begins(&text[at..], phrase)).collect();
+            let longest = standing.iter().map(|(phrase, _)| phrase.len()).max();
+            found.extend(standing.iter().filter(|(phrase, _)| Some(phrase.len()) == longest).map(|(_, id)| *id));
+            at += longest.unwrap_or(1);
+        }
+        found
+    }
+}
+
+/// The URL of a system that may be written as an OID.
+pub fn canonical(system: &str) -> &str {
+    SYSTEMS.iter().find(|(_, _, oid)| *oid == system).map_or(system, |(url, ..)| url)
+}

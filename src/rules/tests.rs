@@ -1,0 +1,333 @@
+//! Every rule finds what its own cases say, and nothing that is sent makes one fail.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{
+    Against, Checked, Drafts, How, Looks, Rules, check,
+    check::{Relation, each},
+    drafts, load,
+};
+use crate::{
+    caller::Caller,
+    cds_hooks::HookRequest,
+    chart::{AtHand, Chart, Gap},
+    fhir::{Date, Raw},
+    service::{self, Check, Service},
+};
+
+fn service() -> Service {
+    service::load(None).unwrap().0.into_iter().find(|service| !service.checks.is_empty()).unwrap()
+}
+
+fn rules() -> Rules {
+    load(None).unwrap()
+}
+
+fn now() -> Date {
+    Date::parse("2025-11-20T12:00:00Z").unwrap()
+}
+
+fn drafts_of(orders: &[Value], selections: Option<Value>) -> Drafts {
+    let hook = if selections.is_some() { "order-select" } else { "order-sign" };
+    let entry: Vec<Value> = orders.iter().map(|order| json!({ "resource": order })).collect();
+    let mut request = json!({"hook": hook, "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea", "context": {
+        "userId": "Practitioner/x", "patientId": "p", "draftOrders": {"resourceType": "Bundle", "entry": entry}}});
+    if let Some(selections) = selections {
+        request["context"]["selections"] = selections;
+    }
+    let request = HookRequest::parse(request.to_string().as_bytes(), false).unwrap();
+    let caller = Caller { tenant: "t".into(), client: "c".into(), allowed_bases: vec![] };
+    drafts::read(&request, &caller).unwrap()
+}
+
+fn with(mut base: Value, members: &Value) -> Value {
+    base.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    base
+}
+
+fn an_order(members: &Value) -> Value {
+    let base = json!({"resourceType": "MedicationRequest", "id": "o", "status": "draft", "intent": "order",
+        "subject": {"reference": "Patient/p"}});
+    with(base, members)
+}
+
+fn chart_of(records: &[Value]) -> Chart {
+    let record = |(n, members): (usize, &Value)| {
+        let base = json!({"id": format!("r{n}"), "subject": {"reference": "Patient/p"}, "patient": {"reference": "Patient/p"}});
+        let text = with(base, members).to_string();
+        Raw::from(serde_json::value::RawValue::from_string(text).unwrap())
+    };
+    let at_hand = AtHand {
+        service: &service(),
+        base: &"https://ehr.example/fhir".parse().unwrap(),
+        patient_id: "p",
+        resources: records.iter().enumerate().map(record).collect(),
+        current: None,
+        earlier: None,
+        reading: None,
+        now: &now(),
+    };
+    at_hand.chart().unwrap()
+}
+
+fn checked(checks: &[Check], orders: &[Value], records: &[Value]) -> Checked {
+    check(&rules(), checks, &drafts_of(orders, None), &chart_of(records), &now())
+}
+
+fn text_order(text: &str) -> Value {
+    an_order(&json!({"medicationCodeableConcept": {"text": text}}))
+}
+
+fn text_allergy(text: &str) -> Value {
+    json!({"resourceType": "AllergyIntolerance", "code": {"text": text}})
+}
+
+const BOTH: [Check; 2] = [Check::Allergy, Check::DuplicateImaging];
+
+#[test]
+fn every_rule_finds_what_its_cases_say_and_nothing_else() {
+    let (all, files) = (rules(), super::load::read(None).unwrap());
+    assert!(files.len() >= 9);
+    for (rule, (_, file)) in all.rules.iter().zip(&files) {
+        assert_eq!(rule.cited.id, file.id);
+        for case in &file.cases {
+            let drafts = drafts_of(&[an_order(&case.order)], None);
+            let checks = [rule.when.check()];
+            let checked = check(&all, &checks, &drafts, &chart_of(&case.records), &now());
+            // A closer relation of another rule may stand in its place.
+            let found = checked.findings.iter().any(|finding| finding.rule.id == rule.cited.id);
+            let place = format!("{}: {}: {checked:?}", rule.cited.id, case.says);
+            assert_eq!(found, case.found, "{place}");
+            assert_eq!(!checked.not_evaluated.is_empty(), case.not_evaluated, "{place}");
+        }
+    }
+}
+
+#[test]
+fn the_closest_relation_is_the_one_told() {
+    for (ordered, allergen, relation) in [
+        ("amoxicillin 500 mg", "amoxicillin", Relation::SameSubstance),
+        ("amoxicillin 500 mg", "ampicillin", Relation::SameClass),
+        ("cefalexin 500 mg", "ampicillin", Relation::CrossReactive),
+    ] {
+        let checked = checked(&BOTH, &[text_order(ordered)], &[text_allergy(allergen)]);
+        let told: Vec<Relation> = checked
+            .findings
+            .iter()
+            .filter_map(|finding| match finding.against {
+                Against::Allergy { relation, .. } => Some(relation),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(told, [relation], "{ordered}, {allergen}");
+    }
+}
+
+#[test]
+fn only_a_recorded_danger_is_critical() {
+    let anaphylaxis = json!([{"manifestation": [{"text": "Anaphylaxis"}]}]);
+    for (ordered, more, grave) in [
+        ("amoxicillin", json!({}), false),
+        ("amoxicillin", json!({"criticality": "high"}), true),
+        ("amoxicillin", json!({"criticality": "unable-to-assess"}), false),
+        ("ampicillin", json!({"reaction": anaphylaxis}), true),
+        ("cefalexin", json!({"criticality": "high", "reaction": anaphylaxis}), false),
+    ] {
+        let checked = checked(&BOTH, &[text_order(ordered)], &[with(text_allergy("amoxicillin"), &more)]);
+        let Against::Allergy { grave: told, .. } = checked.findings[0].against else { panic!("{checked:?}") };
+        assert_eq!(told, grave, "{ordered} {more}");
+    }
+}
+
+#[test]
+fn a_statement_that_none_are_known_never_alerts() {
+    for text in ["No known allergies", "NKDA", "No known drug allergies", "no known penicillin allergy"] {
+        let checked = checked(&BOTH, &[text_order("amoxicillin")], &[text_allergy(text)]);
+        assert!(checked.findings.is_empty(), "{text}: {checked:?}");
+    }
+    let but = checked(&BOTH, &[text_order("amoxicillin")], &[text_allergy("No known allergies except penicillin")]);
+    assert_eq!(but.findings.len(), 1, "{but:?}");
+}
+
+#[test]
+fn an_order_for_another_patient_is_told_and_not_checked() {
+    let other = with(text_order("amoxicillin"), &json!({"subject": {"reference": "Patient/other"}}));
+    let checked = checked(&BOTH, &[other], &[text_allergy("amoxicillin")]);
+    assert!(checked.findings.is_empty() && checked.not_evaluated.len() == 1, "{checked:?}");
+    assert_eq!(checked.not_evaluated[0].why, "it is not an order for the patient of the request");
+}
+
+#[test]
+fn an_id_that_is_no_id_is_never_suggested_for_removal() {
+    for (id, reference) in [
+        (json!("a-1"), Some("MedicationRequest/a-1")),
+        (json!("../Patient/1"), None),
+        (json!("a b"), None),
+        (json!(""), None),
+        (Value::Null, None),
+    ] {
+        let drafts = drafts_of(&[with(text_order("amoxicillin"), &json!({ "id": id }))], None);
+        assert_eq!(drafts.orders[0].reference.as_deref(), reference, "{id}");
+    }
+}
+
+#[test]
+fn an_order_is_read_wherever_it_names_its_medicine() {
+    let amoxicillin = json!({"resourceType": "Medication", "id": "m", "code": {"text": "amoxicillin"}});
+    let mixture = json!({"resourceType": "Medication", "id": "m", "ingredient": [{"itemCodeableConcept": {"text": "amoxicillin"}}]});
+    let of = |members: Value| an_order(&members);
+    let within = json!({"reference": "#m"});
+    let beside = json!({"reference": "Medication/m"});
+    for (orders, read) in [
+        (vec![of(json!({"contained": [amoxicillin], "medicationReference": within}))], true),
+        (vec![of(json!({"contained": mixture, "medicationReference": within}))], true),
+        (vec![of(json!({"medicationReference": beside})), amoxicillin.clone()], true),
+        (vec![amoxicillin.clone(), of(json!({"medicationReference": beside}))], true),
+        (vec![of(json!({"medicationReference": {"display": "Amoxicillin 500 mg"}}))], true),
+        (vec![of(json!({"medicationReference": beside}))], false),
+        (vec![of(json!({"medicationReference": {"reference": "urn:uuid:7"}}))], false),
+        (vec![of(json!({}))], false),
+        (vec![of(json!({"medicationCodeableConcept": {"text": " "}}))], false),
+        (vec![json!({"resourceType": "NutritionOrder", "id": "n", "subject": {"reference": "Patient/p"}})], false),
+    ] {
+        let checked = checked(&BOTH, &orders, &[text_allergy("amoxicillin")]);
+        assert_eq!(checked.findings.len(), usize::from(read), "{orders:?}: {checked:?}");
+        assert_eq!(checked.not_evaluated.is_empty(), read, "{orders:?}: {checked:?}");
+    }
+    for members in [json!({"doNotPerform": true}), json!({"status": "entered-in-error"}), json!({"status": "stopped"})]
+    {
+        let checked = checked(&BOTH, &[with(text_order("amoxicillin"), &members)], &[text_allergy("amoxicillin")]);
+        assert!(checked.findings.is_empty() && checked.not_evaluated.is_empty(), "{members}: {checked:?}");
+    }
+}
+
+#[test]
+fn only_what_is_selected_is_checked_and_against_everything_else() {
+    let film = |id: &str| {
+        with(an_order(&json!({"resourceType": "ServiceRequest", "code": {"text": "XR Chest"}})), &json!({ "id": id }))
+    };
+    let orders = [with(text_order("amoxicillin"), &json!({"id": "a"})), film("b"), film("c")];
+    let chart = chart_of(&[text_allergy("amoxicillin")]);
+    for (selections, numbers, untold) in [
+        (json!(["MedicationRequest/a"]), vec![1], true),
+        (json!(["ServiceRequest/b"]), vec![2], true),
+        (json!(["ServiceRequest/b", "ServiceRequest/c"]), vec![3], true),
+        (json!(["Bundle/x#ServiceRequest/c"]), vec![3], true),
+        (json!(["a"]), vec![1], true),
+        (json!(["MedicationRequest/b", "x"]), vec![], false),
+        (json!([]), vec![], true),
+    ] {
+        let checked = check(&rules(), &BOTH, &drafts_of(&orders, Some(selections.clone())), &chart, &now());
+        let found: Vec<usize> = checked.findings.iter().map(|finding| finding.order.number).collect();
+        assert_eq!(found, numbers, "{selections}: {checked:?}");
+        assert_eq!(checked.not_evaluated.is_empty(), untold, "{selections}: {checked:?}");
+    }
+}
+
+#[test]
+fn an_allergy_list_that_may_have_failed_is_no_empty_one() {
+    // What is at hand was not searched for: it is never known to be all.
+    let checked = checked(&BOTH, &[text_order("amoxicillin")], &[]);
+    assert_eq!(checked.not_evaluated.len(), 1, "{checked:?}");
+    assert!(checked.not_evaluated[0].why.starts_with("none were received"));
+}
+
+#[test]
+fn a_fault_of_one_rule_hides_no_finding_of_another() {
+    let mut checked = Checked::default();
+    each([("a", 1), ("b", 2), ("c", 3)].into_iter(), &mut checked, |rule| {
+        assert!(rule != 2, "a fault");
+        let gap = Gap { what: rule.to_string(), why: String::new() };
+        Checked { left_out: vec![gap], ..Checked::default() }
+    });
+    assert_eq!(checked.left_out.len(), 2);
+    assert_eq!(checked.not_evaluated[0].what, "rule b");
+}
+
+#[test]
+fn a_name_beyond_all_measure_is_compared_with_nothing_and_told() {
+    let long = "amoxicillin ".repeat(100_000);
+    let checked = checked(&BOTH, &[text_order(&long)], &[text_allergy("amoxicillin")]);
+    assert!(checked.findings.is_empty() && checked.not_evaluated.len() == 1, "{}", checked.not_evaluated.len());
+}
+
+#[test]
+fn rules_of_a_folder_replace_and_add_and_a_bad_one_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |id: &str| folder.path().join(format!("{id}.json"));
+    let built_in = include_str!("../../cds-hooks/rules/cephalosporins.json");
+    let mut rule: Value = serde_json::from_str(built_in).unwrap();
+    rule["title"] = json!("Ours");
+    std::fs::write(path("cephalosporins"), rule.to_string()).unwrap();
+    let all = load(Some(folder.path())).unwrap();
+    assert_eq!(all.rules.iter().filter(|rule| rule.cited.title == "Ours").count(), 1);
+    assert_eq!(all.rules.len(), rules().rules.len());
+    for (pointer, value, words) in [
+        ("/id", json!("another"), "the name of its file"),
+        ("/version", json!("1.0"), "version"),
+        ("/colour", json!("red"), "colour"),
+        ("/source/url", json!("http://x.example"), "source.url"),
+        ("/explanation", json!(" "), "explanation"),
+        ("/review", json!(" "), "review"),
+        ("/cases", json!([]), "cases"),
+        ("/when/allergy/ordered", json!(["nothing"]), "nothing is the name of no term"),
+        ("/terms/0/of", json!(["nothing"]), "belongs to nothing"),
+        ("/terms/0/name", json!("amoxicillin"), "stands twice"),
+        ("/terms/0/codes", json!({"rx": ["1"]}), "unknown system"),
+        ("/terms/0/names", json!({"en": ["-"]}), "without words"),
+    ] {
+        let mut broken = rule.clone();
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        broken.pointer_mut(parent).unwrap()[name] = value;
+        std::fs::write(path("cephalosporins"), broken.to_string()).unwrap();
+        let error = load(Some(folder.path())).err().unwrap_or_else(|| panic!("accepted: {pointer}"));
+        assert!(error.message.contains(words), "{pointer}: {error}");
+    }
+    std::fs::remove_file(path("cephalosporins")).unwrap();
+    assert!(load(Some(folder.path())).err().unwrap().message.contains("holds no rule"));
+}
+
+#[test]
+fn codes_are_told_from_words() {
+    let coded = an_order(&json!({"medicationCodeableConcept": {"coding": [
+        {"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "723"}], "text": "amoxicillin"}}));
+    for (order, how) in [(coded, How::Code), (text_order("amoxicillin"), How::Words)] {
+        let checked = checked(&BOTH, &[order], &[text_allergy("amoxicillin")]);
+        assert_eq!(checked.findings[0].ordered_by, how);
+    }
+    assert!(rules().rules.iter().any(|rule| matches!(rule.when, Looks::SameSubstance)));
+}
+
+fn anything() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        "\\PC{0,12}|Patient/p|amoxicillin|#m|CT|페니실린정|J01CA04|2025-11-19".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 4, |inner| {
+        let name = "resourceType|id|code|coding|text|system|subject|reference|medicationCodeableConcept|medicationReference|contained|category|bodySite|status|authoredOn|[a-z]{1,6}";
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(name, inner, 0..6).prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_order_and_no_record_makes_a_check_panic(
+        kind in "MedicationRequest|ServiceRequest|Medication|[A-Z][a-z]{0,8}",
+        members in prop::collection::btree_map("medicationCodeableConcept|medicationReference|contained|code|category|bodySite|id|status|authoredOn", anything(), 0..6),
+        words in "\\PC{0,40}",
+    ) {
+        let members = Value::Object(members.into_iter().collect());
+        let order = with(an_order(&json!({ "resourceType": kind })), &members);
+        let records = [text_allergy(&words), text_allergy("penicillin"), json!({"resourceType": "ImagingStudy", "description": words})];
+        let checked = checked(&BOTH, &[order, text_order(&words)], &records);
+        for finding in &checked.findings {
+            prop_assert!(finding.order.reference.as_deref().is_none_or(|reference| reference.split('/').count() == 2));
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Text as whole words: what is compared when no code is known.
+
+/// Particles, dose forms and words for a class that Korean writes without a space behind a name.
+const ENDINGS: [&str; 44] = [
+    "정",
+    "주",
+    "캡슐",
+    "시럽",
+    "건조시럽",
+    "주사",
+    "주사제",
+    "주사액",
+    "서방정",
+    "장용정",
+    "과립",
+    "연고",
+    "크림",
+    "나트륨",
+    "칼륨",
+    "수화물",
+    "에",
+    "에는",
+    "은",
+    "는",
+    "이",
+    "가",
+    "을",
+    "를",
+    "의",
+    "로",
+    "으로",
+    "와",
+    "과",
+    "도",
+    "등",
+    "계",
+    "계열",
+    "제",
+    "제제",
+    "약",
+    "약물",
+    "항생제",
+    "알레르기",
+    "알러지",
+    "과민증",
+    "과민반응",
+    "부작용",
+    "유사물질",
+];
+
+/// A word of a text, and the shorter words that it is made of with an ending behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word(Vec<String>);
+
+/// Lower case, broken where letters, digits and Hangul meet and at everything else.
+pub fn words(text: &str) -> Vec<Word> {
+    split(text).into_iter().map(Word::new).collect()
+}
+
+/// The words of a name that is looked for.
+pub fn split(text: &str) -> Vec<String> {
+    let (mut found, mut word, mut before) = (Vec::new(), String::new(), Kind::Other);
+    for c in text.chars().flat_map(char::to_lowercase) {
+        let kind = Kind::of(c);
+        if kind != before && !word.is_empty() {
+            found.push(std::mem::take(&mut word));
+        }
+        if kind != Kind::Other {
+            word.push(c);
+        }
+        before = kind;
+    }
+    found.extend(Some(word).filter(|word| !word.is_empty()));
+    found
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Hangul,
+    Digit,
+    Letter,
+    Other,
+}
+
+impl Kind {
+    fn of(c: char) -> Kind {
+        match c {
+            '\u{ac00}'..='\u{d7a3}' => Kind::Hangul,
+            c if c.is_numeric() => Kind::Digit,
+            c if c.is_alphabetic() => Kind::Letter,
+            _ => Kind::Other,
+        }
+    }
+}
+
+impl Word {
+    fn new(word: String) -> Word {
+        let bare = ENDINGS.iter().filter_map(|ending| word.strip_suffix(ending));
+        let bare: Vec<String> = bare.filter(|bare| bare.chars().count() > 1).map(str::to_owned).collect();
+        Word([word].into_iter().chain(bare).collect())
+    }
+
+    /// What it may stand for, itself first.
+    pub fn readings(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    pub fn is(&self, word: &str) -> bool {
+        self.readings().any(|reading| reading == word)
+    }
+}
+
+/// Whether the text begins with these words, each whole.
+pub fn begins(text: &[Word], phrase: &[String]) -> bool {
+    text.len() >= phrase.len() && text.iter().zip(phrase).all(|(word, wanted)| word.is(wanted))
+}
+
+/// Whether the words stand in the text, side by side.
+pub fn contains(text: &[Word], phrase: &[String]) -> bool {
+    !phrase.is_empty() && (0..text.len()).any(|at| begins(&text[at..], phrase))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_words_are_found() {
+        for (text, phrase, found) in [
+            ("Amoxicillin 500mg capsule", "amoxicillin", true),
+            ("AMOXICILLIN/CLAVULANATE", "amoxicillin", true),
+            ("co-amoxiclav", "co-amoxiclav", true),
+            ("non-penicillin", "penicillin", true),
+            ("penicillinase", "penicillin", false),
+            ("aspirins", "aspirin", false),
+            ("penicillin V potassium", "penicillin v", true),
+            ("penicillin, vomiting", "penicillin v", false),
+            ("페니실린에 알레르기", "페니실린", true),
+            ("아목시실린캡슐500밀리그램", "아목시실린", true),
+            ("비페니실린", "페니실린", false),
+            ("페니실린나아제", "페니실린", false),
+            ("", "aspirin", false),
+        ] {
+            assert_eq!(contains(&words(text), &split(phrase)), found, "{text}: {phrase}");
+        }
+    }
+}
