@@ -16,6 +16,7 @@ use url::Url;
 
 use super::{serve::Server, show};
 use crate::{
+    caller::AllowedBase,
     config::{Config, IntendedUse},
     demo::{self, Demo},
     egress::{Base, Egress, Get, Reply, join, under},
@@ -118,7 +119,8 @@ async fn demonstrate(options: &Options, folders: Vec<PathBuf>, engine: engine::C
     let config = Config {
         listen: at(options, 0),
         intended_use: Some(IntendedUse::Research),
-        ehr: vec![peers.allowed_base()],
+        // Its page shows what a card suggests.
+        ehr: vec![AllowedBase { suggestions: true, ..peers.allowed_base() }],
         engine,
         store: store::Config { path: data.path().join("curbside.db") },
         ..Config::default()

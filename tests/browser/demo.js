@@ -75,3 +75,9 @@ export async function screenshot(page, name) {
   await page.evaluate(() => window.scrollTo({ top: 0, behavior: 'instant' }));
   await page.screenshot({ path: path.join(process.env.SCREENSHOTS, `${name}.png`), fullPage: true });
 }
+
+/** What a person sees without scrolling once the answer is there. */
+export async function view(page, name) {
+  await page.evaluate(() => document.getElementById('cards').scrollIntoView({ block: 'start', behavior: 'instant' }));
+  await page.screenshot({ path: path.join(process.env.SCREENSHOTS, `${name}.png`) });
+}

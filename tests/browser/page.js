@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { BASE, answered, browser, fire, open, screenshot, start, text, visit } from './demo.js';
+import { BASE, answered, browser, fire, open, screenshot, start, text, view, visit } from './demo.js';
 
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const [, , binary, model] = process.argv;
@@ -29,7 +29,16 @@ async function fail(page, part, how) {
   await page.waitForFunction((p, h) => fetch('/demo/state').then((r) => r.json()).then((s) => s.faults[p] === h), {}, part, how);
 }
 
-const mend = (page) => page.evaluate(() => fetch('/demo/faults', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}' }).then((r) => r.status));
+async function mend(page) {
+  await page.evaluate(() => { document.getElementById('faults').open = true; });
+  await page.click('#fault-none');
+  await page.waitForFunction(() => fetch('/demo/state').then((r) => r.json()).then(({ faults, engine }) => Object.values(faults).every((how) => how === 'works') && engine.status === 'ready'));
+}
+
+check('the library that the page reads Markdown with is the one published', async () => {
+  const published = await readFile(createRequire(import.meta.url).resolve('marked'), 'utf8');
+  assert.equal(await fetch(`${BASE}/demo/marked.esm.js`).then((r) => r.text()), published);
+});
 
 check('while the model loads the page is there, says so, and services without a model answer', async () => {
   const page = await open(chromium);
@@ -85,6 +94,7 @@ check('the main path: an order is signed, the card comes, the report is tied to 
   }));
   assert.ok(lit.evidence > 0 && lit.films > 0, JSON.stringify(lit));
   await screenshot(page, '02-answer');
+  await view(page, '02-view');
   // The other way: a piece of evidence shows which statements rest on it.
   await page.$$eval('#report .evidence li', (items) => items.find((item) => item.querySelector('small'))?.querySelector('button').click());
   assert.ok(await page.$('#report .statement.lit'), 'no statement is marked');
@@ -116,6 +126,24 @@ check('each button is a service of the discovery, and each answers', async () =>
   return buttons.map(([service]) => service).join(' ');
 });
 
+check('a rule answers without a model, and what it suggests changes nothing here', async () => {
+  const page = await open(chromium);
+  await visit(page, 'penicillin-allergy');
+  await fire(page, 'order-checks', 'order-sign');
+  assert.match(await text(page, '#cards .source'), /no AI/);
+  const summary = await text(page, '#cards h4');
+  assert.match(summary, /Allergy: .*amoxicillin/i);
+  await page.click('#cards .suggestion button');
+  assert.match(await text(page, '#cards .told'), /delete: .*This demonstration changes no record/);
+  assert.ok(await page.$('#cards .overrides option:nth-child(2)'), 'no reason for not following it');
+  await screenshot(page, '05-rule');
+  await view(page, '05-rule-view');
+  await accessible(page, 'rule');
+  assert.deepEqual(page.wrong, []);
+  await page.close();
+  return summary;
+});
+
 check('an answer in Korean', async () => {
   const page = await open(chromium);
   await visit(page, 'korean');
@@ -123,6 +151,7 @@ check('an answer in Korean', async () => {
   await fire(page, 'imaging-draft-report');
   assert.equal(await page.$eval('#cards .card', (card) => card.lang), 'ko');
   await screenshot(page, '04-korean');
+  await view(page, '04-korean-view');
   assert.deepEqual(page.wrong, []);
   await page.close();
 });
@@ -132,7 +161,7 @@ check('what a note orders is shown as text and does nothing', async () => {
   await visit(page, 'instructing-note');
   assert.match(await text(page, '#chart'), /Ignore all previous instructions/);
   await fire(page, 'imaging-draft-report');
-  await screenshot(page, '05-instructing-note');
+  await screenshot(page, '06-instructing-note');
   assert.deepEqual(page.wrong, []);
   await page.close();
   return text(page, 'body').catch(() => '');
@@ -143,7 +172,7 @@ check('films that cannot be read are told', async () => {
   for (const [at, name] of ['missing-film', 'other-patient-film', 'real-film', 'media-film', 'demo-two'].entries()) {
     await visit(page, name);
     await fire(page, 'imaging-draft-report');
-    await screenshot(page, `06-${at}-${name}`);
+    await screenshot(page, `07-${at}-${name}`);
   }
   await page.close();
 });
@@ -184,7 +213,7 @@ check('on a phone, at 200 %, in the dark', async () => {
   assert.ok(await fits(phone), 'the page is wider than 360 px');
   await fire(phone, 'imaging-draft-report');
   assert.ok(await fits(phone), 'the answer is wider than 360 px');
-  await screenshot(phone, '07-phone');
+  await screenshot(phone, '08-phone');
   await accessible(phone, 'phone');
   await phone.close();
 
@@ -192,7 +221,7 @@ check('on a phone, at 200 %, in the dark', async () => {
   await visit(large, 'demo');
   await fire(large, 'imaging-draft-report');
   assert.ok(await fits(large), 'at 200 % the page is wider than the window');
-  await screenshot(large, '08-200-percent');
+  await screenshot(large, '09-200-percent');
   await large.close();
 
   const dark = await open(chromium);
@@ -200,7 +229,7 @@ check('on a phone, at 200 %, in the dark', async () => {
   await visit(dark, 'demo');
   await fire(dark, 'imaging-draft-report');
   await dark.click('#report .statement button');
-  await screenshot(dark, '09-dark');
+  await screenshot(dark, '10-dark');
   await accessible(dark, 'dark');
   await dark.close();
 });
@@ -222,10 +251,9 @@ check('each failure is told in plain words, and passes', async () => {
     const said = await text(page, '#cards');
     assert.match(said, words, `${part} ${how}: ${said}`);
     told.push(`${part} ${how}: ${said.replace(/\s+/g, ' ').slice(0, 140)}`);
-    await screenshot(page, `10-${part}-${how}`);
+    await screenshot(page, `11-${part}-${how}`);
     if (part === 'engine' && how === 'busy') await accessible(page, 'failure');
-    assert.equal(await mend(page), 200);
-    await page.waitForFunction(() => fetch('/demo/state').then((r) => r.json()).then((s) => s.engine.status === 'ready'));
+    await mend(page);
   }
   await fire(page, 'imaging-draft-report');
   assert.match(await text(page, '#cards'), /The card/);
@@ -239,7 +267,7 @@ check('progress is the server’s own', async () => {
   await fail(page, 'engine', 'slow');
   await page.click('[data-service="imaging-draft-report"]');
   await page.waitForFunction(() => document.querySelector('#progress .working')?.textContent.includes('the model reads and writes'));
-  await screenshot(page, '11-working');
+  await screenshot(page, '12-working');
   await answered(page);
   await mend(page);
   await page.close();

@@ -10,7 +10,7 @@ use crate::{
     harness::{Answer, Hospital, Plan, fixtures, patient, scripted_model},
 };
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "ask.js",
     "cards.js",
     "chart.js",
@@ -20,6 +20,7 @@ const FILES: [&str; 12] = [
     "icon.svg",
     "main.js",
     "markdown.js",
+    "marked.esm.js",
     "page.css",
     "report.js",
     "viewer.js",

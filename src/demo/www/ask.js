@@ -5,9 +5,9 @@ import { clear, showReport } from './report.js';
 import { showWire } from './wire.js';
 
 const HOOKS = {
-  'patient-view': 'when the chart is opened',
-  'order-select': 'when an order is chosen',
   'order-sign': 'when the order is signed',
+  'order-select': 'when an order is chosen',
+  'patient-view': 'when the chart is opened',
 };
 const STAGES = {
   chart: 'asking the EHR for the chart',
@@ -33,27 +33,33 @@ export function forget() {
   }
 }
 
-/** What answers an order first, then what answers an opened chart, and what needs a question last. */
-const rank = (service, questions) => (questions[service.id] ? 2 : service.hook === 'patient-view' ? 1 : 0);
-
+/** Services of one moment stand together, the moment an order is signed first; what needs a question stands last. */
 export function showServices(patient, services, questions, language) {
-  const ranked = services.toSorted((a, b) => rank(a, questions) - rank(b, questions));
-  const rows = ranked.map((service) => {
-    const codes = questions[service.id];
-    const title = service.title ?? service.id;
-    const select = codes && el('select', { 'aria-label': `Question for ${title}` }, codes.map((code) => el('option', { value: code }, spoken(code))));
-    const id = `service-${service.id}-${service.hook}`;
-    return el('div', { class: 'service' },
-      el('div', { class: 'what' },
-        el('button', {
-          type: 'button', class: 'fire', 'aria-describedby': id, 'data-service': service.id, 'data-hook': service.hook,
-          onclick: () => ask(patient, service, select?.value, language()),
-        }, title), select),
-      el('p', { id, class: 'hint' }, `${service.hook}, ${HOOKS[service.hook] ?? 'as the EHR decides'}. `,
-        el('details', {}, el('summary', {}, 'What it does'), service.description)));
+  const known = Object.keys(HOOKS);
+  const place = (hook) => (known.includes(hook) ? known.indexOf(hook) : known.length);
+  const hooks = [...new Set(services.map((service) => service.hook))].toSorted((a, b) => place(a) - place(b));
+  const groups = hooks.map((hook) => {
+    const fired = services.filter((service) => service.hook === hook).toSorted((a, b) => Number(a.id in questions) - Number(b.id in questions));
+    return el('div', { class: 'hook' },
+      el('p', { class: 'hint' }, el('strong', {}, hook), `, ${HOOKS[hook] ?? 'as the EHR decides'}`),
+      el('div', { class: 'buttons' }, fired.map((service) => serviceOf(patient, service, questions[service.id], language))),
+      el('details', {}, el('summary', {}, fired.length === 1 ? 'What it does' : 'What they do'),
+        el('dl', {}, fired.map((service) => [el('dt', {}, titleOf(service)), el('dd', {}, service.description)]))));
   });
   show(section('services'), el('h3', { id: 'services-title' }, 'Let a hook fire'),
-    rows.length ? rows : el('p', {}, 'This server offers no service.'));
+    groups.length ? groups : el('p', {}, 'This server offers no service.'));
+}
+
+const titleOf = (service) => service.title ?? service.id;
+
+function serviceOf(patient, service, codes, language) {
+  const title = titleOf(service);
+  const select = codes && el('select', { 'aria-label': `Question for ${title}` }, codes.map((code) => el('option', { value: code }, spoken(code))));
+  return el('div', { class: 'service' },
+    el('button', {
+      type: 'button', class: 'fire', 'data-service': service.id, 'data-hook': service.hook,
+      onclick: () => ask(patient, service, select?.value, language()),
+    }, title), select);
 }
 
 /** `effusion-left` as words. */
@@ -70,7 +76,7 @@ async function ask(patient, service, question, language) {
   const progress = section('progress');
   const clock = el('strong', {}, '0.0 s');
   const stage = el('span', {}, 'sending the request');
-  show(progress, el('h3', { id: 'progress-title' }, service.title ?? service.id),
+  show(progress, el('h3', { id: 'progress-title' }, titleOf(service)),
     el('p', { class: 'working' }, clock, ' ', stage),
     el('p', { class: 'hidden', role: 'status' }, 'The server works.'));
   let request;
@@ -111,7 +117,7 @@ async function ask(patient, service, question, language) {
     timer?.();
     if (error.name === 'AbortError' || running !== abort) return;
     const message = error instanceof TypeError ? 'The server cannot be reached. Is `curbside demo` still running?' : error.message;
-    show(progress, el('h3', { id: 'progress-title' }, service.title ?? service.id), el('p', { class: 'failed', role: 'alert' }, message));
+    show(progress, el('h3', { id: 'progress-title' }, titleOf(service)), el('p', { class: 'failed', role: 'alert' }, message));
   }
 }
 
@@ -128,7 +134,7 @@ function showTiming(progress, service, response, took) {
     bar.style.width = `${Math.max((metric.ms / total) * 100, 0.5)}%`;
     return el('tr', {}, el('th', { scope: 'row' }, metric.name), el('td', { class: 'number' }, `${metric.ms.toFixed(1)} ms`), el('td', { class: 'bars' }, bar));
   });
-  show(progress, el('h3', { id: 'progress-title' }, service.title ?? service.id),
+  show(progress, el('h3', { id: 'progress-title' }, titleOf(service)),
     el('p', { role: 'status' }, `Answered ${response.status} after ${(took / 1000).toFixed(2)} s.`),
     rows.length ? el('table', { class: 'timing' }, el('caption', {}, 'How long each stage took (Server-Timing)'), el('tbody', {}, rows)) : null);
 }
