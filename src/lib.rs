@@ -50,7 +50,7 @@
 //!   `no_more_is_worked_on_at_once_than_there_are_processors`.
 //! - Modules depend downwards only: `modules_depend_downwards_only`. The order: `error caller capacity egress file progress` < `fhir engine finding` < `task` <
 //!   `cds_hooks imaging phantom store` < `service` < `chart` < `prompt grounding rules` < `card report app` < `guidance` <
-//!   `http web demo` < `eval` < `config cli`.
+//!   `http web` < `demo` < `eval` < `config cli`.
 
 pub mod app;
 pub mod caller;

@@ -127,23 +127,22 @@ async fn demonstrate(options: &Options, folders: Vec<PathBuf>, engine: engine::C
     };
     config.check()?;
     super::say(&format!("{PLAIN_WORDS}\n"));
-    let server = Server::start_with(Box::new(peers.page(&options.patient)), &config, PORTS).await?;
+    let server = Server::start(&config, PORTS, Some(Box::new(peers.page(&options.patient)))).await?;
     if !options.once {
         super::say(&format!("\nOpen {} in a browser.\n", server.base));
     }
-    let shown = if options.without_model {
-        Ok(true)
-    } else {
-        let Some(loaded) = stop.run_until_cancelled(load(&server)).await else {
-            return Ok(ExitCode::SUCCESS);
-        };
-        super::say(&format!("The model was loaded in {:.1} s.\n", loaded?.as_secs_f64()));
-        stop.run_until_cancelled(show_answer(&server, &peers, &options.patient)).await.unwrap_or(Ok(true))
+    let first = async || {
+        super::say(&format!("The model was loaded in {:.1} s.\n", load(&server).await?.as_secs_f64()));
+        show_answer(&server, &peers, &options.patient).await
+    };
+    let shown = match options.without_model {
+        true => Ok(true),
+        false => stop.run_until_cancelled(first()).await.unwrap_or(Ok(true)),
     };
     if let Some(peak) = peak_memory() {
         super::say(&format!("\nMost memory used so far: {peak} MB.\n"));
     }
-    // A machine that is too slow for the first answer may be less busy for the next.
+    // A machine that is too slow for the first answer may be less busy for the next, and much needs no model.
     if let (Err(failed), false) = (&shown, options.once) {
         super::say(&format!("\n{}\n", failed.message));
     }

@@ -56,7 +56,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     super::with_variables(config.engine.environment())?;
     http::log::init(LevelFilter::INFO)?;
     super::block_on(async {
-        let server = Server::start(&config, "choose another address with `listen` or --listen").await?;
+        let server = Server::start(&config, "choose another address with `listen` or --listen", None).await?;
         tracing::info!(address = %config.listen, "serving");
         if config.intended_use.is_some() && config.engine.model.is_none() {
             tracing::warn!("engine.model is not set: services that ask a model will answer 503");
@@ -84,15 +84,9 @@ pub struct Server {
 
 impl Server {
     /// The one place where the application is built and served; `advice` says what to do where the port is taken.
-    pub async fn start(config: &Config, advice: &str) -> Result<Server> {
+    pub async fn start(config: &Config, advice: &str, site: Option<http::Site>) -> Result<Server> {
         let bound = Server::bind(config, advice)?;
-        Server::serve(None, config, bound, App::build(config.settings()?).await?)
-    }
-
-    /// The same with other pages than the start page.
-    pub async fn start_with(site: http::Site, config: &Config, advice: &str) -> Result<Server> {
-        let bound = Server::bind(config, advice)?;
-        Server::serve(Some(site), config, bound, App::build(config.settings()?).await?)
+        Server::serve(config, bound, App::build(config.settings()?).await?, site)
     }
 
     fn bind(config: &Config, advice: &str) -> Result<http::server::Server> {
@@ -100,13 +94,10 @@ impl Server {
         bound.map_err(|e| super::unbound(e, &config.listen.to_string(), advice))
     }
 
-    fn serve(site: Option<http::Site>, config: &Config, bound: http::server::Server, app: App) -> Result<Server> {
+    fn serve(config: &Config, bound: http::server::Server, app: App, site: Option<http::Site>) -> Result<Server> {
         let app = Arc::new(app);
         let stop = CancellationToken::new();
-        let routes = match site {
-            None => http::router(app.clone(), &config.http),
-            Some(site) => http::router_with(site, app.clone(), &config.http),
-        };
+        let routes = http::router(app.clone(), &config.http, site);
         let serving = tokio::spawn(bound.serve(routes, stop.clone().cancelled_owned()));
         Ok(Server { base: config.public_base()?, app, stop, serving })
     }
@@ -154,7 +145,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
         config.store.path = folder.path().join("curbside.db");
-        let server = Server::start(&config, "").await.unwrap();
+        let server = Server::start(&config, "", None).await.unwrap();
         let app = server.app.clone();
         assert!(app.store.check().await.is_ok() && folder.path().join("curbside.db-wal").exists());
         server.until(std::future::ready(Ok(()))).await.unwrap();
@@ -168,7 +159,7 @@ mod tests {
         config.store.path = folder.path().join("curbside.db");
         let engine = Engine::scripted(crate::engine::ModelInfo::scripted(), vec![Step::OutOfMemory]);
         let app = App::with(config.settings().unwrap(), engine.clone(), Arc::new(chrono::Utc::now)).await.unwrap();
-        let server = Server::serve(None, &config, Server::bind(&config, "").unwrap(), app).unwrap();
+        let server = Server::serve(&config, Server::bind(&config, "").unwrap(), app, None).unwrap();
         let asked = async {
             let prompt = Prompt { max_new_tokens: 1, ..Prompt::default() };
             let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);

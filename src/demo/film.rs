@@ -1,4 +1,5 @@
-//! A stored film as the demonstration's page shows it: what its header says, and its stored values.
+//! A stored film as the demonstration's page shows it: what its header says, and its stored values. The fixtures are our own:
+//! what comes from an archive is decoded by `imaging`, in a process of its own.
 
 use std::io::Cursor;
 
@@ -37,9 +38,15 @@ pub fn header(file: &[u8]) -> Result<Value> {
 /// The stored values, row by row, 16 bits each, little-endian.
 pub fn pixels(file: &[u8]) -> Result<Vec<u8>> {
     let object = open(file)?;
-    let side = |tag| object.element(tag).ok().and_then(|e| e.to_int::<u64>().ok()).unwrap_or(u64::MAX);
+    let number = |tag| object.element(tag).ok().and_then(|e| e.to_int::<u64>().ok());
+    let side = |tag| number(tag).unwrap_or(u64::MAX);
     if side(Tag(0x0028, 0x0010)).saturating_mul(side(Tag(0x0028, 0x0011))) > LARGEST {
         return Err(Error::too_large("the film has more pixels than are shown"));
+    }
+    // Frames, samples, sign.
+    let plain = [(Tag(0x0028, 0x0008), 1), (Tag(0x0028, 0x0002), 1), (Tag(0x0028, 0x0103), 0)];
+    if plain.iter().any(|(tag, usual)| number(*tag).is_some_and(|stated| stated != *usual)) {
+        return Err(Error::invalid("only films of one frame of unsigned grey values are shown"));
     }
     let broken = || Error::invalid("the film's pixels cannot be read");
     let decoded = object.decode_pixel_data().map_err(|e| broken().because(e))?;

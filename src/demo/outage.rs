@@ -59,16 +59,30 @@ pub enum Model {
 
 /// What fails at present.
 #[derive(Default)]
-pub struct Outages(Mutex<(Outage, Vec<Admission>)>);
+pub struct Outages(Mutex<Present>);
+
+#[derive(Default)]
+struct Present {
+    outage: Outage,
+    /// The places of a queue that is busy.
+    places: Vec<Admission>,
+    /// How often the engine had been started anew when this was chosen.
+    restarts: u64,
+}
 
 impl Outages {
-    pub fn now(&self) -> Outage {
-        self.state().0
+    /// An engine that has died is over it once it was started anew.
+    pub fn now(&self, engine: &Engine) -> Outage {
+        let mut present = self.present();
+        if present.outage.engine == Model::Dies && engine.counts().restarts > present.restarts {
+            present.outage.engine = Model::Works;
+        }
+        present.outage
     }
 
     /// Lets fail what `outage` says, and nothing else.
     pub fn set(&self, outage: Outage, faults: &Faults, engine: &Engine) {
-        let mut state = self.state();
+        let mut present = self.present();
         faults.clear();
         for (prefix, server) in [("/fhir", outage.ehr), ("/dicomweb", outage.pacs)] {
             match server {
@@ -79,7 +93,7 @@ impl Outages {
                 Server::Missing => faults.set(prefix, Fault::Status(404)),
             }
         }
-        state.1.clear();
+        present.places.clear();
         engine.pace(match outage.engine {
             Model::Slow => SLOW,
             Model::Late => LATE,
@@ -92,12 +106,13 @@ impl Outages {
             _ => None,
         });
         if outage.engine == Model::Busy {
-            state.1.extend(std::iter::from_fn(|| engine.admit(Priority::Clinician).ok()));
+            present.places.extend(std::iter::from_fn(|| engine.admit(Priority::Clinician).ok()));
         }
-        state.0 = outage;
+        present.outage = outage;
+        present.restarts = engine.counts().restarts;
     }
 
-    fn state(&self) -> MutexGuard<'_, (Outage, Vec<Admission>)> {
+    fn present(&self) -> MutexGuard<'_, Present> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

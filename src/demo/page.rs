@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{Path, Query, State},
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
@@ -23,14 +23,16 @@ use crate::{
     app::App,
     engine::Health,
     error::{Error, Result},
+    http,
     service::Service,
-    store::{Action, Event},
+    store::Action,
     task::{Question, TaskKind},
+    web,
 };
 
 /// Sent with the page: scripts, styles and pictures of our own and nothing else, and nothing of them inline.
 // INVARIANT: the_page_runs_nothing_but_its_own_modules
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'";
 
@@ -69,6 +71,7 @@ fn file(name: &str) -> Result<Response> {
         Some("js") => "text/javascript; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
         Some("svg") => "image/svg+xml",
+        Some("LICENSE") => "text/plain; charset=utf-8",
         _ => return Err(Error::not_found("there is no such file")),
     };
     let found = Files::get(name).ok_or_else(|| Error::not_found("there is no such file"))?;
@@ -192,7 +195,7 @@ fn now(page: &Page, call: Option<Uuid>) -> Value {
     json!({
         "engine": { "status": status, "says": says, "taken": taken, "places": places, "model": model, "restarts": engine.counts().restarts },
         "call": call,
-        "faults": page.outages.now(),
+        "faults": page.outages.now(engine),
     })
 }
 
@@ -212,7 +215,7 @@ async fn film_pixels(State(page): State<Arc<Page>>, Path(instance): Path<String>
 
 /// Reads a film, unless the PACS is made to fail.
 async fn shown<T: Send + 'static>(page: &Page, instance: &str, read: fn(&[u8]) -> Result<T>) -> Result<T> {
-    if page.outages.now().pacs != Server::Works {
+    if page.outages.now(&page.app.engine).pacs != Server::Works {
         return Err(Error::upstream("the PACS does not answer: this demonstration lets it fail"));
     }
     let no_film = || Error::not_found("no file of the PACS holds that film");
@@ -223,20 +226,18 @@ async fn shown<T: Send + 'static>(page: &Page, instance: &str, read: fn(&[u8]) -
 }
 
 /// What the report's own page is rendered from.
-async fn report(State(page): State<Arc<Page>>, Path(id): Path<Uuid>) -> Result<Json<Value>> {
+// INVARIANT: a_report_on_the_demonstrations_page_is_in_the_audit_trail
+async fn report(
+    State(page): State<Arc<Page>>,
+    Extension(arrival): Extension<http::Arrival>,
+    Path(id): Path<Uuid>,
+) -> Result<Json<Value>> {
     let Page { app, .. } = &*page;
-    let found = app.store.page(&app.caller, &id.to_string()).await?;
-    // INVARIANT: a_report_on_the_demonstrations_page_is_in_the_audit_trail
-    let event = Event {
-        action: Action::Read,
-        target: format!("DiagnosticReport/{id}"),
-        patient: Some(found.patient),
-        outcome: 200,
-        request_id: format!("demo-{}", Uuid::new_v4()),
-    };
-    app.store.audit(&app.caller, event).await?;
-    let json = serde_json::from_str(&found.json);
-    json.map(Json).map_err(|e| Error::fault("a stored report page is not JSON").because(e))
+    let found = app.store.page(&app.caller, &id.to_string()).await;
+    let patient = found.as_ref().ok().map(|report| report.patient.clone());
+    let read = (Action::Read, format!("DiagnosticReport/{id}"));
+    http::audited(app, &app.caller, arrival, read, patient, &found).await?;
+    web::report_data(&found?.json).map(Json)
 }
 
 fn nobody() -> Error {

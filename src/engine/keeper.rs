@@ -71,7 +71,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_that_two_looks_see_stuck_is_the_end_of_the_model() {
         let engine = Engine::scripted(scripted::info(), Vec::new());
-        let shared = engine.shared();
+        let shared = &engine.shared;
         let look = |before| shared.check_progress(before, Duration::ZERO);
         shared.pulse.begin(1);
         assert_eq!(look(None), None);
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_machine_that_was_paused_is_no_call_that_is_stuck() {
         let engine = Engine::scripted(scripted::info(), Vec::new());
-        let shared = engine.shared();
+        let shared = &engine.shared;
         shared.pulse.begin(1);
         shared.pulse.expire();
         let seen = shared.check_progress(None, Duration::ZERO);

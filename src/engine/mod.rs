@@ -14,6 +14,7 @@ mod cpu;
 mod gate;
 mod health;
 mod keeper;
+mod levers;
 #[cfg(feature = "mistralrs")]
 mod load;
 #[cfg(not(feature = "mistralrs"))]

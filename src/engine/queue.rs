@@ -42,7 +42,7 @@ const RESTARTING: &str = "the model's engine is being restarted";
 /// Hands prompts to the loaded model. Cheap to clone; all clones share one queue.
 #[derive(Clone)]
 pub struct Engine {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// Whether answers are generated under the prompt's schema.
     constrained: bool,
 }
@@ -76,7 +76,7 @@ pub(super) struct Shared {
     pub(super) poison: Poison,
     counts: Mutex<Counts>,
     /// What the engine is to pass for, in a demonstration.
-    feigned: Mutex<Option<Health>>,
+    pub(super) feigned: Mutex<Option<Health>>,
     /// When the model last passed its canary.
     passed: Mutex<Option<Instant>>,
     /// Running mean of a call's time, in milliseconds.
@@ -294,41 +294,10 @@ impl Engine {
         self.health()
     }
 
-    /// Makes each token take at least so long, as it does in a model of any size.
-    #[doc(hidden)]
-    pub fn pace(&self, pause: Duration) {
-        if let Some(loaded) = self.shared.loaded() {
-            loaded.backend.pace(pause);
-        }
-    }
-
-    /// Refuses callers as an engine in that state does, until told `None`: for a demonstration of what they then see.
-    #[doc(hidden)]
-    pub fn feign(&self, health: Option<Health>) {
-        *self.shared.feigned.lock().unwrap_or_else(PoisonError::into_inner) = health;
-    }
-
-    fn feigned(&self) -> Option<Health> {
-        self.shared.feigned.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     /// Calls that run or wait, and as many as there may be.
     pub fn taken(&self) -> (usize, usize) {
         let size = self.shared.size;
         (size - self.shared.places.available_permits().min(size), size)
-    }
-
-    #[cfg(test)]
-    pub(super) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
-
-    /// Makes the engine die at the next call's `token`-th token, counted from 1: what no test can wait for.
-    #[doc(hidden)]
-    pub fn kill_at(&self, token: usize) {
-        if let Some(loaded) = self.shared.loaded() {
-            loaded.backend.kill_at(token);
-        }
     }
 }
 

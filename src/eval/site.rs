@@ -165,7 +165,8 @@ impl Served {
         };
         let app = Arc::new(App::with(settings, engine, clock).await?);
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(bound.serve(http::router(app.clone(), &limits), stop.clone().cancelled_owned()));
+        let serving =
+            tokio::spawn(bound.serve(http::router(app.clone(), &limits, None), stop.clone().cancelled_owned()));
         Ok(Served { base: url.into(), client: Egress::new(4 * LARGEST)?, app, stop, serving })
     }
 

@@ -23,7 +23,9 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 
-pub use router::{Site, router, router_with};
+pub use extract::Arrival;
+pub use pages::audited;
+pub use router::{Site, router};
 
 /// What one caller may take of the server.
 #[derive(Clone, Debug, Deserialize, PartialEq)]

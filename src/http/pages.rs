@@ -108,8 +108,9 @@ pub async fn picture(
     Ok(typed("image/png", found?.png))
 }
 
+/// Puts into the audit trail that something was looked at, found or not, before it is answered.
 // INVARIANT: no_page_of_a_patient_is_answered_that_the_audit_trail_does_not_hold
-async fn audited<T>(
+pub async fn audited<T>(
     app: &App,
     caller: &Caller,
     arrival: Arrival,

@@ -21,20 +21,16 @@ use crate::{
 /// Pages in place of the start page.
 pub type Site = Box<dyn FnOnce(Arc<App>) -> Router + Send>;
 
-/// The whole HTTP interface.
-pub fn router(app: Arc<App>, config: &Config) -> Router {
-    built(routes(&app.public_base), Router::new(), app, config)
-}
-
-/// The same with other pages than the start page. They have the limits, headers and log of all routes.
-pub fn router_with(site: Site, app: Arc<App>, config: &Config) -> Router {
-    built(interfaces(&app.public_base), site(app.clone()), app, config)
-}
-
-fn built(described: OpenApiRouter<Arc<App>>, site: Router, app: Arc<App>, config: &Config) -> Router {
+/// The whole HTTP interface; `site` takes the place of the start page, within the limits, headers and log of all routes.
+pub fn router(app: Arc<App>, config: &Config, site: Option<Site>) -> Router {
+    let described = if site.is_some() { interfaces(&app.public_base) } else { routes(&app.public_base) };
     let (routes, document) = described.split_for_parts();
     let routes = routes.layer(Extension(Arc::new(document))).with_state(app.clone());
-    wrapped(routes.merge(site).layer(from_fn_with_state(app, host::named)), config)
+    let routes = match site {
+        None => routes,
+        Some(site) => routes.merge(site(app.clone())),
+    };
+    wrapped(routes.layer(from_fn_with_state(app, host::named)), config)
 }
 
 /// Every route. What it does and may answer is said beside its handler, and served as it is said.

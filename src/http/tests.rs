@@ -60,7 +60,7 @@ async fn app_with(caller: Caller, intended_use: Option<&str>, engine: Engine) ->
 /// The answer of an application of its own; it is one that the OpenAPI document tells of.
 pub(super) async fn send(intended_use: Option<&str>, request: Request<Body>) -> Response<Body> {
     let (app, _folder) = app(intended_use).await;
-    let router = router(app, &Config { max_body_bytes: 2048, ..Config::default() });
+    let router = router(app, &Config { max_body_bytes: 2048, ..Config::default() }, None);
     let (method, target) = (request.method().to_string(), request.uri().path().to_owned());
     let (head, body) = router.oneshot(request).await.unwrap().into_parts();
     let body = to_bytes(body, 1 << 20).await.unwrap();
@@ -148,7 +148,7 @@ async fn readiness_tells_of_the_last_canary_and_ends_with_one_that_fails() {
     let caller = Caller { tenant: "local".into(), client: "local".into(), allowed_bases: Vec::new() };
     let engine = Engine::scripted(ModelInfo::scripted(), vec![Step::SickCanary, Step::Text("{}".into())]);
     let (app, _folder) = app_with(caller, None, engine.clone()).await;
-    let routes = router(app, &Config::default());
+    let routes = router(app, &Config::default(), None);
     let ready = async || {
         let response = routes.clone().oneshot(ask(Method::GET, "/readyz")).await.unwrap();
         (response.status(), serde_json::from_str::<Value>(&read(response).await).unwrap())

@@ -35,16 +35,16 @@ pub struct Start {
 
 /// Renders the page of one report from the JSON that `report::draft` made and the store kept.
 pub fn report_page(page_json: &str) -> Result<String> {
-    let page: Value =
-        serde_json::from_str(page_json).map_err(|e| Error::fault("a stored report page is not JSON").because(e))?;
-    let language = Language::deserialize(&page["language"]).unwrap_or(Language::English);
-    render("report.html", &with_words(page, language), UndefinedBehavior::Lenient)
+    render("report.html", &report_data(page_json)?, UndefinedBehavior::Lenient)
 }
 
-/// A page and, as `w`, the words around it.
-fn with_words(mut page: Value, language: Language) -> Value {
+/// What the page of one report is rendered from: that JSON and, as `w`, the words around it in the report's language.
+pub fn report_data(page_json: &str) -> Result<Value> {
+    let mut page: Value =
+        serde_json::from_str(page_json).map_err(|e| Error::fault("a stored report page is not JSON").because(e))?;
+    let language = Language::deserialize(&page["language"]).unwrap_or(Language::English);
     page["w"] = serde_json::json!(Words::of(language));
-    page
+    Ok(page)
 }
 
 /// Renders the index at `/`.

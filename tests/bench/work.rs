@@ -90,7 +90,8 @@ async fn chart(body: &[u8]) -> Result<()> {
     repeat(async || {
         let start = Instant::now();
         let request = HookRequest::parse(body, false)?;
-        let due = tokio::time::Instant::now() + Duration::from_secs(60);
+        let begun = tokio::time::Instant::now();
+        let due = begun + Duration::from_secs(60);
         let sources = Sources {
             service,
             request: &request,
@@ -106,7 +107,7 @@ async fn chart(body: &[u8]) -> Result<()> {
             search_by: due,
             fetch_by: due,
             answer_by: due,
-            progress: &Progress::since(due),
+            progress: &Progress::since(begun),
         };
         let chart = chart::gather(sources, None).await?;
         let took = start.elapsed();

@@ -15,6 +15,7 @@ export async function start(binary, model) {
   const demo = spawn(binary, options, { stdio: ['ignore', 'ignore', 'inherit'] });
   let ended = false;
   demo.on('exit', () => { ended = true; });
+  process.on('exit', () => demo.kill());
   const until = Date.now() + PATIENCE;
   while (!ended && Date.now() < until) {
     if (await mine()) return demo;
@@ -43,7 +44,7 @@ export async function open(chromium, { width = 1440, height = 1000, scale = 1, t
   page.on('pageerror', (error) => page.wrong.push(`script: ${error.message}`));
   page.on('request', (request) => {
     const url = request.url();
-    if (!url.startsWith(BASE) && !url.startsWith('blob:')) page.wrong.push(`asked somebody else: ${url}`);
+    if (!url.startsWith(BASE)) page.wrong.push(`asked somebody else: ${url}`);
   });
   // Only a hang ends a wait: the machine may be busy.
   page.setDefaultTimeout(180_000);

@@ -13,7 +13,7 @@ const checks = [];
 // ONLY: a pattern of the names of the checks to run.
 const check = (name, run) => new RegExp(process.env.ONLY ?? '').test(name) && checks.push([name, run]);
 
-/** What axe-core finds of serious weight. The page lets no foreign script in, so its policy is lifted for this page alone. */
+/** What axe-core finds of serious weight. It is run from outside the page, whose policy lets no foreign script in. */
 async function accessible(page, name) {
   await page.evaluate(axe);
   const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
@@ -44,6 +44,7 @@ check('while the model loads the page is there, says so, and services without a 
   const page = await open(chromium);
   await visit(page, 'demo');
   const engine = await text(page, '#engine');
+  assert.match(engine, /^Model: (loading|not to be asked just now|ready)/);
   await fire(page, 'chart-summary');
   assert.equal(await page.$$eval('#cards .card', (cards) => cards.length), 1);
   await screenshot(page, '01-first-sight');
@@ -161,19 +162,49 @@ check('what a note orders is shown as text and does nothing', async () => {
   await visit(page, 'instructing-note');
   assert.match(await text(page, '#chart'), /Ignore all previous instructions/);
   await fire(page, 'imaging-draft-report');
+  const summary = await text(page, '#cards h4');
+  assert.match(summary, /opacity, right/i, 'the note wants a normal film');
   await screenshot(page, '06-instructing-note');
   assert.deepEqual(page.wrong, []);
   await page.close();
-  return text(page, 'body').catch(() => '');
+  return summary;
 });
 
-check('films that cannot be read are told', async () => {
+check('what cannot be read, or is no film of an archive, is told', async () => {
   const page = await open(chromium);
-  for (const [at, name] of ['missing-film', 'other-patient-film', 'real-film', 'media-film', 'demo-two'].entries()) {
+  const told = {
+    'missing-film': /No AI draft: no film of the study could be read: the archive did not find it/,
+    'other-patient-film': /No AI draft: no film of the study could be read: the film belongs to another patient/,
+    'real-film': /No AI draft: .*not made for/,
+    'media-film': /AI draft to review/,
+    'demo-two': /No card: the service has nothing to say here/,
+  };
+  for (const [at, [name, words]] of Object.entries(told).entries()) {
     await visit(page, name);
     await fire(page, 'imaging-draft-report');
+    assert.match(await text(page, '#cards'), words, name);
     await screenshot(page, `07-${at}-${name}`);
   }
+  await page.close();
+});
+
+check('an answer never stands under another patient', async () => {
+  const page = await open(chromium);
+  await visit(page, 'demo');
+  await fail(page, 'engine', 'slow');
+  await page.click('[data-service="imaging-draft-report"]');
+  await page.waitForFunction(() => fetch('/demo/state').then((r) => r.json()).then((s) => s.engine.taken > 0));
+  await visit(page, 'normal-film');
+  await mend(page);
+  await page.waitForFunction(() => fetch('/demo/state').then((r) => r.json()).then((s) => s.engine.taken === 0));
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  const shown = await page.$$eval('#progress, #cards, #report, #wire', (all) => all.filter((one) => !one.hidden).map((one) => one.id));
+  assert.deepEqual(shown, []);
+  // Of two choices the later one counts, whichever answer comes first.
+  await page.evaluate(() => { location.hash = '#demo'; location.hash = '#korean'; });
+  await page.waitForFunction(() => document.body.dataset.ready === 'korean');
+  assert.equal(await page.$eval('[aria-current="page"]', (link) => link.dataset.patient), 'korean');
+  assert.match(await text(page, '#patient'), /MRN-korean/);
   await page.close();
 });
 
@@ -240,13 +271,15 @@ check('each failure is told in plain words, and passes', async () => {
   const told = [];
   const failures = [
     ['ehr', 'error', 'imaging-draft-report', /No card/], ['ehr', 'garbage', 'chart-summary', /No card/], ['ehr', 'silent', 'chart-summary', /No card/],
-    ['pacs', 'error', 'imaging-draft-report', /card/], ['pacs', 'missing', 'imaging-draft-report', /card/], ['pacs', 'silent', 'imaging-draft-report', /card/],
+    ['pacs', 'error', 'imaging-draft-report', /No AI draft: .*the archive failed/], ['pacs', 'missing', 'imaging-draft-report', /No AI draft: .*did not find it/],
+    ['pacs', 'silent', 'imaging-draft-report', /No AI draft: .*did not answer in time/],
     ['engine', 'busy', 'imaging-draft-report', /refused at once/], ['engine', 'loading', 'imaging-draft-report', /refused at once/],
     ['engine', 'broken', 'imaging-draft-report', /refused at once/], ['engine', 'late', 'imaging-draft-report', /not ready in time/],
     ['engine', 'slow', 'imaging-draft-report', /The card/], ['engine', 'dies', 'imaging-draft-report', /The card/],
   ];
   for (const [part, how, service, words] of failures) {
     await fail(page, part, how);
+    await page.waitForFunction((which) => document.getElementById('engine').textContent.includes(which) && document.getElementById('engine').dataset.status === 'amiss', {}, part === 'engine' ? 'Model' : part.toUpperCase());
     await fire(page, service);
     const said = await text(page, '#cards');
     assert.match(said, words, `${part} ${how}: ${said}`);
@@ -280,13 +313,14 @@ check('nothing foreign or inline runs', async () => {
     const script = document.createElement('script');
     try { script.textContent = 'window.ran = true'; } catch { /* refused already */ }
     document.head.append(script);
-    let foreign = false;
-    try { await fetch('http://127.0.0.1:9/'); foreign = true; } catch { /* refused */ }
+    const violated = new Promise((resolve) => document.addEventListener('securitypolicyviolation', (event) => event.effectiveDirective === 'connect-src' && resolve(true)));
+    await fetch('http://127.0.0.1:9/').catch(() => {});
+    const refused = await Promise.race([violated, new Promise((resolve) => setTimeout(resolve, 5000, false))]);
     let made = false;
     try { document.body.insertAdjacentHTML('beforeend', '<b id="made"></b>'); made = true; } catch { /* refused */ }
-    return { ran: window.ran === true, foreign, made };
+    return { ran: window.ran === true, refused, made };
   });
-  assert.deepEqual(ran, { ran: false, foreign: false, made: false });
+  assert.deepEqual(ran, { ran: false, refused: true, made: false });
   const policy = (await fetch(`${BASE}/`)).headers.get('content-security-policy');
   assert.match(policy, /default-src 'none'; script-src 'self'; style-src 'self'/);
   assert.ok(!/unsafe/.test(policy));

@@ -69,7 +69,7 @@ const MAY_IMPORT: [(&str, &[&str]); 30] = [
             "task",
         ],
     ),
-    ("demo", &["app", "engine", "fhir", "service", "store", "task"]),
+    ("demo", &["app", "engine", "fhir", "http", "service", "store", "task", "web"]),
     ("config", &["*"]),
     ("cli", &["*"]),
     ("main", &["cli"]),

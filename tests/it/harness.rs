@@ -163,10 +163,8 @@ impl Plan {
         };
         let app = Arc::new(App::with(settings, self.engine, self.clock).await.expect("the application"));
         let (stop, stopped) = oneshot::channel::<()>();
-        let routes = match self.page {
-            None => http::router(app.clone(), &limits),
-            Some(first) => http::router_with(Box::new(ehr.page(first)), app.clone(), &limits),
-        };
+        let page = self.page.map(|first| Box::new(ehr.page(first)) as http::Site);
+        let routes = http::router(app.clone(), &limits, page);
         let serving = tokio::spawn(server.serve(routes, async {
             stopped.await.ok();
         }));

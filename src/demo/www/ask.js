@@ -1,7 +1,8 @@
 // A button a service: the real hook is sent to the real server, and what comes of it is shown.
 import { el, json, post, sentence, show } from './dom.js';
 import { showCards } from './cards.js';
-import { clear, showReport } from './report.js';
+import { showState } from './faults.js';
+import { clear, reportAt, showReport } from './report.js';
 import { showWire } from './wire.js';
 
 const HOOKS = {
@@ -12,7 +13,7 @@ const HOOKS = {
 const STAGES = {
   chart: 'asking the EHR for the chart',
   films: 'fetching and decoding the films',
-  queue: 'waiting: the model answers others',
+  queue: 'waiting for the model',
   model: 'the model reads and writes',
   draft: 'checking the answer and writing card and report',
   store: 'writing to the store',
@@ -40,8 +41,8 @@ export function showServices(patient, services, questions, language) {
   const hooks = [...new Set(services.map((service) => service.hook))].toSorted((a, b) => place(a) - place(b));
   const groups = hooks.map((hook) => {
     const fired = services.filter((service) => service.hook === hook).toSorted((a, b) => Number(a.id in questions) - Number(b.id in questions));
-    return el('div', { class: 'hook' },
-      el('p', { class: 'hint' }, el('strong', {}, hook), `, ${HOOKS[hook] ?? 'as the EHR decides'}`),
+    return el('div', { class: 'hook', role: 'group', 'aria-labelledby': `hook-${hook}` },
+      el('p', { class: 'hint', id: `hook-${hook}` }, el('strong', {}, hook), `, ${HOOKS[hook] ?? 'as the EHR decides'}`),
       el('div', { class: 'buttons' }, fired.map((service) => serviceOf(patient, service, questions[service.id], language))),
       el('details', {}, el('summary', {}, fired.length === 1 ? 'What it does' : 'What they do'),
         el('dl', {}, fired.map((service) => [el('dt', {}, titleOf(service)), el('dd', {}, service.description)]))));
@@ -87,7 +88,7 @@ async function ask(patient, service, question, language) {
     const follow = setInterval(async () => {
       const state = await json(`/demo/state?call=${request.hookInstance}`).catch(() => null);
       if (running !== abort || !state) return;
-      document.dispatchEvent(new CustomEvent('state', { detail: state }));
+      showState(state);
       if (state.call?.stage) stage.textContent = STAGES[state.call.stage] ?? state.call.stage;
     }, TICK);
     timer = () => { clearInterval(seconds); clearInterval(follow); };
@@ -109,16 +110,24 @@ async function ask(patient, service, question, language) {
       replyHeaders: [...response.headers], reply,
     });
     const links = (reply.cards ?? []).flatMap((card) => card.links ?? []).map((link) => link.url);
-    const report = links.find((url) => url.startsWith(`${location.origin}/reports/`));
-    if (report) await showReport(section('report'), report, answered);
     document.getElementById('cards-title')?.focus({ preventScroll: true });
     section('cards').scrollIntoView({ block: 'nearest' });
+    const url = links.find((link) => link.startsWith(`${location.origin}/reports/`));
+    if (url) await report(url, abort);
   } catch (error) {
     timer?.();
     if (error.name === 'AbortError' || running !== abort) return;
     const message = error instanceof TypeError ? 'The server cannot be reached. Is `curbside demo` still running?' : error.message;
     show(progress, el('h3', { id: 'progress-title' }, titleOf(service)), el('p', { class: 'failed', role: 'alert' }, message));
   }
+}
+
+/** The draft a card links to, unless something else was asked for meanwhile. */
+async function report(url, abort) {
+  const [page, error] = await reportAt(url).then((found) => [found, null], (failed) => [null, failed]);
+  if (running !== abort) return;
+  if (page) showReport(section('report'), url, page);
+  else show(section('report'), el('h3', { id: 'report-title' }, 'Draft report'), el('p', { class: 'failed', role: 'alert' }, error.message));
 }
 
 /** How long the whole took, and each stage by the server's own count. */

@@ -21,7 +21,7 @@ function cardOf(card, language) {
     el('p', { class: 'source' }, el('span', { lang: 'en' }, 'Source: '), address(card.source?.url)
       ? el('a', { href: card.source.url, rel: 'noreferrer', target: '_blank' }, card.source.label)
       : card.source?.label ?? 'not stated'),
-    card.links?.length && el('ul', { class: 'links' }, card.links.map((link) =>
+    Boolean(card.links?.length) && el('ul', { class: 'links' }, card.links.map((link) =>
       el('li', {}, address(link.url)
         ? el('a', { href: link.url, rel: 'noreferrer', target: '_blank' }, link.label)
         : link.label))),
@@ -31,10 +31,10 @@ function cardOf(card, language) {
 
 function suggestions(card) {
   if (!card.suggestions?.length) return null;
-  return el('div', { class: 'suggestions', lang: 'en' },
-    el('p', {}, card.selectionBehavior === 'at-most-one' ? 'Suggestions, at most one:' : 'Suggestions:'),
+  return el('div', { class: 'suggestions' },
+    el('p', { lang: 'en' }, card.selectionBehavior === 'at-most-one' ? 'Suggestions, at most one:' : 'Suggestions:'),
     card.suggestions.map((suggestion) => {
-      const told = el('p', { role: 'status', class: 'told' });
+      const told = el('p', { role: 'status', class: 'told', lang: 'en' });
       return el('div', { class: 'suggestion' },
         el('button', {
           type: 'button',
@@ -49,7 +49,7 @@ function overrides(card) {
   if (!card.overrideReasons?.length) return null;
   return el('label', { class: 'overrides' }, el('span', { lang: 'en' }, 'Reason for not following it: '),
     el('select', {}, el('option', { value: '' }, '–'),
-      card.overrideReasons.map((reason) => el('option', { value: reason.code ?? '' }, reason.display ?? reason.code))));
+      card.overrideReasons.map((reason) => el('option', { lang: 'en', value: reason.code ?? '' }, reason.display ?? reason.code))));
 }
 
 /** Whether it is an address a page may link to. */

@@ -6,16 +6,15 @@ const SHOWN = 6;
 const category = (resource, code) => [resource.category ?? []].flat().some((c) => c.coding?.some((x) => x.code === code));
 const observation = (code) => (r) => r.resourceType === 'Observation' && category(r, code);
 
-/** The groups, each with the prefetch key under which a hook asks for it. */
 const GROUPS = [
-  ['Allergies', 'allergies', (r) => r.resourceType === 'AllergyIntolerance'],
-  ['Problems', 'conditions', (r) => r.resourceType === 'Condition'],
-  ['Medicines', 'medications', (r) => r.resourceType === 'MedicationRequest'],
-  ['Vital signs', 'vitals', observation('vital-signs')],
-  ['Laboratory', 'laboratory', observation('laboratory')],
-  ['Examinations and notes', 'examinations', observation('exam')],
-  ['Imaging', 'studies', (r) => ['ImagingStudy', 'Media', 'DocumentReference'].includes(r.resourceType)],
-  ['Reports', 'reports', (r) => r.resourceType === 'DiagnosticReport'],
+  ['Allergies', (r) => r.resourceType === 'AllergyIntolerance'],
+  ['Problems', (r) => r.resourceType === 'Condition'],
+  ['Medicines', (r) => r.resourceType === 'MedicationRequest'],
+  ['Vital signs', observation('vital-signs')],
+  ['Laboratory', observation('laboratory')],
+  ['Examinations and notes', observation('exam')],
+  ['Imaging', (r) => ['ImagingStudy', 'Media', 'DocumentReference'].includes(r.resourceType)],
+  ['Reports', (r) => r.resourceType === 'DiagnosticReport'],
 ];
 
 export function showPatient(section, patient, story) {
@@ -30,18 +29,18 @@ export function showPatient(section, patient, story) {
 
 export function showChart(section, patient) {
   const taken = new Set();
-  const groups = GROUPS.map(([title, key, belongs]) => {
+  const groups = GROUPS.map(([title, belongs]) => {
     const resources = patient.resources.filter((r) => !taken.has(r) && belongs(r));
     resources.forEach((r) => taken.add(r));
     resources.sort((a, b) => when(b).localeCompare(when(a)));
-    return group(title, key, resources);
+    return group(title, resources);
   });
   show(section, el('h3', { id: 'chart-title' }, 'Chart'), groups);
 }
 
 export function showOrders(section, patient) {
   const orders = patient.orders.map((order) =>
-    el('li', { 'data-reference': reference(order) },
+    el('li', {},
       el('strong', {}, word(order.code ?? order.medicationCodeableConcept) || order.resourceType),
       ` · ${order.status ?? ''} · ${order.resourceType}`,
       order.supportingInfo?.length ? ` · about ${order.supportingInfo.map((s) => s.reference).join(', ')}` : ''));
@@ -49,7 +48,7 @@ export function showOrders(section, patient) {
     orders.length ? el('ul', { class: 'orders' }, orders) : el('p', {}, 'None.'));
 }
 
-function group(title, key, resources) {
+function group(title, resources) {
   const rows = resources.map((r) =>
     el('tr', { 'data-reference': reference(r), tabindex: '-1' },
       el('td', {}, word(r.code ?? r.medicationCodeableConcept ?? r.type) || r.description || r.content?.title || r.resourceType),
@@ -62,9 +61,10 @@ function group(title, key, resources) {
     onclick: (event) => {
       body.append(...rows.slice(SHOWN));
       event.currentTarget.remove();
+      rows[SHOWN].focus();
     },
   }, `${rows.length - SHOWN} older`);
-  return el('details', { class: 'group', open: rows.length > 0, 'data-key': key },
+  return el('details', { class: 'group', open: rows.length > 0 },
     el('summary', {}, title, ' ', el('span', { class: 'count' }, rows.length)),
     rows.length
       ? el('table', {}, el('thead', { class: 'hidden' }, el('tr', {}, ['What', 'Value', 'Date'].map((h) => el('th', { scope: 'col' }, h)))), body)
@@ -72,16 +72,16 @@ function group(title, key, resources) {
     more);
 }
 
-export const reference = (resource) => `${resource.resourceType}/${resource.id}`;
+const reference = (resource) => `${resource.resourceType}/${resource.id}`;
 
-export function name(person) {
+function name(person) {
   const official = person.name?.find((n) => n.use === 'official') ?? person.name?.[0];
   if (!official) return person.id ?? 'A patient';
   return official.text ?? [...(official.given ?? []), official.family].filter(Boolean).join(' ');
 }
 
 /** What a CodeableConcept says. */
-export function word(concept) {
+function word(concept) {
   return concept?.text ?? concept?.coding?.find((c) => c.display)?.display ?? concept?.coding?.[0]?.code ?? '';
 }
 

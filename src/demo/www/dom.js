@@ -8,14 +8,17 @@ export function el(tag, attributes = {}, ...children) {
     if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? '' : value);
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...given(children));
   return element;
 }
+
+/** Children that are there; `null`, `undefined` and `false` are left out. */
+const given = (children) => children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
 
 /** Replaces what a section shows. */
 export function show(section, ...children) {
   section.hidden = false;
-  section.replaceChildren(...children.flat(Infinity).filter(Boolean));
+  section.replaceChildren(...given(children));
 }
 
 /** The JSON at a path of this server; an error carries a sentence for people. */

@@ -23,7 +23,6 @@ export function listen() {
     for (const part of Object.keys(CHOICES)) document.getElementById(`fault-${part}`).value = 'works';
     send();
   });
-  document.addEventListener('state', (event) => showState(event.detail));
 }
 
 async function send() {
@@ -40,6 +39,8 @@ export function showState({ engine, faults }) {
   for (const part of Object.keys(CHOICES)) {
     const select = document.getElementById(`fault-${part}`);
     if (document.activeElement !== select) select.value = faults[part];
+    // What is not there yet cannot fail.
+    if (part === 'engine') select.disabled = faults.engine === 'works' && engine.status !== 'ready';
   }
   const failing = ['ehr', 'pacs'].filter((part) => faults[part] !== 'works').map((part) => `the ${part.toUpperCase()} ${SERVER[faults[part]]}`);
   if (['slow', 'late', 'dies'].includes(faults.engine)) failing.push(`the model: ${CHOICES.engine[faults.engine]}`);

@@ -10,6 +10,8 @@ const language = document.getElementById('language');
 const section = (id) => document.getElementById(id);
 let stories = [];
 let chosen = null;
+/** Of the patient that is being opened, and of no earlier one. */
+let opening = null;
 let services = [];
 let questions = {};
 
@@ -34,17 +36,27 @@ async function start() {
     if (!location.hash) section('about').open = true;
     await open(named() ?? list.first, false);
   } catch (error) {
-    show(section('patient'), el('h2', { id: 'patient-title' }, 'The page could not be loaded'), el('p', { role: 'alert', class: 'failed' }, error.message));
+    failed('The page could not be loaded', error);
   }
 }
 
+/** Opens a patient; one chosen meanwhile takes its place. */
 async function open(name, byHand) {
+  const mine = (opening = {});
   forget();
+  chosen = null;
   for (const link of document.querySelectorAll('[data-patient]')) {
     if (link.dataset.patient === name) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }
-  const patient = await json(`/demo/patients/${encodeURIComponent(name)}`);
+  let patient;
+  try {
+    patient = await json(`/demo/patients/${encodeURIComponent(name)}`);
+  } catch (error) {
+    if (opening === mine) failed('The patient could not be loaded', error);
+    return;
+  }
+  if (opening !== mine) return;
   chosen = patient;
   const story = stories.find((s) => s.name === name);
   showPatient(section('patient'), patient, story);
@@ -54,7 +66,13 @@ async function open(name, byHand) {
   section('list').open = !narrow.matches;
   if (byHand) document.getElementById('patient-title').focus();
   await showFilms(section('films'), patient);
-  document.body.dataset.ready = name;
+  if (opening === mine) document.body.dataset.ready = name;
+}
+
+/** Says so in place of a patient, and shows nobody else's chart under it. */
+function failed(title, error) {
+  show(section('patient'), el('h2', { id: 'patient-title', tabindex: '-1' }, title), el('p', { role: 'alert', class: 'failed' }, error.message));
+  for (const id of ['orders', 'services', 'films', 'chart']) section(id).replaceChildren();
 }
 
 /** How the server is, for as long as the page is open. */

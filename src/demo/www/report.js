@@ -5,25 +5,17 @@ import { figureOf } from './films.js';
 /** Lines of a list that are shown at once. */
 const MOST = 8;
 
-const words = {
-  en: {
-    title: 'Draft report', page: 'the report as a page', urgency: 'Suggested urgency', none: 'No finding is stated. This does not say that the examination is normal.',
-    evidence: 'Evidence', hint: 'Choose a statement to see what it rests on, or a piece of evidence to see what rests on it.',
-    examined: 'Examined', notExamined: 'Not shown to the model', failed: 'Could not be had or used', nothing: 'Nothing.', notKept: 'Not kept of the model’s answer',
-    partial: 'possibly not all', more: 'Further:', film: 'film', citedBy: 'cited by', statement: 'statement',
-  },
-  ko: {
-    title: '판독 초안', page: '보고서 페이지', urgency: '제안 긴급도', none: '기술된 소견이 없습니다. 검사가 정상이라는 뜻은 아닙니다.',
-    evidence: '근거', hint: '문장을 선택하면 근거가, 근거를 선택하면 문장이 표시됩니다.',
-    examined: '검토한 자료', notExamined: '모델에 제시하지 않은 자료', failed: '얻지 못했거나 사용하지 못한 자료', nothing: '없음.', notKept: '모델 답변 중 채택하지 않은 것',
-    partial: '일부 누락 가능', more: '그 밖에:', film: '영상', citedBy: '인용', statement: '문장',
-  },
+/** What this page says beside the words of the report's own page, which come with the report as `w`. */
+const HERE = {
+  en: { page: 'the report as a page', hint: 'Choose a statement to see what it rests on, or a piece of evidence to see what rests on it.', more: 'Further:', film: 'film' },
+  ko: { page: '보고서 페이지', hint: '문장을 선택하면 근거가, 근거를 선택하면 문장이 표시됩니다.', more: '그 밖에:', film: '영상' },
 };
 
-export async function showReport(section, url, language) {
-  const id = url.split('/').at(-1);
-  const page = await json(`/demo/reports/${encodeURIComponent(id)}`);
-  const w = words[language] ?? words.en;
+/** What the report at that address holds. */
+export const reportAt = (url) => json(`/demo/reports/${encodeURIComponent(url.split('/').at(-1))}`);
+
+export function showReport(section, url, page) {
+  const w = { ...page.w, ...(HERE[page.w.lang] ?? HERE.en) };
   const films = new Map(page.pictures.map((p) => [p.evidence, p.instance_uid ?? local(p.record)]));
   const evidence = new Map(page.evidence.map((item) => [item.id, item]));
   const marks = [];
@@ -64,7 +56,7 @@ export async function showReport(section, url, language) {
           (films.has(item.id) ? figureOf(films.get(item.id)) : rowOf(item.reference))?.scrollIntoView({ block: 'nearest' });
         },
       }, el('strong', {}, item.id), ` ${item.kind}${item.date ? `, ${item.date}` : ''}: ${item.text}`),
-      item.cited_by.length ? el('small', {}, ` · ${w.citedBy} ${item.cited_by.join(', ')}`) : null);
+      item.cited_by.length ? el('small', {}, ` · ${w.cited_by} ${item.cited_by.join(', ')}`) : null);
     marks.push({ node, id: item.id });
     return node;
   };
@@ -83,22 +75,24 @@ export async function showReport(section, url, language) {
     page.urgency && el('p', { class: `urgency ${page.urgency}` }, `${w.urgency}: `, el('strong', {}, page.urgency_words ?? page.urgency)),
     page.sections.length
       ? page.sections.map((s) => [el('h4', {}, s.title), el('ol', { class: 'statements' }, s.statements.map(statement))])
-      : el('p', {}, w.none),
-    page.rejected.length ? [el('h4', {}, w.notKept), items(page.rejected, (r) => `${r.what}: ${r.why}`)] : null,
+      : el('p', {}, w.no_finding),
+    page.rejected.length ? [el('h4', {}, w.rejected), items(page.rejected, (r) => `${r.what}: ${r.why}`)] : null,
     el('h4', {}, w.evidence),
     el('p', { class: 'hint' }, w.hint),
     el('ul', { class: 'evidence' }, shown.map(line)),
     el('div', { class: 'ledger' },
-      el('div', {}, el('h4', {}, w.examined), items(page.examined, (e) => `${e.what}: ${e.resources}, ${e.origin}${e.complete ? '' : ` (${w.partial})`}`)),
-      el('div', {}, el('h4', {}, w.notExamined), items(page.evidence.filter((item) => !item.shown), (item) => `${item.kind}: ${item.text}${item.why_not ? `: ${item.why_not}` : ''}`)),
+      el('div', {}, el('h4', {}, w.examined), items(page.examined, (e) => `${e.what}: ${e.resources}, ${e.origin}${e.complete ? '' : ` (${w.not_all})`}`)),
+      el('div', {}, el('h4', {}, sentenceCase(w.not_shown)), items(page.evidence.filter((item) => !item.shown), (item) => `${item.kind}: ${item.text}${item.why_not ? `: ${item.why_not}` : ''}`)),
       el('div', {}, el('h4', {}, w.failed), items(page.failed, (gap) => `${gap.what}: ${gap.why}`))));
-  section.lang = language;
+  section.lang = w.lang;
 }
 
 /** Takes every mark away. */
 export function clear() {
   document.querySelectorAll('.lit').forEach((node) => node.classList.remove('lit'));
 }
+
+const sentenceCase = (words) => words[0].toUpperCase() + words.slice(1);
 
 /** `Type/id` of an absolute reference. */
 const local = (reference) => reference?.split('/').slice(-2).join('/');

@@ -20,7 +20,7 @@ export class Viewer {
       width: Math.max(picture.window_width ?? span, 1),
     };
     this.canvas = el('canvas', {
-      width: SIDE, height: SIDE, tabindex: '0', role: 'img',
+      width: SIDE, height: SIDE, tabindex: '0', role: 'application',
       'aria-label': `${name}. Arrow keys pan, plus and minus zoom, brackets change the contrast, comma and full stop the brightness, I inverts, 0 resets.`,
     });
     this.bitmap = document.createElement('canvas');
@@ -69,9 +69,8 @@ export class Viewer {
     const { values, rows, columns } = this.picture;
     const context = this.bitmap.getContext('2d');
     const image = context.createImageData(columns, rows);
-    const low = this.center - this.width / 2;
     for (let at = 0; at < values.length; at += 1) {
-      let grey = ((values[at] - low) / this.width) * 255;
+      let grey = ((values[at] - (this.center - 0.5)) / Math.max(this.width - 1, 1e-6) + 0.5) * 255;
       if (this.inverted) grey = 255 - grey;
       image.data[at * 4] = image.data[at * 4 + 1] = image.data[at * 4 + 2] = grey;
       image.data[at * 4 + 3] = 255;

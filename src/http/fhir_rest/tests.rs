@@ -216,7 +216,7 @@ async fn the_capability_statement_claims_what_is_there() {
 #[tokio::test]
 async fn head_is_answered_and_other_methods_are_told_what_is_allowed() {
     let (_folder, app) = server().await;
-    let router = crate::http::router(app, &crate::http::Config::default());
+    let router = crate::http::router(app, &crate::http::Config::default(), None);
     for (method, path, status) in [
         ("GET", "/fhir/DiagnosticReport/r1", 200),
         ("HEAD", "/fhir/DiagnosticReport/r1", 200),

@@ -31,7 +31,7 @@ async fn a_full_disk_is_told_at_every_door_and_ends_without_a_restart() {
     let caller = Caller { tenant: "local".into(), client: "local".into(), allowed_bases: vec![ehr.allowed_base()] };
     let engine = Engine::scripted(info, vec![Step::Text(ANSWER.into())]);
     let (app, _folder) = app_with(caller, Some("research"), engine).await;
-    let routes = router(app.clone(), &Config::default());
+    let routes = router(app.clone(), &Config::default(), None);
     let order = || {
         let mut request = ehr.authorized_request("demo").unwrap();
         request["hookInstance"] = json!(uuid::Uuid::new_v4());
@@ -82,7 +82,7 @@ async fn a_stored_page_that_is_damaged_is_never_a_server_fault() {
     let (app, folder) = app(None).await;
     let id = report(&app, "local", "1", 'a').await;
     let outside = outside(&folder).await;
-    let routes = router(app, &Config::default());
+    let routes = router(app, &Config::default(), None);
     for damage in [
         "UPDATE report_page SET json = '{\"service\":'",
         "UPDATE report_page SET json = 'zz'",

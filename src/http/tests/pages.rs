@@ -10,7 +10,7 @@ async fn no_page_of_a_patient_is_answered_that_the_audit_trail_does_not_hold() {
     report(&app, "local", "1", 'b').await;
     report(&app, "local", "2", 'b').await;
     report(&app, "other", "2", 'a').await;
-    let routes = router(app, &Config::default());
+    let routes = router(app, &Config::default(), None);
     let outside = outside(&folder).await;
     let picture = |of| format!("/pictures/{}", named(of));
     let unknown = "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea";
@@ -51,7 +51,7 @@ async fn the_start_page_lists_the_newest_reports_of_the_callers_tenant() {
     for _ in 0..12 {
         ids.push(report(&app, "local", "1", 'a').await);
     }
-    let response = router(app, &Config::default()).oneshot(ask(Method::GET, "/")).await.unwrap();
+    let response = router(app, &Config::default(), None).oneshot(ask(Method::GET, "/")).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     let html = read(response).await;
     let links: Vec<&str> = html.split("href=\"/reports/").skip(1).map(|rest| &rest[..36]).collect();
@@ -66,7 +66,7 @@ async fn a_picture_that_was_changed_is_not_shown() {
     let (app, folder) = app(None).await;
     report(&app, "local", "1", 'a').await;
     report(&app, "local", "1", 'b').await;
-    let routes = router(app, &Config::default());
+    let routes = router(app, &Config::default(), None);
     let outside = outside(&folder).await;
     let get = async |of| routes.clone().oneshot(ask(Method::GET, &format!("/pictures/{}", named(of)))).await.unwrap();
     for change in ["x'00'", "x''", "CAST(CAST(png AS TEXT) || 'b' AS BLOB)"] {

@@ -74,7 +74,7 @@ async fn server() {
     });
     let mut terminate = signal(SignalKind::terminate()).unwrap();
     let asked = async move { terminate.recv().await.unwrap_or_default() };
-    bound.serve(http::router(app.clone(), &config.http).layer(note), asked).await.unwrap();
+    bound.serve(http::router(app.clone(), &config.http, None).layer(note), asked).await.unwrap();
     app.store.close().await;
 }
 
