@@ -15,7 +15,7 @@ export async function showFilms(section, patient) {
   shown.forEach((film) => {
     film.body = el('div', { class: 'film-body' }, el('p', { role: 'status' }, 'Fetching the film.'));
     film.figure = el('figure', { class: 'film', 'data-film': film.key, tabindex: '-1' },
-      el('figcaption', {}, el('strong', {}, film.role), ' ', film.says), film.body);
+      el('figcaption', {}, el('strong', {}, film.role), ` ${film.says} `, el('span', { class: 'when' }, film.when.slice(0, 10))), film.body);
     figures.append(film.figure);
   });
   show(section, el('h3', { id: 'films-title' }, 'Films'),
@@ -24,7 +24,7 @@ export async function showFilms(section, patient) {
   await Promise.all(shown.map(async (film) => {
     try {
       const picture = film.attachment ? await attached(film.attachment) : await stored(film.key);
-      const viewer = new Viewer(picture, `${film.role} film, ${film.says}`, viewers);
+      const viewer = new Viewer(picture, `${film.role} film, ${film.says} ${film.when.slice(0, 10)}`, viewers);
       viewers.push(viewer);
       film.body.replaceChildren(viewer.element, label(picture, patient));
     } catch (error) {
@@ -40,7 +40,7 @@ function list(resources) {
     if (r.resourceType === 'ImagingStudy') {
       for (const series of r.series ?? []) {
         for (const instance of series.instance ?? []) {
-          films.push({ key: instance.uid, when: r.started ?? '', says: `${r.description ?? ''} ${(r.started ?? '').slice(0, 10)}`.trim() });
+          films.push({ key: instance.uid, when: r.started ?? '', says: r.description ?? '' });
         }
       }
     } else if (r.resourceType === 'Media' && r.content?.data) {
