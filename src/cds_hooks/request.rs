@@ -96,7 +96,7 @@ impl HookRequest {
                 }
                 None => at.value::<IgnoredAny>().map(|_| false)?,
             };
-            fault = repeated.then(|| Error::invalid(format!("{name} must not be repeated")).at(name));
+            fault = repeated.then(|| Error::invalid(format!("{name} must not be repeated")));
             (!repeated).then_some(())
         });
         if read.is_none() || !at.is_at_end() {
