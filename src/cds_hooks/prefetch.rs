@@ -1,18 +1,12 @@
 //! Prefetched data and the templates that ask for them. <https://cds-hooks.hl7.org/2.0/#providing-fhir-resources-to-a-cds-service>
 
-use std::{fmt, result};
-
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error as _, MapAccess, Visitor},
-};
-use serde_json::value::RawValue;
+use serde::{Deserialize, de::IgnoredAny};
 use url::form_urlencoded::byte_serialize;
 
 use super::Context;
 use crate::{
     error::Error,
-    fhir::{Raw, Split, lenient, same_search, split},
+    fhir::{Cursor, Raw, Split, lenient, same_search, take},
 };
 
 /// Keys one request may carry; every service asks for fewer.
@@ -36,10 +30,21 @@ pub struct Prefetch {
 }
 
 impl Prefetch {
-    /// Reads the values of the member `prefetch`. One bad value is that key's failure, not the request's.
-    pub(super) fn read(Entries(entries): Entries) -> Prefetch {
-        let read = |(key, value): (String, Option<&RawValue>)| (key, value.map_or(State::Null, state));
-        Prefetch { entries: entries.into_iter().map(read).collect() }
+    /// Takes the member `prefetch`. One bad value is that key's failure, not the request's. `None`: it is neither null nor an
+    /// object of at most [`MAX_KEYS`] keys, none of them repeated.
+    pub(super) fn take(at: &mut Cursor) -> Option<Prefetch> {
+        let mut prefetch = Prefetch::default();
+        if at.value::<()>().is_some() {
+            return Some(prefetch);
+        }
+        at.object(|key, at| {
+            if prefetch.entries.len() == MAX_KEYS || prefetch.get(&key).is_some() {
+                return None;
+            }
+            prefetch.entries.push((key, state(at)?));
+            Some(())
+        })?;
+        Some(prefetch)
     }
 
     /// Why a member `prefetch` is none.
@@ -82,45 +87,21 @@ impl Named {
     }
 }
 
-/// The member `prefetch`, its values still as they came.
-pub(super) struct Entries<'a>(Vec<(String, Option<&'a RawValue>)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> result::Result<Self, D::Error> {
-        struct EntriesVisitor;
-        impl<'de> Visitor<'de> for EntriesVisitor {
-            type Value = Entries<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> result::Result<Entries<'de>, A::Error> {
-                let mut entries: Vec<(String, Option<&RawValue>)> = Vec::new();
-                while let Some(key) = map.next_key::<String>()? {
-                    if entries.len() == MAX_KEYS || entries.iter().any(|(k, _)| *k == key) {
-                        return Err(A::Error::custom("too many or repeated keys"));
-                    }
-                    entries.push((key, map.next_value()?));
-                }
-                Ok(Entries(entries))
-            }
-        }
-        deserializer.deserialize_map(EntriesVisitor)
-    }
-}
-
-fn state(raw: &RawValue) -> State {
+/// Takes a value. `None`: it is no JSON.
+fn state(at: &mut Cursor) -> Option<State> {
     // serde reads a struct from an array too.
-    if !raw.get().starts_with('{') {
-        return State::Failed("neither a resource nor null".into());
+    if !at.is_object() {
+        let is_null = at.value::<Option<IgnoredAny>>()?.is_none();
+        return Some(if is_null { State::Null } else { State::Failed("neither a resource nor null".into()) });
     }
-    match split(raw) {
+    Some(match take(at)? {
         Ok(Split { failed: Some(reason), .. }) => State::Failed(reason),
         Ok(split) if split.is_bundle => State::Bundle(split),
         Ok(Split { mut resources, .. }) => {
             resources.pop().map_or_else(|| State::Failed("no resource".into()), State::Resource)
         }
         Err(reason) => State::Failed(reason),
-    }
+    })
 }
 
 /// The tokens a template may hold, each between `{{` and `}}`.
@@ -169,7 +150,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Prefetch, Error> {
-        serde_json::from_str(text).map(Prefetch::read).map_err(|_| Prefetch::unreadable())
+        Prefetch::take(&mut Cursor::new(text)).ok_or_else(Prefetch::unreadable)
     }
 
     fn word(state: Option<&State>) -> String {

@@ -10,11 +10,11 @@ use sha2::{Digest, Sha256};
 use url::Url;
 use uuid::Uuid;
 
-use super::prefetch::{Entries, Prefetch};
+use super::prefetch::Prefetch;
 use crate::{
     egress::{self, AccessToken},
     error::{Error, Result},
-    fhir::{Raw, Reference, is_id, split},
+    fhir::{Cursor, Raw, Reference, is_id, split},
 };
 
 /// The hooks a service may be offered for, each with the members its context must have beside `patientId`.
@@ -74,70 +74,60 @@ pub struct Context {
 
 type Member<'a> = Option<&'a RawValue>;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Body<'a, P> {
-    #[serde(borrow)]
-    hook: Member<'a>,
-    #[serde(borrow)]
-    hook_instance: Member<'a>,
-    #[serde(borrow)]
-    fhir_server: Member<'a>,
-    #[serde(borrow)]
-    fhir_authorization: Member<'a>,
-    #[serde(borrow)]
-    context: Member<'a>,
-    prefetch: Option<P>,
-    #[serde(borrow)]
-    extension: Member<'a>,
-}
+/// The members of a body that are read, but for `prefetch`.
+const MEMBERS: [&str; 6] = ["hook", "hookInstance", "fhirServer", "fhirAuthorization", "context", "extension"];
 
 impl HookRequest {
     /// Reads the body of `POST /cds-services/{id}`. Every error is `Invalid` and names its place.
     ///
     /// `kept`: the answer is kept for a retry, which is known by the body's hash.
     pub fn parse(body: &[u8], kept: bool) -> Result<HookRequest> {
-        // serde reads a struct from an array too, and steps over members it does not know without decoding them.
-        let text = std::str::from_utf8(body).ok().filter(|text| text.trim_ascii_start().starts_with('{'));
+        let text = std::str::from_utf8(body).ok().filter(|text| Cursor::new(text).is_object());
         let text =
             text.ok_or_else(|| Error::invalid("the body must be one JSON object in UTF-8 without a byte order mark"))?;
-        // One pass over the body. It fails at a bad prefetch too, which has an error of its own.
-        if let Ok(members) = serde_json::from_str::<Body<Entries>>(text) {
-            return HookRequest::read(kept.then_some(body), members, |entries| Ok(Prefetch::read(entries)));
+        // One pass over the body, in which what is in `prefetch` is split as well.
+        let (mut at, mut members, mut prefetch, mut fault) = (Cursor::new(text), [None; _], None, None);
+        let read = at.object(|name, at| {
+            let repeated = match MEMBERS.iter().position(|member| *member == name) {
+                Some(which) => members[which].replace(at.value()?).is_some(),
+                None if name == "prefetch" => {
+                    fault = Some(Prefetch::unreadable());
+                    prefetch.replace(Prefetch::take(at)?).is_some()
+                }
+                None => at.value::<IgnoredAny>().map(|_| false)?,
+            };
+            fault = repeated.then(|| Error::invalid(format!("{name} must not be repeated")));
+            (!repeated).then_some(())
+        });
+        if read.is_none() || !at.is_at_end() {
+            serde_json::from_str::<IgnoredAny>(text).map_err(|e| {
+                Error::invalid(format!("the body is not one JSON object, at line {} column {}", e.line(), e.column()))
+            })?;
+            return Err(fault.unwrap_or_else(|| Error::invalid("a name in the body is no text")));
         }
-        let members: Body<IgnoredAny> = serde_json::from_str(text).map_err(|e| {
-            Error::invalid(format!(
-                "the body is not one JSON object without repeated members, at line {} column {}",
-                e.line(),
-                e.column()
-            ))
-        })?;
-        HookRequest::read(kept.then_some(body), members, |_| Err(Prefetch::unreadable()))
+        HookRequest::read(kept.then_some(body), members.map(Option::flatten), prefetch.unwrap_or_default())
     }
 
     /// `kept` is the body whose hash is wanted.
-    fn read<'a, P>(
+    fn read(
         kept: Option<&[u8]>,
-        members: Body<'a, P>,
-        prefetch: impl FnOnce(P) -> Result<Prefetch>,
+        [hook, hook_instance, fhir_server, fhir_authorization, context, extension]: [Member; MEMBERS.len()],
+        prefetch: Prefetch,
     ) -> Result<HookRequest> {
         let mut deviations = Vec::new();
-        let hook = required(string(members.hook, "hook")?, "hook")?;
-        let instance = required(string(members.hook_instance, "hookInstance")?, "hookInstance")?;
+        let hook = required(string(hook, "hook")?, "hook")?;
+        let instance = required(string(hook_instance, "hookInstance")?, "hookInstance")?;
         let hook_instance =
             Uuid::try_parse(&instance).map_err(|_| Error::invalid("hookInstance must be a UUID").at("hookInstance"))?;
-        let question = extension(members.extension)?;
-        let context = context(&hook, required(members.context, "context")?, &mut deviations)?;
-        let fhir_server = string(members.fhir_server, "fhirServer")?.as_deref().map(base).transpose()?;
-        let authorization = members
-            .fhir_authorization
-            .map(|raw| authorization(raw, &context.patient_id, &mut deviations))
-            .transpose()?;
+        let question = question(extension)?;
+        let context = read_context(&hook, required(context, "context")?, &mut deviations)?;
+        let fhir_server = string(fhir_server, "fhirServer")?.as_deref().map(base).transpose()?;
+        let authorization =
+            fhir_authorization.map(|raw| authorization(raw, &context.patient_id, &mut deviations)).transpose()?;
         if authorization.is_some() && fhir_server.is_none() {
             return Err(Error::invalid("fhirServer is required beside fhirAuthorization").at("fhirServer"));
         }
-        let prefetch = members.prefetch.map(prefetch).transpose()?.unwrap_or_default();
-        let body_sha256 = kept.map(|body| hash_without(body, members.fhir_authorization));
+        let body_sha256 = kept.map(|body| hash_without(body, fhir_authorization));
         Ok(HookRequest {
             hook,
             hook_instance,
@@ -152,7 +142,7 @@ impl HookRequest {
     }
 }
 
-fn context(hook: &str, raw: &RawValue, deviations: &mut Vec<&'static str>) -> Result<Context> {
+fn read_context(hook: &str, raw: &RawValue, deviations: &mut Vec<&'static str>) -> Result<Context> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Members<'a> {
@@ -269,7 +259,7 @@ fn seconds(raw: &RawValue) -> Result<u64> {
 }
 
 /// The code of a question. Refuses a sender that announces another FHIR version than R4 rather than misread it.
-fn extension(raw: Member) -> Result<Option<String>> {
+fn question(raw: Member) -> Result<Option<String>> {
     const VERSION: &str = "com.epic.cdshooks.request.fhir-version";
     #[derive(Deserialize)]
     struct Members<'a> {

@@ -1,6 +1,6 @@
 //! Has the resources a service asks for: from prefetch where the EHR sent them, from its FHIR server where it did not.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use futures::future::join_all;
 
@@ -102,7 +102,7 @@ pub async fn ask<'a>(
 /// EHR answered with nothing (`null`, an empty Bundle) is answered: a gap (CDS Hooks asks 412 only for what cannot be had).
 pub fn collect(answers: Answers, patient_id: &str, base: &Base) -> Result<Collected> {
     let mut collected = Collected::default();
-    let mut seen = HashMap::new();
+    let mut seen: HashMap<String, usize> = HashMap::new();
     for (template, answer) in answers.0 {
         let answer = match answer {
             Ok(answer) => answer,
@@ -122,6 +122,7 @@ pub fn collect(answers: Answers, patient_id: &str, base: &Base) -> Result<Collec
         let kind = template.query.split(['?', '/']).next().unwrap_or_default();
         let (mut count, mut foreign, mut unusable, mut stray, mut repeated) = (0, 0, 0, 0, 0);
         let asked = collected.examined.len();
+        collected.resources.reserve(answer.resources.len());
         for raw in answer.resources {
             match admit(raw, patient_id, base) {
                 // Orders are looked at only where they are asked for.
@@ -129,17 +130,16 @@ pub fn collect(answers: Answers, patient_id: &str, base: &Base) -> Result<Collec
                 Ok((head, id, raw)) => {
                     // INVARIANT: resources_of_another_kind_prove_nothing
                     let counted = if head.resource_type == kind { &mut count } else { &mut stray };
-                    let named = format!("{}/{id}", head.resource_type);
-                    match seen.get(&named).copied() {
-                        None => {
-                            seen.insert(named, collected.resources.len());
+                    match seen.entry([head.resource_type.as_str(), &id].join("/")) {
+                        Entry::Vacant(first) => {
+                            first.insert(collected.resources.len());
                             *counted += 1;
                             let asked = vec![asked];
                             collected.resources.push(Resource { head, id, raw, origin: answer.origin, asked });
                         }
-                        Some(at) if collected.resources[at].raw.get() == raw.get() => {
+                        Entry::Occupied(first) if collected.resources[*first.get()].raw.get() == raw.get() => {
                             // INVARIANT: what_cannot_be_used_counts_under_every_key_it_came_under
-                            let under = &mut collected.resources[at].asked;
+                            let under = &mut collected.resources[*first.get()].asked;
                             if under.contains(&asked) {
                                 repeated += 1;
                             } else {
@@ -147,10 +147,10 @@ pub fn collect(answers: Answers, patient_id: &str, base: &Base) -> Result<Collec
                                 under.push(asked);
                             }
                         }
-                        Some(_) => {
+                        Entry::Occupied(first) => {
                             unusable += 1;
                             let why = "it came twice with different contents; the first was used".into();
-                            collected.gaps.push(Gap { what: named, why });
+                            collected.gaps.push(Gap { what: first.key().clone(), why });
                         }
                     }
                 }

@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use serde_json::Number;
-
 use super::{
     Before, Fact, Measurement, Range, Trend,
     facts::{Doubts, Found, Source, Stated, When, label},
@@ -96,10 +94,10 @@ pub fn observation(resource: &Observation, source: Source, doubts: &mut Doubts) 
 ///
 /// One whose date is none may be the last or the first: it is stated by itself and compared with nothing.
 // INVARIANT: a_value_of_no_date_is_neither_the_last_nor_the_one_before
-pub fn last_values(values: Vec<Value>) -> Vec<Stated> {
+pub fn last_values(values: Vec<Box<Value>>) -> Vec<Stated> {
     let (undated, mut values): (Vec<_>, Vec<_>) = values.into_iter().partition(|value| value.when.misdated);
     values.sort_by(|a, b| b.when.date.cmp(&a.when.date).then_with(|| a.source.reference.cmp(&b.source.reference)));
-    let mut tests: Vec<(Value, Option<Value>)> = Vec::new();
+    let mut tests: Vec<(Box<Value>, Option<Box<Value>>)> = Vec::new();
     let mut at: HashMap<String, usize> = HashMap::new();
     for value in values {
         match at.get(&value.test) {
@@ -115,7 +113,8 @@ pub fn last_values(values: Vec<Value>) -> Vec<Stated> {
     dated.chain(undated.into_iter().map(|value| stated(value, None))).collect()
 }
 
-fn stated(last: Value, before: Option<Value>) -> Stated {
+fn stated(last: Box<Value>, before: Option<Box<Value>>) -> Stated {
+    let (last, before) = (*last, before.map(|before| *before));
     let mut measurement = last.measurement;
     let value: Option<f64> = measurement.value.parse().ok();
     if measurement.flag.is_none() {
@@ -205,8 +204,8 @@ fn bounds(resource: &Observation, value: &Quantity, doubts: &mut Doubts) -> Rang
         return Range::default();
     }
     let bound = |bound: Option<&Quantity>| {
-        let text = bound.filter(|bound| comparable(bound, value))?.value.as_ref()?.to_string();
-        number(&text).map(|_| text)
+        let text = bound.filter(|bound| comparable(bound, value))?.value.as_ref()?.as_str();
+        number(text).map(|_| text.to_owned())
     };
     let range = Range { low: bound(range.low.as_ref()), high: bound(range.high.as_ref()) };
     let [low, high] = [&range.low, &range.high].map(|bound| number(bound.as_deref()?));
@@ -221,7 +220,7 @@ fn plain_value(resource: &Observation) -> Option<String> {
     let concept = resource.value_codeable_concept.as_ref().and_then(|c| c.label().map(str::to_owned));
     concept
         .or_else(|| resource.value_string.clone())
-        .or_else(|| resource.value_integer.as_ref().map(Number::to_string))
+        .or_else(|| resource.value_integer.as_ref().map(|value| value.as_str().to_owned()))
         .or_else(|| resource.value_boolean.map(|b| if b { "yes".into() } else { "no".into() }))
 }
 
@@ -230,7 +229,7 @@ fn amount(quantity: &Quantity) -> Result<Option<String>, &'static str> {
     let comparator = quantity.comparator.as_deref().unwrap_or_default();
     let Some(value) = &quantity.value else { return Ok(None) };
     match comparator {
-        "" | "<" | "<=" | ">=" | ">" => Ok(Some(format!("{comparator}{value}"))),
+        "" | "<" | "<=" | ">=" | ">" => Ok(Some([comparator, value.as_str()].concat())),
         _ => Err("its value has a comparator that is not known, so it was not used"),
     }
 }
@@ -253,13 +252,13 @@ mod tests {
     use super::*;
     use crate::chart::Origin;
 
-    fn value(id: &str, date: &str, amount: u32) -> Value {
+    fn value(id: &str, date: &str, amount: u32) -> Box<Value> {
         let text = format!(
             r#"{{"status":"final","code":{{"text":"Potassium"}},"effectiveDateTime":"{date}","valueQuantity":{{"value":{amount}}}}}"#
         );
         let source = Source { reference: id.into(), origin: Origin::Prefetch };
         match observation(&serde_json::from_str(&text).unwrap(), source, &mut Doubts::new()) {
-            Found::Value(value) => *value,
+            Found::Value(value) => value,
             _ => panic!("{text}"),
         }
     }

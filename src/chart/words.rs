@@ -6,6 +6,12 @@ use crate::fhir::Reference;
 /// One line of text from anywhere: control and invisible characters and changes of writing direction taken out, at most
 /// `limit` characters. Markup is not touched: whoever prints it escapes it.
 pub fn plain(text: &str, limit: usize) -> String {
+    // Most is: words of ASCII with one space between them.
+    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic());
+    if text.len() <= limit && text.split(' ').all(is_word) { text.to_owned() } else { made_plain(text, limit) }
+}
+
+fn made_plain(text: &str, limit: usize) -> String {
     let spaced = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
     let visible: String = spaced.filter(|c| !c.is_control() && !hidden(*c)).collect();
     let line = visible.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -119,5 +125,12 @@ mod tests {
         assert_eq!(plain("a\u{202e}b\u{200b}c\r\n\td\u{7}", 40), "abc d");
         assert_eq!(plain("abcdef", 4), "abc…");
         assert_eq!(plain("5×10⁹/L, m², ½ tab", 40), "5×10⁹/L, m², ½ tab");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_plain_already_stays_as_it_is(text in "\\PC{0,12}|[a-c \t\u{7f}\u{200b}]{0,12}", limit in 0usize..14) {
+            proptest::prop_assert_eq!(plain(&text, limit), made_plain(&text, limit));
+        }
     }
 }

@@ -5,13 +5,14 @@ mod tests;
 
 use std::{collections::HashSet, fmt, marker::PhantomData, sync::Arc};
 
+use compact_str::CompactString as Text;
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
-use super::{Reference, lenient};
+use super::{Cursor, Reference, lenient};
 use crate::egress::Base;
 
 /// Resources taken of one search or one Bundle; what is beyond is told.
@@ -81,6 +82,12 @@ struct Wire<'a, E> {
     modifier_extension: Option<IgnoredAny>,
 }
 
+impl<E> Wire<'_, E> {
+    fn is_bundle(&self) -> bool {
+        self.resource_type.as_deref() == Some("Bundle")
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry<'a> {
@@ -131,47 +138,70 @@ struct Issue {
 /// The legacy wrapper `{"response": {"status": "200 OK"}, "resource": …}` of the first drafts of CDS Hooks is unwrapped.
 /// Errors say that the text is no resource, and where; never what stood there.
 pub fn split(raw: &RawValue) -> Result<Split, String> {
+    take(&mut Cursor::new(raw.get())).unwrap_or_else(|| Err("not a FHIR resource".into()))
+}
+
+/// Takes what is in front and splits it in the same way. `None`: what is in front is no JSON.
+pub fn take(at: &mut Cursor) -> Option<Result<Split, String>> {
     // Nearly every Bundle can be read at one go; one that cannot is read once more, an entry at a time.
-    match serde_json::from_str::<Wire<Items<Entry, MAX_RESOURCES>>>(raw.get()) {
-        Ok(wire) => sort(raw, wire, |read| (read.items.into_iter().map(|item| item.map(Ok)).collect(), read.left_out)),
-        Err(_) => sort(raw, parse::<Wire<&RawValue>>(raw)?, |entry| {
-            let read = items::<MAX_RESOURCES>(Some(entry));
-            (read.items.into_iter().map(|item| item.map(parse)).collect(), read.left_out)
+    let mut after = *at;
+    let read = after.value::<Wire<Items<Entry, MAX_RESOURCES>>>();
+    let read = match read {
+        Some(wire) if wire.is_bundle() => {
+            *at = after;
+            return Some(Ok(bundle(wire, at_one_go)));
+        }
+        read => read,
+    };
+    let raw: &RawValue = at.value()?;
+    Some(match read {
+        Some(wire) => other(raw, wire),
+        None => parse::<Wire<&RawValue>>(raw).and_then(|wire| match wire.is_bundle() {
+            true => Ok(bundle(wire, one_by_one)),
+            false => other(raw, wire),
         }),
-    }
+    })
 }
 
 /// The items of `Bundle.entry`, a null as none, and how many were left out.
 type Entries<'a> = (Vec<Option<Result<Entry<'a>, String>>>, usize);
 
-fn sort<'a, E>(
-    raw: &'a RawValue,
-    wire: Wire<'a, E>,
-    entries_of: impl FnOnce(E) -> Entries<'a>,
-) -> Result<Split, String> {
+fn at_one_go(read: Items<Entry, MAX_RESOURCES>) -> Entries {
+    (read.items.into_iter().map(|item| item.map(Ok)).collect(), read.left_out)
+}
+
+fn one_by_one(entry: &RawValue) -> Entries<'_> {
+    let read = items::<MAX_RESOURCES>(Some(entry));
+    (read.items.into_iter().map(|item| item.map(parse)).collect(), read.left_out)
+}
+
+fn bundle<'a, E>(wire: Wire<'a, E>, entries_of: impl FnOnce(E) -> Entries<'a>) -> Split {
     let unused =
         |told: &str| Split { is_bundle: true, problems: vec![told.to_owned()], doubtful: true, ..Split::default() };
     let kind = wire.kind.and_then(|kind| parse::<String>(kind).ok());
-    let changed = wire.implicit_rules.is_some() || wire.modifier_extension.is_some();
-    match (wire.resource_type.as_deref(), wire.response) {
-        // INVARIANT: what_a_bundle_does_not_give_as_it_stands_is_no_fact
-        (Some("Bundle"), _) if kind.as_deref() == Some("history") => {
-            Ok(unused("the EHR sent a history of changes and not the records as they stand, so it was not used"))
-        }
-        (Some("Bundle"), _) if changed => Ok(unused(
+    // INVARIANT: what_a_bundle_does_not_give_as_it_stands_is_no_fact
+    if kind.as_deref() == Some("history") {
+        return unused("the EHR sent a history of changes and not the records as they stand, so it was not used");
+    }
+    if wire.implicit_rules.is_some() || wire.modifier_extension.is_some() {
+        return unused(
             "the EHR's answer is changed in meaning (modifier extension or rules) in a way we do not know, so it was not used",
-        )),
-        (Some("Bundle"), _) => {
-            let entries = entries(wire.entry.map(entries_of).unwrap_or_default(), wire.link);
-            let mut split = Split { is_bundle: true, ..entries };
-            split.total = wire.total.and_then(|total| total.get().parse().ok());
-            split.doubtful |= wire.total.is_some() && split.total.is_none();
-            // INVARIANT: a_bundle_that_may_not_be_all_is_doubtful
-            // A tag may be written with escapes.
-            split.doubtful |= kind.as_deref() != Some("searchset")
-                || wire.meta.is_some_and(|meta| meta.get().contains("SUBSETTED") || meta.get().contains('\\'));
-            Ok(split)
-        }
+        );
+    }
+    let entries = entries(wire.entry.map(entries_of).unwrap_or_default(), wire.link);
+    let mut split = Split { is_bundle: true, ..entries };
+    split.total = wire.total.and_then(|total| total.get().parse().ok());
+    split.doubtful |= wire.total.is_some() && split.total.is_none();
+    // INVARIANT: a_bundle_that_may_not_be_all_is_doubtful
+    // A tag may be written with escapes.
+    split.doubtful |= kind.as_deref() != Some("searchset")
+        || wire.meta.is_some_and(|meta| meta.get().contains("SUBSETTED") || meta.get().contains('\\'));
+    split
+}
+
+/// What is no Bundle.
+fn other<E>(raw: &RawValue, wire: Wire<E>) -> Result<Split, String> {
+    match (wire.resource_type.as_deref(), wire.response) {
         (Some("OperationOutcome"), _) => Ok(failed(reported(worst(raw).unwrap_or("unknown")))),
         (Some(_), _) => Ok(Split { resources: vec![Arc::new(raw.to_owned())], ..Split::default() }),
         (None, Some(response)) => match (refusal(&response), wire.resource) {
@@ -213,7 +243,8 @@ fn entries((items, left_out): Entries, link: Option<&RawValue>) -> Split {
             split.doubtful = true;
             continue;
         };
-        let Some(resource_type) = lenient::resource_type(resource) else {
+        let [resource_type, id] = lenient::members(resource, ["resourceType", "id"]);
+        let Some(resource_type) = resource_type.and_then(|raw| parse::<Text>(raw).ok()) else {
             unreadable += 1;
             continue;
         };
@@ -228,7 +259,7 @@ fn entries((items, left_out): Entries, link: Option<&RawValue>) -> Split {
             errors.extend(worst(resource).map(reported));
         } else if marked {
             split.problems.push("an entry marked as an outcome is none and was left out".into());
-        } else if address.as_ref().is_some_and(|address| !is_of(resource, &resource_type, address)) {
+        } else if address.as_ref().is_some_and(|address| !is_of(&resource_type, id, address)) {
             split
                 .problems
                 .push("the address of an entry names another record than the one in it, so it was not used".into());
@@ -276,8 +307,7 @@ fn entries((items, left_out): Entries, link: Option<&RawValue>) -> Split {
 }
 
 /// Whether it is the resource that an address names.
-fn is_of(resource: &RawValue, resource_type: &str, named: &Reference) -> bool {
-    let id = lenient::member(resource, "id");
+fn is_of(resource_type: &str, id: Option<&RawValue>, named: &Reference) -> bool {
     resource_type == named.resource_type && id.is_some_and(|id| id.get().trim_matches('"') == named.id)
 }
 

@@ -3,11 +3,13 @@
 //! `null` is absent, unknown members are ignored, an object where an array belongs is an array of one, decimals stay text.
 
 mod attachment;
+mod decimal;
 mod many;
 mod sound;
 mod study;
 
 pub use attachment::{Attachment, Binary, DocumentContent, DocumentReference, Media};
+pub use decimal::Decimal;
 pub use many::Many;
 pub use sound::{TWO_VALUES, open, sound};
 pub use study::{Endpoint, Extension, ImagingStudy, Instance, Series};
@@ -19,7 +21,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, Visitor},
 };
-use serde_json::{Number, value::RawValue};
+use serde_json::value::RawValue;
 
 /// What every resource is asked first.
 #[derive(Clone, Debug, Deserialize)]
@@ -105,10 +107,9 @@ pub struct Period {
     pub end: Option<String>,
 }
 
-/// `value` keeps the decimal's text.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Quantity {
-    pub value: Option<Number>,
+    pub value: Option<Decimal>,
     pub comparator: Option<Text>,
     pub unit: Option<Text>,
     pub system: Option<Text>,
@@ -223,7 +224,7 @@ pub struct Observation {
     pub value_quantity: Option<Quantity>,
     pub value_codeable_concept: Option<Concept>,
     pub value_string: Option<String>,
-    pub value_integer: Option<Number>,
+    pub value_integer: Option<Decimal>,
     pub value_boolean: Option<bool>,
     pub data_absent_reason: Option<Concept>,
     #[serde(default)]
@@ -301,31 +302,34 @@ pub struct ServiceRequest {
 
 /// The type of a resource, read no further than to its member `resourceType`, which nearly always comes first.
 pub fn resource_type(raw: &RawValue) -> Option<String> {
-    serde_json::from_str(member(raw, "resourceType")?.get()).ok()
+    let [resource_type] = members(raw, ["resourceType"]);
+    serde_json::from_str(resource_type?.get()).ok()
 }
 
-/// The first member of that name, of an object that is read no further.
-pub fn member<'a>(raw: &'a RawValue, name: &'static str) -> Option<&'a RawValue> {
-    struct Member<'a, 'f>(&'static str, &'f mut Option<&'a RawValue>);
-    impl<'de: 'a, 'a> Visitor<'de> for Member<'a, '_> {
+/// The first member of each name, of an object that is read no further than to the last of them.
+pub fn members<'a, const N: usize>(raw: &'a RawValue, names: [&'static str; N]) -> [Option<&'a RawValue>; N] {
+    struct Members<'a, 'f, const N: usize>([&'static str; N], &'f mut [Option<&'a RawValue>; N]);
+    impl<'de: 'a, 'a, const N: usize> Visitor<'de> for Members<'a, '_, N> {
         type Value = ();
         fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
             f.write_str("an object")
         }
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-            while let Some(name) = map.next_key::<String>()? {
-                if name == self.0 {
-                    *self.1 = Some(map.next_value()?);
+            while let Some(name) = map.next_key::<Text>()? {
+                match self.0.iter().position(|wanted| name == wanted) {
+                    Some(which) if self.1[which].is_none() => self.1[which] = Some(map.next_value()?),
+                    _ => drop(map.next_value::<IgnoredAny>()?),
+                }
+                if self.1.iter().all(Option::is_some) {
                     break;
                 }
-                map.next_value::<IgnoredAny>()?;
             }
             Ok(())
         }
     }
-    let mut found = None;
-    // What comes after it is left unread, which the reader calls an error.
-    serde_json::Deserializer::from_str(raw.get()).deserialize_map(Member(name, &mut found)).ok();
+    let mut found = [None; N];
+    // What comes after them is left unread, which the reader calls an error.
+    serde_json::Deserializer::from_str(raw.get()).deserialize_map(Members(names, &mut found)).ok();
     found
 }
 
@@ -353,7 +357,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(observation.category[0].coding[0].code.as_deref(), Some("laboratory"));
-        assert_eq!(observation.value_quantity.unwrap().value.unwrap().to_string(), "72.50");
+        assert_eq!(observation.value_quantity.unwrap().value.unwrap().as_str(), "72.50");
         assert!(observation.reference_range.is_empty());
     }
 
@@ -377,11 +381,17 @@ mod tests {
 
     #[test]
     fn a_member_is_had_as_it_stands_and_the_first_of_two() {
-        let of = |text: &str| member(serde_json::from_str(text).unwrap(), "id").map(|raw| raw.get().to_owned());
+        let of = |text: &str| {
+            let [status, id] = members(serde_json::from_str(text).unwrap(), ["status", "id"]);
+            assert!(status.is_none_or(|status| status.get() == "\"final\""));
+            id.map(|raw| raw.get().to_owned())
+        };
         for (text, found) in [
             (r#"{"id":"a"}"#, r#""a""#),
             (r#"{"subject":{"id":"b"},"\u0069d":7.50,"id":"a"}"#, "7.50"),
             (r#"{"x":[{"id":1}],"id":null}"#, "null"),
+            (r#"{"id":"a","status":"final","id":"b"}"#, r#""a""#),
+            (r#"{"status":"final","x":"id","id":"a","status":7}"#, r#""a""#),
         ] {
             assert_eq!(of(text).as_deref(), Some(found), "{text}");
         }

@@ -2,6 +2,7 @@
 
 mod bundle;
 mod client;
+mod cursor;
 mod date;
 pub mod lenient;
 mod media_type;
@@ -10,8 +11,9 @@ mod outcome;
 mod reference;
 mod search;
 
-pub use bundle::{Raw, Split, split};
+pub use bundle::{Raw, Split, split, take};
 pub use client::{Client, Found, Limits};
+pub use cursor::Cursor;
 pub use date::Date;
 pub use media_type::{FHIR_JSON, essence, is_json};
 pub use ours::{check, normal};

@@ -15,7 +15,7 @@ use super::Config;
 use crate::{
     app::App,
     caller::Caller,
-    capacity::{Memory, Share, crowded},
+    capacity::{Memory, Processor, Share, crowded},
     error::{Error, Kind, Result},
 };
 
@@ -83,6 +83,10 @@ impl Bodies {
                 // INVARIANT: bodies_take_no_more_memory_than_there_is_for_them
                 // What has arrived counts, not what was announced: who announces and waits keeps nobody out.
                 share.add(self.share(chunk.len())?);
+                if body.is_empty() {
+                    // What is small is then not moved as it grows; room that is not written to takes no memory.
+                    body.reserve(declared.unwrap_or_default().min(Processor::LITTLE as u64) as usize);
+                }
                 body.extend_from_slice(&chunk);
             }
             Ok(Body { bytes: body.freeze(), share })
