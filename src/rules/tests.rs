@@ -203,9 +203,12 @@ fn the_name_of_a_medicine_is_no_examination_and_words_of_contrast_are_no_order_f
         (high("CT contrast"), text_film("CT Head without contrast")),
         (high("iodinated contrast"), text_film("MRI brain with IV contrast")),
         (high("pet dander"), text_order("Imaging agent of the house")),
+        (high("iodinated contrast"), text_order("barium sulfate for CT")),
     ] {
         let checked = checked(&[Check::Allergy], &[order], &[allergy]);
         assert!(checked.alerts.is_empty(), "{checked:?}");
+        let of_contrast = checked.not_evaluated.iter().any(|gap| gap.why.contains("given with contrast"));
+        assert!(!of_contrast, "{checked:?}");
     }
 }
 
