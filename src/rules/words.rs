@@ -59,17 +59,13 @@ pub fn words(text: &str) -> Vec<Word> {
     split(text).into_iter().map(Word::new).collect()
 }
 
-/// The words of a name that is looked for. `w/o` is one word, `wo`, so that it is never `w`.
+/// The words of a name that is looked for. `w/o` and `w/out` are one word, `wo` and `wout`, so that they are never `w`.
 pub fn split(text: &str) -> Vec<String> {
     let (mut found, mut word, mut before) = (Vec::new(), String::new(), Kind::Other);
     let lower = text.to_lowercase();
     for (at, c) in lower.char_indices() {
-        // Only where nothing stands before and behind it: `iv/oral` and `w/oral` are two words.
-        if c == '/' && word == "w" && lower[at + 1..].starts_with('o') {
-            let behind = lower[at + 2..].chars().next();
-            if behind.is_none_or(|next| !next.is_alphanumeric()) {
-                continue;
-            }
+        if c == '/' && word == "w" && is_without(&lower[at + 1..]) {
+            continue;
         }
         let kind = Kind::of(c);
         if kind != before && !word.is_empty() {
@@ -82,6 +78,12 @@ pub fn split(text: &str) -> Vec<String> {
     }
     found.extend(Some(word).filter(|word| !word.is_empty()));
     found
+}
+
+/// Whether it goes on as `w/o` does behind its stroke: `w/oral` does not.
+fn is_without(rest: &str) -> bool {
+    let ends = |rest: &str| rest.chars().next().is_none_or(|next| !next.is_alphanumeric());
+    ["o", "out"].iter().any(|word| rest.strip_prefix(word).is_some_and(ends))
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -168,6 +170,8 @@ mod tests {
             ("페니실린나아제", "페니실린", false),
             ("CT chest w/o contrast", "wo contrast", true),
             ("CT chest w/o contrast", "w", false),
+            ("CT chest w/out contrast", "wout contrast", true),
+            ("CT chest w/ and w/out contrast", "w and wout contrast", true),
             ("CT abdomen w/oral contrast", "w oral contrast", true),
             ("CT abdomen W/WO contrast", "w wo contrast", true),
             ("CT abdomen w/ & w/o contrast", "w wo contrast", true),
