@@ -65,14 +65,14 @@ pub fn same<'a>(input: &Input<'a>, cited: &'a Cited) -> Checked<'a> {
     let mut by_code: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
     let mut by_term: BTreeMap<TermId, Vec<usize>> = BTreeMap::new();
     for (at, allergy) in input.allergies.iter().enumerate() {
-        codes(allergy.named).for_each(|code| by_code.entry(code).or_default().push(at));
+        codes(terms, allergy.named).for_each(|code| by_code.entry(code).or_default().push(at));
         substances(terms, &allergy.terms).for_each(|(id, _)| by_term.entry(id).or_default().push(at));
     }
     let mut checked = Checked::default();
     for (order, names) in input.checked() {
         // By allergy: one term, or one code, is enough.
         let mut found: BTreeMap<usize, (&'a str, MatchedBy, &'a str, MatchedBy)> = BTreeMap::new();
-        for at in codes(&order.named).filter_map(|code| by_code.get(&code)).flatten() {
+        for at in codes(terms, &order.named).filter_map(|code| by_code.get(&code)).flatten() {
             found.insert(*at, (&order.text, MatchedBy::Code, input.allergies[*at].text, MatchedBy::Code));
         }
         for (id, how) in substances(terms, names) {
@@ -95,9 +95,11 @@ fn substances<'a>(terms: &'a Terms, found: &'a Found) -> impl Iterator<Item = (T
     found.iter().filter(|(id, _)| terms.kind(**id) == TermKind::Substance).map(|(id, how)| (*id, *how))
 }
 
-fn codes(named: &Named) -> impl Iterator<Item = (&str, &str)> {
+/// Codes that two records of one substance may share.
+fn codes<'a>(terms: &'a Terms, named: &'a Named) -> impl Iterator<Item = (&'a str, &'a str)> {
     let compared = if named.is_too_long() { &[][..] } else { &named.codes };
-    compared.iter().map(|coding| (canonical(&coding.system), coding.code.as_str()))
+    let compared = compared.iter().filter(|coding| !terms.is_general(coding));
+    compared.map(|coding| (canonical(&coding.system), coding.code.as_str()))
 }
 
 /// An allergy to one of the pair's allergens and an order for one of what it names as ordered.

@@ -203,6 +203,14 @@ impl Terms {
         }
     }
 
+    /// Whether a code stands for more than one substance, as far as is known: a class, an examination.
+    pub fn is_general(&self, coding: &Coding) -> bool {
+        let (ids, how) = self.of_code(coding);
+        let known = how == MatchedBy::Code && !ids.is_empty();
+        let short = canonical(&coding.system) == ATC && coding.code.len() < ATC_LENGTH;
+        short || known && ids.iter().all(|id| self.kind(*id) != TermKind::Substance)
+    }
+
     /// At each place the longest name, so that `penicillin V` is not `penicillin`.
     fn of_words(&self, text: &[Word]) -> Vec<TermId> {
         let (mut found, mut at) = (Vec::new(), 0);
