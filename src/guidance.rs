@@ -65,6 +65,7 @@ pub async fn respond(app: &App, call: Call<'_>) -> Result<String> {
 async fn check(app: &App, call: &Call<'_>, deadline: Instant) -> Result<String> {
     let (service, request, caller) = (call.service, call.request.clone(), call.caller.clone());
     let length: usize = request.context.draft_orders.iter().flatten().map(|order| order.get().len()).sum();
+    let suggestions = chart::ehr(&request, &caller)?.suggestions;
     let drafts = app.processor.work(length, deadline, move || rules::read(&request, &caller)).await??;
     let needed = rules::needed(&app.rules, service, &drafts);
     let chart = prepare(app, &Call { service: &needed, ..*call }, None, 0, deadline).await?;
@@ -74,7 +75,7 @@ async fn check(app: &App, call: &Call<'_>, deadline: Instant) -> Result<String> 
     let length = length + chart.evidence.len() * BYTES_A_FACT;
     let apply = move || {
         let checked = rules::check(&rules, &service.checks, &drafts, &chart, &now);
-        card::checks(&service, &chart, &checked, language, drafts.suggestions, instance)
+        card::checks(&service, &chart, &checked, language, suggestions, instance)
     };
     body(app.processor.work(length, deadline, apply).await?)
 }

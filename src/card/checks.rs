@@ -15,7 +15,7 @@ use crate::{
     chart::{Chart, Evidence, EvidenceId, Fact, Gap},
     fhir::Coding,
     grounding::{self, described},
-    rules::{Against, Checked, Cited, Finding, How, Relation},
+    rules::{Against, Alert, Checked, Cited, MatchedBy, Relation},
     service::{Check, Service},
     task::Language,
 };
@@ -23,7 +23,7 @@ use crate::{
 /// Cards of one check; what is found beyond stands together on the last of them.
 const MAX_CARDS: usize = 8;
 const MAX_LABEL: usize = 100;
-/// Findings, evidence, rules and gaps printed on one card; more than these are counted.
+/// Alerts, evidence, rules and gaps printed on one card; more than these are counted.
 const MAX_LINES: usize = 40;
 
 /// What is shown of the checks of one call: a card for each order that something speaks against, and where nothing does but
@@ -53,7 +53,7 @@ pub fn checks(
 struct Writer<'a> {
     service: &'a Service,
     chart: &'a Chart,
-    checked: &'a Checked,
+    checked: &'a Checked<'a>,
     language: Language,
     all: &'static Words,
     words: &'static words::Checks,
@@ -66,17 +66,17 @@ impl Writer<'_> {
     fn cards(&self) -> Vec<Card> {
         let mut cards = Vec::new();
         for check in [Check::Allergy, Check::DuplicateImaging] {
-            let mut orders: Vec<Vec<&Finding>> = Vec::new();
-            for finding in self.checked.findings.iter().filter(|finding| finding.check == check) {
-                match orders.iter_mut().find(|order| order[0].order.number == finding.order.number) {
-                    Some(order) => order.push(finding),
-                    None => orders.push(vec![finding]),
+            let mut orders: Vec<Vec<&Alert>> = Vec::new();
+            for alert in self.checked.alerts.iter().filter(|alert| alert.check == check) {
+                match orders.iter_mut().find(|order| order[0].order.number == alert.order.number) {
+                    Some(order) => order.push(alert),
+                    None => orders.push(vec![alert]),
                 }
             }
             let beyond = orders.split_off(orders.len().min(MAX_CARDS - usize::from(orders.len() > MAX_CARDS)));
-            let last = Some(beyond.concat()).filter(|findings| !findings.is_empty());
-            for findings in orders.into_iter().chain(last) {
-                cards.push(self.found(check, &findings, cards.is_empty()));
+            let last = Some(beyond.concat()).filter(|alerts| !alerts.is_empty());
+            for alerts in orders.into_iter().chain(last) {
+                cards.push(self.found(check, &alerts, cards.is_empty()));
             }
         }
         if cards.is_empty() && !self.checked.not_evaluated.is_empty() {
@@ -85,11 +85,11 @@ impl Writer<'_> {
         cards
     }
 
-    fn found(&self, check: Check, findings: &[&Finding], is_first: bool) -> Card {
+    fn found(&self, check: Check, alerts: &[&Alert], is_first: bool) -> Card {
         let mut detail = format!("{}\n\n", self.words.by_rule);
-        detail.extend(findings.iter().take(MAX_LINES).map(|finding| format!("- {}\n", self.sentence(finding))));
-        self.more(&mut detail, findings.len());
-        let mut cited: Vec<EvidenceId> = findings.iter().filter_map(|finding| evidence_of(&finding.against)).collect();
+        detail.extend(alerts.iter().take(MAX_LINES).map(|alert| format!("- {}\n", self.sentence(alert))));
+        self.more(&mut detail, alerts.len());
+        let mut cited: Vec<EvidenceId> = alerts.iter().filter_map(|alert| evidence_of(&alert.against)).collect();
         cited.sort_unstable();
         cited.dedup();
         if !cited.is_empty() {
@@ -102,7 +102,7 @@ impl Writer<'_> {
             }
             self.more(&mut detail, cited.len());
         }
-        let rules: BTreeMap<&str, &Cited> = findings.iter().map(|f| (f.rule.id.as_str(), &f.rule)).collect();
+        let rules: BTreeMap<&str, &Cited> = alerts.iter().map(|f| (f.rule.id.as_str(), f.rule)).collect();
         let _ = writeln!(detail, "\n**{}**\n", self.words.rule);
         for Cited { id, version, title, source, review, .. } in rules.into_values() {
             // The address of a rule's source is our own and stands as text: what is code is made no link.
@@ -113,9 +113,9 @@ impl Writer<'_> {
         self.ledger(&mut detail, is_first);
         self.language(&mut detail);
         let seed = self.seed(&detail);
-        let suggestions = self.removals(findings, &seed);
-        let said = self.said(self.summary(check, findings), detail, indicator(findings));
-        let card = about(super::card(self.service, said, &seed), check);
+        let suggestions = self.removals(alerts, &seed);
+        let said = self.said(self.summary(check, alerts), detail, indicator(alerts));
+        let card = about(super::card(self.service, said, &seed), check, alerts[0].rule);
         Card {
             override_reasons: self.service.override_reasons.clone(),
             selection_behavior: (!suggestions.is_empty()).then_some(SelectionBehavior::Any),
@@ -142,12 +142,12 @@ impl Writer<'_> {
     }
 
     /// One for each order that can be named.
-    fn removals(&self, findings: &[&Finding], seed: &str) -> Vec<Suggestion> {
+    fn removals(&self, alerts: &[&Alert], seed: &str) -> Vec<Suggestion> {
         if !self.suggestions {
             return Vec::new();
         }
-        let named = |finding: &&Finding| Some((finding.order.reference.clone()?, finding.order.text.clone()));
-        let mut removable: Vec<(String, String)> = findings.iter().filter_map(named).collect();
+        let named = |alert: &&Alert| Some((alert.order.reference.clone()?, alert.order.text.clone()));
+        let mut removable: Vec<(String, String)> = alerts.iter().filter_map(named).collect();
         removable.dedup();
         let suggestion = |(reference, text): (String, String)| {
             let label = cut(&unlinked(&(self.words.remove)(&text)), MAX_LABEL);
@@ -195,16 +195,16 @@ impl Writer<'_> {
         evidence_of(against).and_then(|id| self.chart.evidence(id))
     }
 
-    fn summary(&self, check: Check, findings: &[&Finding]) -> String {
+    fn summary(&self, check: Check, alerts: &[&Alert]) -> String {
         let words = self.words;
-        let first = findings[0];
-        let others = findings.iter().any(|finding| finding.order.number != first.order.number);
+        let first = alerts[0];
+        let others = alerts.iter().any(|alert| alert.order.number != first.order.number);
         let others = if others { words.other_orders } else { "" };
         let (order, evidence) = (first.order.text.as_str(), self.evidence(&first.against));
         match check {
             Check::Allergy => {
-                let grave = matches!(first.against, Against::Allergy { grave: true, .. });
-                (words.allergy_found)([order, others, allergen(evidence), if grave { words.dangerous } else { "" }])
+                let danger = if first.is_grave() { words.dangerous } else { "" };
+                (words.allergy_found)([order, others, allergen(evidence), danger])
             }
             Check::DuplicateImaging => {
                 let against = match &first.against {
@@ -218,9 +218,9 @@ impl Writer<'_> {
     }
 
     /// What speaks against an order, as the record has it.
-    fn sentence(&self, finding: &Finding) -> String {
+    fn sentence(&self, alert: &Alert) -> String {
         let words = self.words;
-        let Finding { rule, order, ordered, ordered_by, against, .. } = finding;
+        let Alert { rule, order, ordered, ordered_by, against, .. } = alert;
         let mut text =
             (words.order)(order.number, [&escape(&order.text), &escape(ordered), self.recognised(*ordered_by)]);
         let evidence = self.evidence(against);
@@ -261,36 +261,40 @@ impl Writer<'_> {
         }
     }
 
-    fn recognised(&self, how: How) -> &'static str {
-        let [by_code, by_words] = self.words.recognised;
+    fn recognised(&self, how: MatchedBy) -> &'static str {
+        let [by_code, by_words, by_class] = self.words.recognised;
         match how {
-            How::Code => by_code,
-            How::Words => by_words,
+            MatchedBy::Code => by_code,
+            MatchedBy::Words => by_words,
+            MatchedBy::CodeOfClass => by_class,
         }
     }
 }
 
-/// The topic of one check is another than that of the next, so that an override of one leaves the other.
-fn about(mut card: Card, check: Check) -> Card {
+/// Each rule has a topic of its own: who overrides one piece of advice silences no other, such as a graver one.
+// INVARIANT: an_override_of_one_rule_leaves_every_other
+fn about(mut card: Card, check: Check, rule: &Cited) -> Card {
     let (code, display) = match check {
         Check::Allergy => ("allergy", "Allergy against an order"),
         Check::DuplicateImaging => ("duplicateimaging", "Duplicate imaging"),
     };
     let Coding { system, code: service, .. } = &card.source.topic;
-    let topic = Coding { system: system.clone(), code: format!("{service}{code}"), display: Some(display.into()) };
+    let rule: String = rule.id.chars().filter(char::is_ascii_alphanumeric).collect();
+    let code = format!("{service}{code}{rule}");
+    let topic = Coding { system: system.clone(), code, display: Some(display.into()) };
     card.source.topic = topic;
     card
 }
 
 /// A danger that the record itself states, a warning, or for information.
-fn indicator(findings: &[&Finding]) -> Indicator {
+fn indicator(alerts: &[&Alert]) -> Indicator {
     // INVARIANT: only_a_recorded_danger_is_critical
-    let of = |finding: &&Finding| match finding.against {
-        Against::Allergy { grave: true, .. } => 2,
+    let of = |alert: &&Alert| match alert.against {
+        _ if alert.is_grave() => 2,
         Against::Allergy { .. } => 1,
         Against::Done(_) | Against::Ordered(_) | Against::Draft(_) => 0,
     };
-    match findings.iter().map(of).max() {
+    match alerts.iter().map(of).max() {
         Some(2) => Indicator::Critical,
         Some(1) => Indicator::Warning,
         _ => Indicator::Info,

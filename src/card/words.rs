@@ -66,8 +66,8 @@ pub struct Checks {
     /// How many things were not evaluated, where nothing was found.
     pub only_gaps: fn(usize) -> String,
     pub remove: fn(&str) -> String,
-    /// How a term was recognised: by code, by words.
-    pub recognised: [&'static str; 2],
+    /// How a term was recognised: by code, by words, by the code of something else in the class.
+    pub recognised: [&'static str; 3],
     /// Number and text of the order, then its term and how that was recognised.
     pub order: fn(usize, [&str; 3]) -> String,
     /// The allergy's text, its evidence, its term and how that was recognised, then the relation.
@@ -175,7 +175,7 @@ const ENGLISH: Words = Words {
         on_the_first: |n| format!("Not evaluated: {n}, listed on the first card."),
         only_gaps: |n| format!("Order checks: {n} {} not evaluated", if n == 1 { "thing was" } else { "things were" }),
         remove: |order| format!("Remove the order: {order}"),
-        recognised: ["by its code", "by its words"],
+        recognised: ["by its code", "by its words", "by the class of its code"],
         order: |n, [text, term, how]| format!("Draft order {n}, {text} (recognised as {term} {how}): "),
         allergy: |[text, id, term, how, relation]| {
             format!("an allergy to {text} is recorded ({id}; recognised as {term} {how}), {relation}.")
@@ -185,18 +185,18 @@ const ENGLISH: Words = Words {
         cross_reactive: "cross-reactions are described",
         recorded: |criticality, reaction| format!("Criticality: {criticality}. Reaction: {reaction}."),
         no_reaction: "not recorded",
-        done: |day, id| format!("an examination of the same kind was done{} ({id}).", on(day)),
-        open: |day, id| format!("an order of the same kind is open{} ({id}).", on(day)),
+        done: |day, id| format!("an examination of the same kind is recorded{} ({id}).", on(day)),
+        open: |day, id| format!("an order of the same kind{} is open ({id}).", written(day)),
         draft: |n| format!("draft order {n} is of the same kind."),
         rule_of: |id, version| format!("(rule {id} {version})"),
         other_orders: " (and other orders)",
         allergy_found: |[order, others, allergy, dangerous]| {
             format!("Allergy: {order} is ordered{others}; on record: allergy to {allergy}{dangerous}")
         },
-        dangerous: ", recorded as dangerous",
+        dangerous: ", criticality high or anaphylaxis recorded",
         duplicate_found: |[order, others, against]| format!("Possible duplicate: {order}{others}; {against}"),
-        same_done: |day| format!("one of the same kind was done{}", on(day)),
-        same_open: |day| format!("an open order is of the same kind{}", on(day)),
+        same_done: |day| format!("one of the same kind is recorded{}", on(day)),
+        same_open: |day| format!("an order of the same kind{} is open", written(day)),
         same_draft: |n| format!("draft order {n} is of the same kind"),
         language: "",
     },
@@ -270,7 +270,7 @@ const KOREAN: Words = Words {
         on_the_first: |n| format!("점검하지 못한 항목: {n}건, 첫 번째 카드에 있음."),
         only_gaps: |n| format!("처방 점검: 점검하지 못한 항목 {n}건"),
         remove: |order| format!("처방 삭제: {order}"),
-        recognised: ["코드로 인식", "명칭으로 인식"],
+        recognised: ["코드로 인식", "명칭으로 인식", "코드의 계열로 인식"],
         order: |n, [text, term, how]| format!("처방 초안 {n}번, {text} ({term}, {how}): "),
         allergy: |[text, id, term, how, relation]| format!("기록된 알레르기 {text} ({id}; {term}, {how}), {relation}."),
         same_substance: "같은 성분",
@@ -278,18 +278,18 @@ const KOREAN: Words = Words {
         cross_reactive: "교차반응이 보고됨",
         recorded: |criticality, reaction| format!("위험도: {criticality}. 반응: {reaction}."),
         no_reaction: "기록 없음",
-        done: |day, id| format!("같은 종류의 검사가 이미 시행됨 ({}{id}).", dated(day)),
-        open: |day, id| format!("같은 종류의 처방이 진행 중 ({}{id}).", dated(day)),
+        done: |day, id| format!("같은 종류의 검사가 기록되어 있음 ({}{id}).", dated(day)),
+        open: |day, id| format!("같은 종류의 처방이 진행 중 ({}{id}).", entered(day)),
         draft: |n| format!("처방 초안 {n}번이 같은 종류임."),
         rule_of: |id, version| format!("(규칙 {id} {version})"),
         other_orders: " 외 다른 처방",
         allergy_found: |[order, others, allergy, dangerous]| {
             format!("알레르기: 처방 {order}{others}; 기록된 알레르기 {allergy}{dangerous}")
         },
-        dangerous: ", 위험한 것으로 기록됨",
+        dangerous: ", 위험도 높음 또는 아나필락시스로 기록됨",
         duplicate_found: |[order, others, against]| format!("중복 가능성: {order}{others}; {against}"),
-        same_done: |day| format!("같은 종류의 검사가 이미 시행됨 {day}"),
-        same_open: |day| format!("같은 종류의 처방이 진행 중 {day}"),
+        same_done: |day| format!("같은 종류의 검사가 기록되어 있음 {day}"),
+        same_open: |day| format!("같은 종류의 처방이 진행 중 {}", entered(day).trim_end_matches(", ")),
         same_draft: |n| format!("처방 초안 {n}번이 같은 종류임"),
         language: "규칙에 쓰인 성분과 검사의 명칭, 설명, 출처와 점검하지 못하거나 제외한 사유는 영어로 표기함.",
     },
@@ -297,6 +297,15 @@ const KOREAN: Words = Words {
 
 fn on(day: &str) -> String {
     if day.is_empty() { String::new() } else { format!(" on {day}") }
+}
+
+/// When an order was given, which says nothing of when it is carried out.
+fn written(day: &str) -> String {
+    if day.is_empty() { String::new() } else { format!(", written on {day},") }
+}
+
+fn entered(day: &str) -> String {
+    if day.is_empty() { String::new() } else { format!("처방일 {day}, ") }
 }
 
 fn dated(day: &str) -> String {

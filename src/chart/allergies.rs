@@ -124,7 +124,7 @@ pub fn rules_out(text: &str, substance: Substance) -> bool {
 
 /// Only of a phrase that says no more than that: `except penicillin` behind it turns it round.
 fn scope_of_words(name: &str) -> Option<Scope> {
-    let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let words = whole_words(name);
     // What SNOMED CT puts behind its names, and the phrase's own abbreviation beside it.
     let words: Vec<&str> = words.filter(|word| !matches!(*word, "situation" | "finding")).collect();
     let (short, words): (Vec<&str>, Vec<&str>) = words.into_iter().partition(|word| matches!(*word, "nka" | "nkda"));
@@ -144,7 +144,23 @@ fn scope_of_words(name: &str) -> Option<Scope> {
 
 /// Words that begin as such a phrase does and go on to something else.
 fn begins_as_none_known(name: &str) -> bool {
-    ["no known", "nka", "nkda"].iter().any(|phrase| name.trim_start().starts_with(phrase))
+    let words: Vec<&str> = whole_words(name).take(2).collect();
+    matches!(words.as_slice(), ["nka" | "nkda", ..] | ["no", "known"])
+}
+
+fn whole_words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
+}
+
+/// Whether words deny something and except nothing, so that what they name may be what is not there: of `No known drug
+/// allergies. Penicillin: hives` nobody but a reader can tell.
+pub fn denies(text: &str) -> bool {
+    let text = text.to_lowercase();
+    let words: Vec<&str> = whole_words(&text).collect();
+    let begins = matches!(words.as_slice(), ["no" | "not" | "denies" | "denied" | "negative" | "nka" | "nkda", ..]);
+    let excepts = words.iter().any(|word| matches!(*word, "except" | "but"))
+        || words.windows(2).any(|two| two == ["other", "than"]);
+    begins && !excepts
 }
 
 impl Scope {
@@ -215,5 +231,21 @@ mod tests {
             assert_eq!(covers(name), of, "{name}");
         }
         assert!(begins_as_none_known("no known allergies except penicillin") && !begins_as_none_known("penicillin"));
+    }
+
+    #[test]
+    fn words_that_deny_and_except_nothing_may_name_what_is_not_there() {
+        for (text, is_so) in [
+            ("No known drug allergies. Penicillin: hives", true),
+            ("No known allergies to albuterol", true),
+            ("Denies penicillin allergy", true),
+            ("No known allergies except penicillin", false),
+            ("NKDA, but rash with amoxicillin", false),
+            ("No known allergies other than latex", false),
+            ("Norfloxacin", false),
+            ("Penicillin, no rash", false),
+        ] {
+            assert_eq!(denies(text), is_so, "{text}");
+        }
     }
 }

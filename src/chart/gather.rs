@@ -77,7 +77,8 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
     let at_once = service.prefetch.iter().filter(|template| !template.on_demand);
     let answers = ask(service, at_once, request, base, client.as_ref()).await;
     let (patient_id, own) = (request.context.patient_id.clone(), base.clone());
-    let (length, read) = (answers.bytes(), move || understood(answers, &patient_id, &own));
+    let for_rules = !service.checks.is_empty();
+    let (length, read) = (answers.bytes(), move || understood(answers, &patient_id, &own, for_rules));
     let Understood { patient, known, named, mut stated, mut examined, mut gaps } =
         sources.processor.work(length, sources.answer_by, read).await??;
 
@@ -143,7 +144,7 @@ impl AtHand<'_> {
     pub fn chart(self) -> Result<Chart> {
         let answers = Answers::at_hand(self.service, self.resources);
         let Understood { patient, named, mut stated, examined, gaps, .. } =
-            understood(answers, self.patient_id, self.base)?;
+            understood(answers, self.patient_id, self.base, !self.service.checks.is_empty())?;
         let compared =
             |earlier: &Image| self.current.as_ref().is_some_and(|film| incomparable(earlier, film).is_none());
         let earlier = self.earlier.filter(compared).map(|film| (Role::Prior, film));
@@ -220,7 +221,8 @@ struct Understood {
     gaps: Vec<Gap>,
 }
 
-fn understood(answers: Answers, patient_id: &str, base: &Base) -> Result<Understood> {
+/// `for_rules`: what the resources name is kept, too.
+fn understood(answers: Answers, patient_id: &str, base: &Base, for_rules: bool) -> Result<Understood> {
     let Collected { mut resources, mut examined, mut gaps } = collect(answers, patient_id, base)?;
     let patient = resources.iter().find(|r| r.head.resource_type == "Patient");
     let patient: lenient::Patient = match patient {
@@ -232,12 +234,12 @@ fn understood(answers: Answers, patient_id: &str, base: &Base) -> Result<Underst
     resources.retain(|r| r.head.resource_type != "Patient");
     gaps.extend(facts::patient(&patient).into_iter().map(|why| Gap { what: "patient".into(), why: why.into() }));
 
-    let (mut known, mut named) = (Known::default(), BTreeMap::new());
+    let (mut known, mut named) = (Known::default(), for_rules.then(BTreeMap::new));
     let mut stated: Vec<Stated> = Vec::new();
     let (mut measured, mut allergies) = (Vec::new(), Vec::new());
     for resource in &resources {
         let mut doubts = Doubts::new();
-        let understood = understand(resource, base, &mut known, &mut named, &mut doubts);
+        let understood = understand(resource, base, &mut known, named.as_mut(), &mut doubts);
         gaps.extend(doubts.into_iter().map(|why| gap(resource, why)));
         let (usable, told) = match understood {
             Ok(Found::Stated(fact)) => {
@@ -267,6 +269,7 @@ fn understood(answers: Answers, patient_id: &str, base: &Base) -> Result<Underst
     let (allergies, contradictions) = allergies::consistent(allergies);
     stated.extend(allergies);
     gaps.extend(contradictions);
+    let named = named.unwrap_or_default();
     Ok(Understood { patient, known, named, stated, examined, gaps })
 }
 
@@ -320,10 +323,15 @@ fn understand(
     resource: &Resource,
     base: &Base,
     known: &mut Known,
-    named: &mut BTreeMap<String, Named>,
+    named: Option<&mut BTreeMap<String, Named>>,
     doubts: &mut Doubts,
 ) -> std::result::Result<Found, String> {
     let source = Source { reference: resource.reference(base), origin: resource.origin };
+    let keep = |names: &dyn Fn() -> Named| {
+        if let Some(named) = named {
+            named.insert(source.reference.clone(), names());
+        }
+    };
     Ok(match resource.head.resource_type.as_str() {
         "Condition" => {
             let condition: lenient::Condition = lenient::read(&resource.raw)?;
@@ -337,7 +345,7 @@ fn understand(
         }
         "AllergyIntolerance" => {
             let allergy: lenient::AllergyIntolerance = lenient::read(&resource.raw)?;
-            named.insert(source.reference.clone(), Named::allergy(&allergy));
+            keep(&|| Named::allergy(&allergy));
             withdrawn(None, &allergy.verification_status, &allergy.clinical_status)
                 .unwrap_or_else(|| allergies::allergy(&allergy, source, doubts))
         }
@@ -354,7 +362,7 @@ fn understand(
         }
         "ImagingStudy" => {
             let study: lenient::ImagingStudy = lenient::read(&resource.raw)?;
-            named.insert(source.reference.clone(), Named::study(&study));
+            keep(&|| Named::study(&study));
             let found = withdrawn(study.status.as_deref(), &None, &None)
                 .unwrap_or_else(|| facts::study(&study, source.clone(), doubts));
             if matches!(found, Found::Stated(_)) {
@@ -364,7 +372,7 @@ fn understand(
         }
         "ServiceRequest" => {
             let order: lenient::ServiceRequest = lenient::read(&resource.raw)?;
-            named.insert(source.reference.clone(), Named::order(&order));
+            keep(&|| Named::order(&order));
             withdrawn(order.status.as_deref(), &None, &None).unwrap_or_else(|| facts::order(&order, source, doubts))
         }
         "Endpoint" => {

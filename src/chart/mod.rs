@@ -15,10 +15,10 @@ pub mod sample;
 mod values;
 mod words;
 
-pub use allergies::rules_out;
+pub use allergies::{denies, rules_out};
 pub use gather::{AtHand, Sources, ehr, gather, subject};
 pub use named::Named;
-pub use order::{Asked, Order, StudyName, asked, order};
+pub use order::{Asked, Order, StudyName, asked, is_withdrawn, order, ordered_for};
 pub use words::{FLAGGED, Printed, flag, joined, plain};
 
 use std::{collections::BTreeMap, fmt};
@@ -46,7 +46,8 @@ pub struct Chart {
     pub examined: Vec<Examined>,
     /// Present when an imaging order is answered.
     pub reading: Option<Reading>,
-    /// By reference, what allergies, studies and orders name in codes and words: for rules, never for a model.
+    /// By reference, what allergies, studies and orders name in codes and words: for rules, never for a model. Empty for a service
+    /// without checks.
     #[serde(default)]
     pub named: BTreeMap<String, Named>,
 }

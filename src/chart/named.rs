@@ -1,5 +1,7 @@
 //! What a record names, in codes and in words, as rules compare it: of allergies, studies and orders.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::kind;
@@ -76,12 +78,15 @@ impl Named {
         let mut named = Named::concepts(resource.procedure_code.iter());
         let series = || resource.series.iter();
         resource.modality.iter().chain(series().filter_map(|s| s.modality.as_ref())).for_each(|code| {
-            // A modality's code is the word that everybody uses.
-            named.words.extend(code.code.as_deref().map(str::to_owned));
+            // Two letters are a modality only where they are said to be one.
+            named.words.extend(code.code.as_deref().map(|code| format!("modality {code}")));
         });
         series().filter_map(|s| s.body_site.as_ref()).for_each(|code| named.site(code));
         named.words.extend(resource.description.clone());
         named.words.extend(series().filter_map(|s| s.description.clone()));
+        // Many series say the same.
+        let mut seen = HashSet::new();
+        named.words.retain(|word| seen.insert(word.clone()));
         named
     }
 
@@ -130,7 +135,7 @@ mod tests {
                 "procedureCode":[{"coding":[{"system":"http://loinc.org","code":"36643-5"}]}]}"#,
         );
         let named = Named::study(&study);
-        assert_eq!(named.words, ["36643-5", "DX", "51185008", "PA and lateral"]);
+        assert_eq!(named.words, ["36643-5", "modality DX", "51185008", "PA and lateral"]);
         assert_eq!(named.codes.len(), 1, "a part of the body is no examination");
     }
 }

@@ -122,19 +122,30 @@ fn read(
         return Ok(None);
     }
     let request: lenient::ServiceRequest = lenient::read(raw)?;
-    if matches!(request.status.as_deref(), Some("entered-in-error" | "revoked")) || request.do_not_perform == Some(true)
-    {
+    if is_withdrawn(request.status.as_deref(), request.do_not_perform) {
         return Ok(None);
     }
     let Some(order) = imaging_order(applies, &request, base) else { return Ok(None) };
     lenient::sound(raw)?;
-    let subject = request.subject.as_ref().and_then(|s| s.reference.as_deref()).and_then(Reference::parse);
-    if !subject.is_some_and(|s| s.is(base, "Patient", patient_id)) {
-        return Err("it is not an order for the patient of the request".into());
-    }
+    ordered_for(request.subject.as_ref(), base, patient_id)?;
     let misdated = When::first([request.authored_on.as_deref()]).misdated;
     let told = "the date given is not a valid date, so films up to now were looked for";
     Ok(Some((order, misdated.then(|| told.into()))))
+}
+
+/// Whether a draft order is for that patient; who it is for otherwise is nobody's business here.
+pub fn ordered_for(subject: Option<&lenient::Ref>, base: &Base, patient_id: &str) -> std::result::Result<(), String> {
+    let subject = subject.and_then(|subject| subject.reference.as_deref()).and_then(Reference::parse);
+    match subject.is_some_and(|subject| subject.is(base, "Patient", patient_id)) {
+        true => Ok(()),
+        false => Err("it is not an order for the patient of the request".into()),
+    }
+}
+
+/// Whether a draft order asks for nothing: taken back, over, or one not to do it. Of any type of order.
+pub fn is_withdrawn(status: Option<&str>, do_not_perform: Option<bool>) -> bool {
+    do_not_perform == Some(true)
+        || matches!(status, Some("entered-in-error" | "revoked" | "cancelled" | "stopped" | "completed"))
 }
 
 fn imaging_order(applies: &Applies, request: &lenient::ServiceRequest, base: &Base) -> Option<Order> {

@@ -1,23 +1,27 @@
 //! What is ordered against the allergies recorded. <https://hl7.org/fhir/R4/allergyintolerance.html>
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+
 use super::{
-    Cited, Looks, Ready, Rules,
-    check::{Against, Checked, Finding, Relation, Scene},
-    drafts::{Kind, Order},
-    terms::{Found, How, TermId, canonical},
+    Cited, Condition, Rules, TermPair,
+    check::{Against, Alert, Checked, Input, Relation, keep, listed},
+    drafts::{Kind, LONGEST_TEXT, Order},
+    terms::{Found, MatchedBy, TermId, TermKind, Terms, canonical},
 };
 use crate::{
-    chart::{Evidence, Fact, Gap, Named},
+    chart::{self, Chart, Evidence, EvidenceId, Fact, Gap, Named},
     service::Check,
 };
 
 /// An allergy that is current, and what it names.
-struct Allergy<'a> {
+pub struct Allergy<'a> {
     evidence: &'a Evidence,
     text: &'a str,
     high: bool,
     named: &'a Named,
-    terms: &'a Found,
+    terms: Found,
+    /// Its words deny something and go on, so that only its codes were looked at.
+    denies: bool,
 }
 
 impl Allergy<'_> {
@@ -26,170 +30,203 @@ impl Allergy<'_> {
         relation != Relation::CrossReactive && (self.high || self.named.anaphylaxis)
     }
 
-    /// Its words deny that something is known, and go on.
-    fn denies(&self) -> bool {
-        let text = self.text.trim_start().to_lowercase();
-        text.starts_with("no known") && !["except", "but", "other than"].iter().any(|word| text.contains(word))
-    }
-}
-
-fn allergies<'a>(scene: &'a Scene) -> impl Iterator<Item = Allergy<'a>> {
-    scene.records.iter().filter_map(|record| {
-        // INVARIANT: a_statement_that_none_are_known_never_alerts
-        let Fact::Allergy { text, criticality, none_known: false, .. } = &record.evidence.fact else { return None };
-        let high = criticality.as_deref() == Some("high");
-        let allergy = Allergy { evidence: record.evidence, text, high, named: record.named, terms: &record.terms };
-        Some(match allergy.denies() {
-            true => Allergy { terms: &NONE, ..allergy },
-            false => allergy,
+    /// Whether the rules know it well enough to say that nothing speaks against an order.
+    fn is_known(&self, rules: &Rules) -> bool {
+        self.terms.iter().any(|(id, how)| match (rules.terms.kind(*id), how) {
+            (_, MatchedBy::CodeOfClass) | (TermKind::Examination, _) => false,
+            (TermKind::Substance, _) => true,
+            (TermKind::Class, _) => pairs(rules).any(|pair| among(&rules.terms, &self.terms, &pair.allergen).is_some()),
         })
-    })
-}
+    }
 
-static NONE: Found = Found::new();
-
-fn finding(cited: &Cited, scene: &Scene, order: &Order, ordered: (TermId, How), against: Against) -> Finding {
-    Finding {
-        check: Check::Allergy,
-        rule: cited.clone(),
-        order: order.clone(),
-        ordered: scene.rules.terms.name(ordered.0).to_owned(),
-        ordered_by: ordered.1,
-        against,
+    fn against<'a>(&self, allergen: &'a str, known_by: MatchedBy, relation: Relation) -> Against<'a> {
+        Against::Allergy { evidence: self.evidence.id, allergen, known_by, relation, grave: self.grave(relation) }
     }
 }
 
-/// An allergy to what is ordered itself: by term, or by a code that both carry, whether a rule knows it or not.
-pub fn same(scene: &Scene, cited: &Cited) -> Checked {
+/// The allergies of a chart, with the substances and classes they name.
+pub fn allergies<'a>(rules: &Rules, chart: &'a Chart) -> Vec<Allergy<'a>> {
+    let allergy = |evidence: &'a Evidence| {
+        // INVARIANT: a_statement_that_none_are_known_never_alerts
+        let Fact::Allergy { text, criticality, none_known: false, .. } = &evidence.fact else { return None };
+        let named = chart.named.get(&evidence.reference)?;
+        let denies = chart::denies(text);
+        // An allergy is to no examination, whatever letters stand in its name.
+        let mut terms = keep(&rules.terms, rules.terms.named(named), |kind| kind != TermKind::Examination);
+        terms.retain(|_, how| !denies || *how != MatchedBy::Words);
+        Some(Allergy { evidence, text, high: criticality.as_deref() == Some("high"), named, terms, denies })
+    };
+    chart.evidence.iter().filter_map(allergy).collect()
+}
+
+/// An allergy to a substance that the order holds: by term, or by a code that both carry, whether a rule knows it or not.
+pub fn same<'a>(input: &Input<'a>, cited: &'a Cited) -> Checked<'a> {
+    let terms = &input.rules.terms;
+    let mut by_code: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
+    let mut by_term: BTreeMap<TermId, Vec<usize>> = BTreeMap::new();
+    for (at, allergy) in input.allergies.iter().enumerate() {
+        codes(terms, allergy.named).for_each(|code| by_code.entry(code).or_default().push(at));
+        substances(terms, &allergy.terms).for_each(|(id, _)| by_term.entry(id).or_default().push(at));
+    }
     let mut checked = Checked::default();
-    for (order, terms) in scene.orders.iter().filter(|(order, _)| order.checked) {
-        for allergy in allergies(scene) {
-            let both = terms.iter().find_map(|(id, how)| Some(((*id, *how), *allergy.terms.get(id)?)));
-            let against = |allergen: String, known_by| Against::Allergy {
-                evidence: allergy.evidence.id,
-                allergen,
-                known_by,
-                relation: Relation::SameSubstance,
-                grave: allergy.grave(Relation::SameSubstance),
+    for (order, names) in input.checked() {
+        // By allergy: one term, or one code, is enough.
+        let mut found: BTreeMap<usize, (&'a str, MatchedBy, &'a str, MatchedBy)> = BTreeMap::new();
+        for at in codes(terms, &order.named).filter_map(|code| by_code.get(&code)).flatten() {
+            found.insert(*at, (&order.text, MatchedBy::Code, input.allergies[*at].text, MatchedBy::Code));
+        }
+        for (id, how) in substances(terms, names) {
+            for at in by_term.get(&id).into_iter().flatten() {
+                let known_by = input.allergies[*at].terms.get(&id).copied().unwrap_or(how);
+                found.insert(*at, (terms.name(id), how, terms.name(id), known_by));
+            }
+        }
+        let alert =
+            |(at, (ordered, ordered_by, allergen, known_by)): (usize, (&'a str, MatchedBy, &'a str, MatchedBy))| {
+                let against = input.allergies[at].against(allergen, known_by, Relation::SameSubstance);
+                Alert { check: Check::Allergy, rule: cited, order, ordered, ordered_by, against }
             };
-            if let Some((ordered, known_by)) = both {
-                let allergen = scene.rules.terms.name(ordered.0).to_owned();
-                checked.findings.push(finding(cited, scene, order, ordered, against(allergen, known_by)));
-            } else if !allergy.denies() && one_code(&order.named, allergy.named) {
-                checked.findings.push(Finding {
-                    check: Check::Allergy,
-                    rule: cited.clone(),
-                    order: (*order).clone(),
-                    ordered: order.text.clone(),
-                    ordered_by: How::Code,
-                    against: against(allergy.text.to_owned(), How::Code),
-                });
-            }
-        }
+        checked.extend(order, found.into_iter().map(alert).collect());
     }
     checked
 }
 
-fn one_code(one: &Named, other: &Named) -> bool {
-    one.codes
-        .iter()
-        .any(|a| other.codes.iter().any(|b| a.code == b.code && canonical(&a.system) == canonical(&b.system)))
+fn substances<'a>(terms: &'a Terms, found: &'a Found) -> impl Iterator<Item = (TermId, MatchedBy)> + 'a {
+    found.iter().filter(|(id, _)| terms.kind(**id) == TermKind::Substance).map(|(id, how)| (*id, *how))
 }
 
-/// An allergy to one of the `allergen`s and an order for one of the `ordered`.
-pub fn pair(
-    scene: &Scene,
-    cited: &Cited,
-    allergen: &[TermId],
-    ordered: &[TermId],
+/// Codes that two records of one substance may share.
+fn codes<'a>(terms: &'a Terms, named: &'a Named) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let compared = if named.is_too_long() { &[][..] } else { &named.codes };
+    let compared = compared.iter().filter(|coding| !terms.is_general(coding));
+    compared.map(|coding| (canonical(&coding.system), coding.code.as_str()))
+}
+
+/// An allergy to one of the pair's allergens and an order for one of what it names as ordered.
+pub fn pair<'a>(
+    input: &Input<'a>,
+    cited: &'a Cited,
+    of: &TermPair,
     relation: Relation,
-    unclear: &[TermId],
-) -> Checked {
-    let terms = &scene.rules.terms;
-    let among = |found: &Found, wanted: &[TermId]| wanted.iter().find_map(|of| terms.among(found, *of));
+    unclear: &[(TermPair, String)],
+) -> Checked<'a> {
+    let terms = &input.rules.terms;
+    let known = |pair: &TermPair| -> Vec<(usize, (TermId, MatchedBy))> {
+        let known = |(at, allergy): (usize, &Allergy)| Some((at, among(terms, &allergy.terms, &pair.allergen)?));
+        input.allergies.iter().enumerate().filter_map(known).collect()
+    };
+    let allergens = known(of);
+    let doubtful: Vec<_> = unclear.iter().map(|(pair, why)| (pair, why, known(pair))).collect();
     let mut checked = Checked::default();
-    for (order, names) in scene.orders.iter().filter(|(order, _)| order.checked) {
-        for allergy in allergies(scene) {
-            let Some((allergen, known_by)) = among(allergy.terms, allergen) else { continue };
-            if let Some(ordered) = among(names, ordered) {
-                let against = Against::Allergy {
-                    evidence: allergy.evidence.id,
-                    allergen: terms.name(allergen).to_owned(),
-                    known_by,
-                    relation,
-                    grave: allergy.grave(relation),
-                };
-                checked.findings.push(finding(cited, scene, order, ordered, against));
-            } else if among(names, unclear).is_some() {
-                let what = format!("draft order {}: {}", order.number, order.text);
-                let why = format!(
-                    "it does not say whether it is given with {}, to which an allergy is recorded ({})",
-                    terms.name(allergen),
-                    allergy.evidence.id
-                );
-                checked.not_evaluated.push(Gap { what, why });
+    for (order, names) in input.checked() {
+        let mut told = HashSet::new();
+        if let Some((ordered, ordered_by)) = among(terms, names, &of.ordered) {
+            let alert = |(at, (allergen, known_by)): &(usize, (TermId, MatchedBy))| {
+                told.insert(*at);
+                let against = input.allergies[*at].against(terms.name(*allergen), *known_by, relation);
+                let ordered = terms.name(ordered);
+                Alert { check: Check::Allergy, rule: cited, order, ordered, ordered_by, against }
+            };
+            checked.extend(order, allergens.iter().map(alert).collect());
+        }
+        for (pair, why, allergens) in &doubtful {
+            let ids = allergens.iter().filter(|(at, _)| !told.contains(at));
+            let ids: Vec<EvidenceId> = ids.map(|(at, _)| input.allergies[*at].evidence.id).collect();
+            if !ids.is_empty() && among(terms, names, &pair.ordered).is_some() {
+                checked.not_evaluated.push(order.gap(format!("{why} ({})", listed(&ids))));
             }
         }
     }
     checked
+}
+
+fn among(terms: &Terms, found: &Found, wanted: &[TermId]) -> Option<(TermId, MatchedBy)> {
+    wanted.iter().find_map(|of| terms.among(found, *of))
+}
+
+/// Every pair that a rule of allergies speaks of, be it to say that it does not know.
+fn pairs(rules: &Rules) -> impl Iterator<Item = &TermPair> {
+    rules.rules.iter().flat_map(|rule| match &rule.when {
+        Condition::Allergy { pair, unclear, .. } => {
+            std::iter::once(pair).chain(unclear.iter().map(|(pair, _)| pair)).collect()
+        }
+        Condition::SameSubstance | Condition::DuplicateImaging { .. } => Vec::new(),
+    })
 }
 
 /// Whether an allergy could speak against it: a medicine, or what a rule of allergies names.
 pub fn concerns(rules: &Rules, order: &Order, terms: &Found) -> bool {
-    let named = |ids: &[TermId]| ids.iter().any(|id| rules.terms.among(terms, *id).is_some());
-    let of_rule = |rule: &Ready| match &rule.when {
-        Looks::Allergy { ordered, unclear, .. } => named(ordered) || named(unclear),
-        Looks::SameSubstance | Looks::DuplicateImaging { .. } => false,
-    };
-    matches!(order.kind, Kind::Medicine) || rules.rules.iter().any(of_rule)
+    matches!(order.kind, Kind::Medicine)
+        || pairs(rules).any(|pair| among(&rules.terms, terms, &pair.ordered).is_some())
+        || substances(&rules.terms, terms).next().is_some()
 }
 
 /// Tells what no rule could compare: allergies and medicines that no term fits, and a list that may not be all.
 // INVARIANT: what_was_not_evaluated_is_told
-pub fn unknown(scene: &Scene, checked: &mut Checked) {
-    let concerned = |(order, terms): &&(&Order, Found)| order.checked && concerns(scene.rules, order, terms);
-    let orders: Vec<&(&Order, Found)> = scene.orders.iter().filter(concerned).collect();
-    let found = |evidence| {
-        let about = |against: &Against| matches!(against, Against::Allergy { evidence: of, .. } if *of == evidence);
-        checked.findings.iter().any(|finding| about(&finding.against))
-    };
-    let alerts: Vec<usize> = checked.findings.iter().map(|finding| finding.order.number).collect();
-    let (mut named, mut told, mut other) = (0, Vec::new(), 0);
-    for allergy in allergies(scene) {
-        named += 1;
-        if !allergy.terms.is_empty() || found(allergy.evidence.id) {
-            continue;
-        }
-        let elsewhere = !allergy.named.categories.is_empty()
-            && allergy.named.categories.iter().all(|category| matches!(category.as_str(), "food" | "environment"));
-        match elsewhere {
-            true => other += 1,
-            false => told.push(Gap {
-                what: format!("allergy to {} ({})", allergy.text, allergy.evidence.id),
-                why: "no rule knows it by code or name, so what is ordered was not compared with it".into(),
-            }),
-        }
-    }
+pub fn unknown(input: &Input, checked: &mut Checked) {
+    let rules = input.rules;
+    let orders: Vec<_> = input.checked().filter(|(order, terms)| concerns(rules, order, terms)).collect();
     if orders.is_empty() {
         return;
     }
-    checked.not_evaluated.extend(told);
+    let mut alerted = HashSet::new();
+    let mut against = HashSet::new();
+    for alert in &checked.alerts {
+        if let Against::Allergy { evidence, .. } = alert.against {
+            alerted.insert(alert.order.number);
+            against.insert(evidence);
+        }
+    }
+    let mut other = 0;
+    for allergy in &input.allergies {
+        if allergy.is_known(rules) || against.contains(&allergy.evidence.id) {
+            continue;
+        }
+        let categories = &allergy.named.categories;
+        let elsewhere = !categories.is_empty()
+            && categories.iter().all(|category| matches!(category.as_str(), "food" | "environment"));
+        if elsewhere && !allergy.denies && allergy.terms.is_empty() {
+            other += 1;
+            continue;
+        }
+        let why = match (allergy.denies, allergy.terms.is_empty()) {
+            (true, _) => {
+                "its words begin as a statement that something is not there and go on, so no order was compared with them"
+            }
+            (false, true) => "no rule knows it by code or name, so what is ordered was not compared with it",
+            (false, false) => {
+                "no rule knows it by itself, only the class it is of, so it was compared as one of that class alone"
+            }
+        };
+        let text = chart::plain(allergy.text, LONGEST_TEXT);
+        let what = format!("allergy to {text} ({})", allergy.evidence.id);
+        checked.not_evaluated.push(Gap { what, why: why.into() });
+    }
     if other > 0 {
         let why = format!("{other} recorded as of food or environment only were not compared with medicines");
         checked.left_out.push(Gap { what: "allergies".into(), why });
     }
-    if named > 0 {
-        let unknown = orders.iter().filter(|(order, terms)| terms.is_empty() && !alerts.contains(&order.number));
-        checked.not_evaluated.extend(unknown.map(|(order, _)| Gap {
-            what: format!("draft order {}: {}", order.number, order.text),
-            why: "no rule knows it by code or name, so it was compared with no allergy".into(),
+    if !input.allergies.is_empty() {
+        let unknown = orders.iter().filter(|(order, terms)| {
+            let known = substances(&rules.terms, terms).any(|(_, how)| how != MatchedBy::CodeOfClass);
+            matches!(order.kind, Kind::Medicine) && !known && !alerted.contains(&order.number)
+        });
+        checked.not_evaluated.extend(unknown.map(|(order, terms)| {
+            order.gap(match terms.is_empty() {
+                true => "no rule knows it by code or name, so it was compared with no allergy",
+                false => "no rule knows which one of its class it is, so it was compared as one of that class alone",
+            })
         }));
     }
-    let list = scene.chart.examined("allergies");
-    let unproved = list.is_some_and(|list| list.resources == 0 && !list.complete && list.unusable == 0);
-    // INVARIANT: an_allergy_list_that_may_have_failed_is_no_empty_one
-    if unproved {
-        let why = "none were received; that none exist was not established".into();
-        checked.not_evaluated.push(Gap { what: "allergies".into(), why });
-    }
+    let why = match input.chart.examined("allergies") {
+        // INVARIANT: an_allergy_list_that_may_have_failed_is_no_empty_one
+        Some(list) if list.resources == 0 && !list.complete && list.unusable == 0 => {
+            "none were received; that none exist was not established"
+        }
+        // Why they could not be had is told already.
+        None if input.chart.gaps.iter().any(|gap| gap.what == "allergies") => return,
+        None => "they were not looked for",
+        Some(_) => return,
+    };
+    checked.not_evaluated.push(Gap { what: "allergies".into(), why: why.into() });
 }

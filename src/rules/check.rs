@@ -5,14 +5,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Cited, Drafts, Looks, Order, Ready, Rules, allergy, duplicate,
-    terms::{Found, How},
+    Cited, Condition, DraftOrders, LoadedRule, Order, Rules,
+    allergy::{self, Allergy},
+    drafts::Kind,
+    duplicate,
+    terms::{Found, MatchedBy, TermKind, Terms},
 };
 use crate::{
-    chart::{Chart, Evidence, EvidenceId, Gap, Named},
+    chart::{Chart, Evidence, EvidenceId, Fact, Gap},
     fhir::Date,
     service::{Check, PrefetchTemplate, Service},
 };
+
+/// Alerts of one rule about one order that are listed, and evidence that one sentence names; more are counted.
+const MOST_ALERTS: usize = 20;
+const MOST_NAMED: usize = 5;
 
 /// How close what is ordered is to what the patient is allergic to, closest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -25,23 +32,23 @@ pub enum Relation {
 
 /// One thing a rule says of one order.
 #[derive(Clone, Debug)]
-pub struct Finding {
+pub struct Alert<'a> {
     pub check: Check,
-    pub rule: Cited,
-    pub order: Order,
+    pub rule: &'a Cited,
+    pub order: &'a Order,
     /// The term the order was recognised as, and by what.
-    pub ordered: String,
-    pub ordered_by: How,
-    pub against: Against,
+    pub ordered: &'a str,
+    pub ordered_by: MatchedBy,
+    pub against: Against<'a>,
 }
 
 /// What speaks against an order.
 #[derive(Clone, Debug)]
-pub enum Against {
+pub enum Against<'a> {
     Allergy {
         evidence: EvidenceId,
-        allergen: String,
-        known_by: How,
+        allergen: &'a str,
+        known_by: MatchedBy,
         relation: Relation,
         grave: bool,
     },
@@ -53,36 +60,66 @@ pub enum Against {
 
 /// What came of the checks.
 #[derive(Clone, Debug, Default)]
-pub struct Checked {
+pub struct Checked<'a> {
     /// Most telling first.
-    pub findings: Vec<Finding>,
+    pub alerts: Vec<Alert<'a>>,
     pub not_evaluated: Vec<Gap>,
     /// What was left out by intention: told beside something else, and no reason for a card of its own.
     pub left_out: Vec<Gap>,
 }
 
+impl<'a> Checked<'a> {
+    /// Adds what one rule says of one order, grave things first; beyond a number it is counted.
+    // INVARIANT: many_orders_are_bounded_and_what_is_left_out_is_told
+    pub(super) fn extend(&mut self, order: &Order, mut alerts: Vec<Alert<'a>>) {
+        if alerts.len() > MOST_ALERTS {
+            alerts.sort_by_key(|alert| !alert.is_grave());
+            let beyond = alerts.split_off(MOST_ALERTS);
+            let why = format!("{} more of what rule {} found are not listed", beyond.len(), beyond[0].rule.id);
+            self.not_evaluated.push(order.gap(why));
+        }
+        self.alerts.extend(alerts);
+    }
+}
+
+impl Alert<'_> {
+    /// Whether the record itself calls it a danger.
+    pub fn is_grave(&self) -> bool {
+        matches!(self.against, Against::Allergy { grave: true, .. })
+    }
+}
+
 /// What the rules are applied to.
-pub(super) struct Scene<'a> {
+pub(super) struct Input<'a> {
     pub rules: &'a Rules,
     pub chart: &'a Chart,
     pub now: &'a Date,
     /// Every order with the terms it names.
     pub orders: Vec<(&'a Order, Found)>,
+    pub allergies: Vec<Allergy<'a>>,
     pub records: Vec<Record<'a>>,
 }
 
-/// An allergy, a study or an open order of the chart with the terms it names.
+impl<'a> Input<'a> {
+    /// The orders to be checked, beside those that others are only checked against.
+    pub fn checked(&self) -> impl Iterator<Item = (&'a Order, &Found)> {
+        self.orders.iter().filter(|(order, _)| order.checked).map(|(order, terms)| (*order, terms))
+    }
+}
+
+/// A study or an open order of the chart with the examinations it names.
 pub(super) struct Record<'a> {
     pub evidence: &'a Evidence,
-    pub named: &'a Named,
     pub terms: Found,
+    /// It says more than a name does and was compared with nothing.
+    pub unread: bool,
 }
 
 /// The service with only those keys that the checks of these orders need.
-pub fn needed(rules: &Rules, service: &Service, drafts: &Drafts) -> Service {
+pub fn needed(rules: &Rules, service: &Service, drafts: &DraftOrders) -> Service {
     let orders = || drafts.orders.iter().filter(|order| order.checked);
     let imaging = orders().any(|order| duplicate::may_be_imaging(rules, order));
-    let concerned = orders().any(|order| allergy::concerns(rules, order, &rules.terms.named(&order.named)));
+    let concerned = orders().any(|order| allergy::concerns(rules, order, &ordered(rules, order)));
     let has = |check| service.checks.contains(&check);
     let wanted = |template: &&PrefetchTemplate| match template.query.split(['?', '/']).next() {
         Some("AllergyIntolerance") => has(Check::Allergy) && concerned,
@@ -92,48 +129,85 @@ pub fn needed(rules: &Rules, service: &Service, drafts: &Drafts) -> Service {
 }
 
 /// Checks the orders against the chart and against each other.
-pub fn check<'a>(rules: &'a Rules, checks: &[Check], drafts: &'a Drafts, chart: &'a Chart, now: &'a Date) -> Checked {
-    let orders = drafts.orders.iter().map(|order| (order, rules.terms.named(&order.named))).collect();
+pub fn check<'a>(
+    rules: &'a Rules,
+    checks: &[Check],
+    drafts: &'a DraftOrders,
+    chart: &'a Chart,
+    now: &'a Date,
+) -> Checked<'a> {
     let record = |evidence: &'a Evidence| {
-        let named = chart.named.get(&evidence.reference)?;
-        Some(Record { evidence, named, terms: rules.terms.named(named) })
+        let of_examination = matches!(evidence.fact, Fact::Study { .. } | Fact::Order { .. });
+        let named = chart.named.get(&evidence.reference).filter(|_| of_examination)?;
+        Some(Record { evidence, terms: rules.terms.named(named), unread: named.is_too_long() })
     };
-    let records = chart.evidence.iter().filter_map(record).collect();
-    let scene = Scene { rules, chart, now, orders, records };
+    let input = Input {
+        rules,
+        chart,
+        now,
+        orders: drafts.orders.iter().map(|order| (order, ordered(rules, order))).collect(),
+        allergies: allergy::allergies(rules, chart),
+        records: chart.evidence.iter().filter_map(record).collect(),
+    };
     let mut checked = Checked { not_evaluated: drafts.not_evaluated.clone(), ..Checked::default() };
     checked.not_evaluated.extend(chart.gaps.iter().cloned());
     let chosen = rules.rules.iter().filter(|rule| checks.contains(&rule.when.check()));
     // INVARIANT: a_fault_of_one_rule_hides_no_finding_of_another
-    each(chosen.map(|rule| (rule.cited.id.as_str(), rule)), &mut checked, |rule| apply(&scene, rule));
+    each(chosen.map(|rule| (rule.cited.id.as_str(), rule)), &mut checked, |rule| apply(&input, rule));
     if checks.contains(&Check::Allergy) {
-        allergy::unknown(&scene, &mut checked);
+        allergy::unknown(&input, &mut checked);
     }
-    closest(&mut checked.findings);
+    closest(&mut checked.alerts);
     checked
 }
 
-fn apply(scene: &Scene, rule: &Ready) -> Checked {
+fn apply<'a>(input: &Input<'a>, rule: &'a LoadedRule) -> Checked<'a> {
     match &rule.when {
-        Looks::SameSubstance => allergy::same(scene, &rule.cited),
-        Looks::Allergy { allergen, ordered, relation, unclear } => {
-            allergy::pair(scene, &rule.cited, allergen, ordered, *relation, unclear)
+        Condition::SameSubstance => allergy::same(input, &rule.cited),
+        Condition::Allergy { pair, relation, unclear } => allergy::pair(input, &rule.cited, pair, *relation, unclear),
+        Condition::DuplicateImaging { imaging, examinations } => {
+            duplicate::duplicates(input, &rule.cited, *imaging, examinations)
         }
-        Looks::DuplicateImaging { imaging, examinations } => {
-            duplicate::duplicates(scene, &rule.cited, *imaging, examinations)
-        }
+    }
+}
+
+/// What an order is compared by.
+// INVARIANT: the_name_of_a_medicine_is_no_examination_and_words_of_contrast_are_no_order_for_it
+fn ordered(rules: &Rules, order: &Order) -> Found {
+    let found = rules.terms.named(&order.named);
+    let examines = found.keys().any(|id| rules.terms.kind(*id) == TermKind::Examination);
+    match order.kind {
+        Kind::Medicine => keep(&rules.terms, found, |kind| kind != TermKind::Examination),
+        // What an examination says of contrast is judged by what the examination is.
+        Kind::Service(_) if examines => keep(&rules.terms, found, |kind| kind == TermKind::Examination),
+        Kind::Service(_) => found,
+    }
+}
+
+pub(super) fn keep(terms: &Terms, mut found: Found, kinds: impl Fn(TermKind) -> bool) -> Found {
+    found.retain(|id, _| kinds(terms.kind(*id)));
+    found
+}
+
+/// The first of some evidence, and how many there are beyond.
+pub(super) fn listed(ids: &[EvidenceId]) -> String {
+    let first: Vec<String> = ids.iter().take(MOST_NAMED).map(EvidenceId::to_string).collect();
+    match ids.len().saturating_sub(MOST_NAMED) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
     }
 }
 
 /// Applies each rule by itself; one that fails is told as not evaluated.
-pub(super) fn each<R>(
+pub(super) fn each<'a, R>(
     rules: impl Iterator<Item = (impl ToString, R)>,
-    checked: &mut Checked,
-    apply: impl Fn(R) -> Checked,
+    checked: &mut Checked<'a>,
+    apply: impl Fn(R) -> Checked<'a>,
 ) {
     for (id, rule) in rules {
         match catch_unwind(AssertUnwindSafe(|| apply(rule))) {
             Ok(found) => {
-                checked.findings.extend(found.findings);
+                checked.alerts.extend(found.alerts);
                 checked.not_evaluated.extend(found.not_evaluated);
                 checked.left_out.extend(found.left_out);
             }
@@ -146,17 +220,16 @@ pub(super) fn each<R>(
     }
 }
 
-/// Of several findings about one order and one allergy the closest is left; grave ones come first, then by order.
-fn closest(findings: &mut Vec<Finding>) {
-    let key = |finding: &Finding| match finding.against {
+/// Of several alerts about one order and one allergy the closest is left; grave ones come first, then by order.
+fn closest(alerts: &mut Vec<Alert>) {
+    let key = |alert: &Alert| match alert.against {
         Against::Allergy { evidence, relation, .. } => (0, evidence.0, relation as usize),
         Against::Done(evidence) => (1, evidence.0, 0),
         Against::Ordered(evidence) => (2, evidence.0, 0),
         Against::Draft(number) => (3, u32::try_from(number).unwrap_or(u32::MAX), 0),
     };
-    findings.sort_by(|a, b| (a.order.number, key(a), &a.rule.id).cmp(&(b.order.number, key(b), &b.rule.id)));
-    let same = |finding: &Finding| (finding.order.number, key(finding).0, key(finding).1);
-    findings.dedup_by(|later, earlier| same(later) == same(earlier));
-    let grave = |finding: &Finding| matches!(finding.against, Against::Allergy { grave: true, .. });
-    findings.sort_by_key(|finding| (!grave(finding), finding.check));
+    alerts.sort_by(|a, b| (a.order.number, key(a), &a.rule.id).cmp(&(b.order.number, key(b), &b.rule.id)));
+    let same = |alert: &Alert| (alert.order.number, key(alert).0, key(alert).1);
+    alerts.dedup_by(|later, earlier| same(later) == same(earlier));
+    alerts.sort_by_key(|alert| (!alert.is_grave(), alert.check));
 }

@@ -15,6 +15,11 @@ use crate::{
     },
 };
 
+/// Orders checked in one call.
+const MOST_CHECKED: usize = 200;
+/// Characters of an order's own words that are shown.
+pub const LONGEST_TEXT: usize = 300;
+
 /// An order as far as checks need it. All text is the EHR's.
 #[derive(Clone, Debug)]
 pub struct Order {
@@ -22,6 +27,7 @@ pub struct Order {
     pub number: usize,
     /// `Type/id`, where it has an id that can be named.
     pub reference: Option<String>,
+    /// As it is shown.
     pub text: String,
     pub kind: Kind,
     pub named: Named,
@@ -39,21 +45,19 @@ pub enum Kind {
 
 /// The orders, and what could not be read of them.
 #[derive(Clone, Debug, Default)]
-pub struct Drafts {
+pub struct DraftOrders {
     pub orders: Vec<Order>,
     pub not_evaluated: Vec<Gap>,
-    /// Where the EHR's clients can carry out what a card suggests.
-    pub suggestions: bool,
 }
 
 /// Reads the draft orders. What cannot be read, or is not this patient's, is named and never taken for checked.
 ///
 /// Errors: `Invalid` for a server that is not the caller's.
-pub fn read(request: &HookRequest, caller: &Caller) -> Result<Drafts> {
+pub fn read(request: &HookRequest, caller: &Caller) -> Result<DraftOrders> {
     let ehr = chart::ehr(request, caller)?;
     let context = &request.context;
     let raws = context.draft_orders.as_deref().unwrap_or_default();
-    let mut drafts = Drafts { suggestions: ehr.suggestions, ..Drafts::default() };
+    let mut drafts = DraftOrders::default();
     let told = |why: &String| Gap { what: "draftOrders".into(), why: why.clone() };
     drafts.not_evaluated.extend(context.problems.iter().map(told));
     let medicines: Vec<Medication> = raws.iter().filter_map(|raw| medicine(raw)).collect();
@@ -66,10 +70,11 @@ pub fn read(request: &HookRequest, caller: &Caller) -> Result<Drafts> {
     if let Some(selections) = &context.selections {
         drafts.select(selections);
     }
+    drafts.bound();
     Ok(drafts)
 }
 
-impl Drafts {
+impl DraftOrders {
     /// Leaves only the selected ones to be checked.
     fn select(&mut self, selections: &[String]) {
         self.orders.iter_mut().for_each(|order| order.checked = false);
@@ -94,6 +99,33 @@ impl Drafts {
     }
 }
 
+impl DraftOrders {
+    /// Leaves only so many to be checked; the others are told, and what is checked is still checked against them.
+    fn bound(&mut self) {
+        let beyond = self.orders.iter_mut().filter(|order| order.checked).skip(MOST_CHECKED);
+        let beyond: Vec<usize> = beyond
+            .map(|order| {
+                order.checked = false;
+                order.number
+            })
+            .collect();
+        if let Some(first) = beyond.first() {
+            let why = format!(
+                "more than {MOST_CHECKED} are to be checked at once: {} of them were not, from draft order {first} on",
+                beyond.len()
+            );
+            self.not_evaluated.push(Gap { what: "draftOrders".into(), why });
+        }
+    }
+}
+
+impl Order {
+    /// Why something about it was not evaluated.
+    pub fn gap(&self, why: impl Into<String>) -> Gap {
+        Gap { what: format!("draft order {}: {}", self.number, self.text), why: why.into() }
+    }
+}
+
 fn medicine(raw: &RawValue) -> Option<Medication> {
     let is_one = lenient::resource_type(raw).as_deref() == Some("Medication");
     is_one.then(|| lenient::read(raw).ok()).flatten()
@@ -108,7 +140,6 @@ fn order(
     medicines: &[Medication],
 ) -> std::result::Result<Option<Order>, String> {
     let (head, sound) = lenient::open(raw)?;
-    let about = head.subject.as_ref().and_then(|s| s.reference.as_deref()).and_then(Reference::parse);
     match head.resource_type.as_str() {
         "MedicationRequest" | "ServiceRequest" => {}
         // What an order names rides along with it.
@@ -116,9 +147,7 @@ fn order(
         other => return Err(format!("no check looks at an order of this type ({})", chart::plain(other, 64))),
     }
     // INVARIANT: an_order_for_another_patient_is_told_and_not_checked
-    if !about.is_some_and(|s| s.is(base, "Patient", patient_id)) {
-        return Err("it is not an order for the patient of the request".into());
-    }
+    chart::ordered_for(head.subject.as_ref(), base, patient_id)?;
     sound?;
     // INVARIANT: an_id_that_is_no_id_is_never_suggested_for_removal
     let reference = head.id.as_deref().filter(|id| is_id(id)).map(|id| format!("{}/{id}", head.resource_type));
@@ -134,11 +163,11 @@ fn order(
         let category = Kind::Service(Named::concepts(request.category.iter()));
         (request.status, request.do_not_perform, request.authored_on, text, category, named)
     };
-    let ended = ["entered-in-error", "revoked", "cancelled", "stopped", "completed"];
-    if do_not_perform == Some(true) || status.is_some_and(|status| ended.contains(&status.as_str())) {
+    if chart::is_withdrawn(status.as_deref(), do_not_perform) {
         return Ok(None);
     }
     let text = text.filter(|_| !named.is_empty()).ok_or("it does not say what is ordered")?;
+    let text = chart::plain(&text, LONGEST_TEXT);
     let authored_on = authored_on.as_deref().and_then(Date::parse);
     Ok(Some(Order { number, reference, text, kind, named, authored_on, checked: true }))
 }

@@ -1,13 +1,13 @@
 //! An ordered examination against one of the same kind that was done or ordered a short time ago.
 
 use super::{
-    Cited, Looks, Rules,
-    check::{Against, Checked, Finding, Record, Scene},
+    Cited, Condition, Rules,
+    check::{Against, Alert, Checked, Input, Record, listed},
     drafts::{Kind, Order},
-    terms::{How, TermId},
+    terms::{Found, MatchedBy, TermId},
 };
 use crate::{
-    chart::{Evidence, Fact, Gap},
+    chart::{Evidence, EvidenceId, Fact, Gap},
     fhir::Date,
     service::Check,
 };
@@ -16,8 +16,8 @@ use crate::{
 pub fn may_be_imaging(rules: &Rules, order: &Order) -> bool {
     let Kind::Service(category) = &order.kind else { return false };
     let imaging = rules.rules.iter().filter_map(|rule| match &rule.when {
-        Looks::DuplicateImaging { imaging, .. } => Some(*imaging),
-        Looks::SameSubstance | Looks::Allergy { .. } => None,
+        Condition::DuplicateImaging { imaging, .. } => Some(*imaging),
+        Condition::SameSubstance | Condition::Allergy { .. } => None,
     });
     category.is_empty() || imaging.into_iter().any(|imaging| is_imaging(rules, order, imaging))
 }
@@ -27,76 +27,102 @@ fn is_imaging(rules: &Rules, order: &Order, imaging: TermId) -> bool {
     [category, &order.named].into_iter().any(|named| rules.terms.among(&rules.terms.named(named), imaging).is_some())
 }
 
+/// A kind of examination, and all there is of it.
+struct OfKind<'s, 'a> {
+    term: TermId,
+    days: i64,
+    records: Vec<&'s Record<'a>>,
+    drafts: Vec<&'a Order>,
+}
+
 /// Examinations of the same kind among the studies, the open orders and the other draft orders.
-pub fn duplicates(scene: &Scene, cited: &Cited, imaging: TermId, examinations: &[(TermId, i64)]) -> Checked {
-    let terms = &scene.rules.terms;
+pub fn duplicates<'a>(
+    input: &Input<'a>,
+    cited: &'a Cited,
+    imaging: TermId,
+    examinations: &[(TermId, i64)],
+) -> Checked<'a> {
+    let terms = &input.rules.terms;
+    let of_kind = |(term, days): &(TermId, i64)| {
+        let records = input.records.iter().filter(|record| terms.among(&record.terms, *term).is_some()).collect();
+        let is_one = |(order, names): &&(&'a Order, _)| {
+            matches!(order.kind, Kind::Service(_)) && terms.among(names, *term).is_some()
+        };
+        let drafts = input.orders.iter().filter(is_one).map(|(order, _)| *order).collect();
+        OfKind { term: *term, days: *days, records, drafts }
+    };
+    let kinds: Vec<OfKind> = examinations.iter().map(of_kind).collect();
     let mut checked = Checked::default();
-    for (order, names) in scene.orders.iter().filter(|(order, _)| order.checked) {
+    for (order, names) in input.checked() {
         let Kind::Service(category) = &order.kind else { continue };
-        let of_kind = |(of, _): &&(TermId, i64)| terms.among(names, *of).is_some();
-        let kinds: Vec<&(TermId, i64)> = examinations.iter().filter(of_kind).collect();
-        if kinds.is_empty() {
-            let why = match (is_imaging(scene.rules, order, imaging), category.is_empty()) {
+        let its: Vec<(&OfKind, MatchedBy)> =
+            kinds.iter().filter_map(|kind| Some((kind, terms.among(names, kind.term)?.1))).collect();
+        if its.is_empty() {
+            let why = match (is_imaging(input.rules, order, imaging), category.is_empty()) {
                 (true, _) => "no rule knows this examination, so no duplicate was looked for",
                 (false, true) => "no rule knows what it orders, and its category is not stated",
                 (false, false) => continue,
             };
-            let what = format!("draft order {}: {}", order.number, order.text);
-            checked.not_evaluated.push(Gap { what, why: why.into() });
+            checked.not_evaluated.push(order.gap(why));
         }
-        for (of, days) in kinds {
-            let how = terms.among(names, *of).map_or(How::Words, |(_, how)| how);
-            let mut found = |against| {
-                checked.findings.push(Finding {
-                    check: Check::DuplicateImaging,
-                    rule: cited.clone(),
-                    order: (*order).clone(),
-                    ordered: terms.name(*of).to_owned(),
-                    ordered_by: how,
-                    against,
-                });
-            };
-            let mut undated = Vec::new();
-            let moment = order.authored_on.as_ref().unwrap_or(scene.now);
-            for Record { evidence, terms: names, .. } in &scene.records {
-                let record = || terms.among(names, *of).is_some();
-                match &evidence.fact {
-                    Fact::Study { .. } if is_recent(evidence, *days, moment) && record() => {
-                        found(Against::Done(evidence.id));
-                    }
-                    Fact::Study { .. } if evidence.date.is_none() && record() => undated.push(evidence.id),
-                    // An order without a date is open all the same.
-                    Fact::Order { .. }
-                        if (evidence.date.is_none() || is_recent(evidence, *days, moment))
-                            && !is_itself(order, evidence)
-                            && record() =>
-                    {
-                        found(Against::Ordered(evidence.id));
-                    }
-                    _ => {}
-                }
-            }
-            checked.not_evaluated.extend(undated.into_iter().map(|id| Gap {
-                what: format!("draft order {}: {}", order.number, order.text),
-                why: format!("a study of the same kind does not say when it was done ({id})"),
-            }));
-            let others = scene.orders.iter().filter(|(other, _)| {
-                // Two that are checked are told of once.
-                other.number != order.number && (!other.checked || other.number < order.number)
-            });
-            for (other, names) in others {
-                if matches!(other.kind, Kind::Service(_)) && terms.among(names, *of).is_some() {
-                    found(Against::Draft(other.number));
-                }
+        let mut alerts = Vec::new();
+        for (kind, ordered_by) in its {
+            let (against, undated) = repeats(kind, order, input.now);
+            let ordered = terms.name(kind.term);
+            let alert =
+                |against| Alert { check: Check::DuplicateImaging, rule: cited, order, ordered, ordered_by, against };
+            alerts.extend(against.into_iter().map(alert));
+            if !undated.is_empty() {
+                let why = format!("a study of the same kind does not say when it was done ({})", listed(&undated));
+                checked.not_evaluated.push(order.gap(why));
             }
         }
+        checked.extend(order, alerts);
+    }
+    let unread: Vec<EvidenceId> = input.records.iter().filter(|r| r.unread).map(|r| r.evidence.id).collect();
+    let asked = |(order, names): (&Order, &Found)| {
+        matches!(order.kind, Kind::Service(_)) && kinds.iter().any(|kind| terms.among(names, kind.term).is_some())
+    };
+    if !unread.is_empty() && input.checked().any(asked) {
+        let why = format!("more is said of them than can be compared: {}", listed(&unread));
+        checked.not_evaluated.push(Gap { what: "studies and orders".into(), why });
     }
     checked
 }
 
-/// Not after the moment, and at most so many days before it.
-fn is_recent(evidence: &Evidence, days: i64, moment: &Date) -> bool {
-    evidence.date.as_ref().is_some_and(|date| date.instant() <= moment.latest() && date.is_within(days, moment))
+/// What an order repeats, and studies that do not say whether it does.
+fn repeats<'a>(kind: &OfKind<'_, 'a>, order: &Order, now: &Date) -> (Vec<Against<'a>>, Vec<EvidenceId>) {
+    let (mut against, mut undated) = (Vec::new(), Vec::new());
+    let moment = order.authored_on.as_ref().unwrap_or(now);
+    for Record { evidence, .. } in &kind.records {
+        match &evidence.fact {
+            Fact::Study { .. } if evidence.date.is_none() => undated.push(evidence.id),
+            Fact::Study { .. } if is_recent(evidence, kind.days, moment, now) => {
+                against.push(Against::Done(evidence.id));
+            }
+            // An order without a date is open all the same.
+            Fact::Order { .. }
+                if (evidence.date.is_none() || is_recent(evidence, kind.days, moment, now))
+                    && !is_itself(order, evidence) =>
+            {
+                against.push(Against::Ordered(evidence.id));
+            }
+            _ => {}
+        }
+    }
+    // Two that are checked are told of once.
+    let others = kind.drafts.iter().filter(|other| !other.checked || other.number < order.number);
+    let others = others.filter(|other| other.number != order.number);
+    against.extend(others.map(|other| Against::Draft(other.number)));
+    (against, undated)
+}
+
+/// At most so many days before the moment the order was written, and not after what is later, that moment or now.
+fn is_recent(evidence: &Evidence, days: i64, moment: &Date, now: &Date) -> bool {
+    evidence.date.as_ref().is_some_and(|date| {
+        let written = date.instant() > moment.instant() || date.is_within(days, moment);
+        written && date.instant() <= moment.latest().max(now.latest())
+    })
 }
 
 /// An order that is signed again has a record already.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use rust_embed::Embed;
 use url::Url;
 
-use super::{Cited, Looks, Pair, Ready, Rule, Rules, When, terms::Terms};
+use super::{AllergyRule, Cited, Condition, LoadedRule, Rule, RuleCondition, Rules, TermPair, terms::Terms};
 use crate::{
     error::{Error, Result},
     file,
@@ -90,7 +90,10 @@ fn check(rule: &Rule, id: &str) -> std::result::Result<(), String> {
             "cases must hold one that is found and one that is not",
         )?;
     }
-    if let When::DuplicateImaging(examinations) = &rule.when {
+    if let RuleCondition::Allergy(AllergyRule { unclear, .. }) = &rule.when {
+        ensure(unclear.iter().all(|pair| !pair.why.trim().is_empty()), "when.allergy.unclear.why must not be empty")?;
+    }
+    if let RuleCondition::DuplicateImaging(examinations) = &rule.when {
         let days = examinations.of.iter().all(|examination| (1..=3650).contains(&examination.days));
         ensure(days, "when.duplicate-imaging.of.days must be 1 to 3650")?;
     }
@@ -107,21 +110,24 @@ fn ready(read: Vec<(String, Rule)>) -> Result<Rules> {
             terms.id(name).ok_or_else(|| Error::invalid(format!("{place}: {name} is the name of no term of any rule")))
         };
         let ids = |names: &Vec<String>| names.iter().map(id).collect::<Result<Vec<_>>>();
+        let pair = |allergen, ordered| Ok::<_, Error>(TermPair { allergen: ids(allergen)?, ordered: ids(ordered)? });
         let when = match &rule.when {
-            When::SameSubstance {} => Looks::SameSubstance,
-            When::Allergy(Pair { allergen, ordered, relation, unclear }) => Looks::Allergy {
-                allergen: ids(allergen)?,
-                ordered: ids(ordered)?,
+            RuleCondition::SameSubstance {} => Condition::SameSubstance,
+            RuleCondition::Allergy(AllergyRule { allergen, ordered, relation, unclear }) => Condition::Allergy {
+                pair: pair(allergen, ordered)?,
                 relation: *relation,
-                unclear: ids(unclear)?,
+                unclear: unclear
+                    .iter()
+                    .map(|of| Ok((pair(&of.allergen, &of.ordered)?, of.why.clone())))
+                    .collect::<Result<_>>()?,
             },
-            When::DuplicateImaging(all) => Looks::DuplicateImaging {
+            RuleCondition::DuplicateImaging(all) => Condition::DuplicateImaging {
                 imaging: id(&all.imaging)?,
                 examinations: all.of.iter().map(|e| Ok((id(&e.term)?, e.days))).collect::<Result<_>>()?,
             },
         };
         let Rule { id, version, title, explanation, review, source, .. } = rule;
-        rules.push(Ready { cited: Cited { id, version, title, explanation, review, source }, when });
+        rules.push(LoadedRule { cited: Cited { id, version, title, explanation, review, source }, when });
     }
     Ok(Rules { rules, terms })
 }

@@ -1,4 +1,4 @@
-//! Order checks: findings about draft orders that rules make from the chart, without a model. Rules are data.
+//! Order checks: alerts about draft orders that rules make from the chart, without a model. Rules are data.
 //!
 //! `cds-hooks/rules/*.json` hold them, each with its source, its codes and names, and cases that a test runs.
 //! What cannot be evaluated is told: that nothing is said must never look like safety.
@@ -13,10 +13,10 @@ mod terms;
 mod tests;
 mod words;
 
-pub use check::{Against, Checked, Finding, Relation, check, needed};
-pub use drafts::{Drafts, Order, read};
+pub use check::{Against, Alert, Checked, Relation, check, needed};
+pub use drafts::{DraftOrders, Order, read};
 pub use load::load;
-pub use terms::{How, Term};
+pub use terms::{MatchedBy, Term};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +38,7 @@ pub struct Rule {
     pub review: String,
     #[serde(default)]
     pub terms: Vec<Term>,
-    pub when: When,
+    pub when: RuleCondition,
     /// What a test runs; at least one that the rule finds and one that it does not.
     pub cases: Vec<Case>,
 }
@@ -56,24 +56,34 @@ pub struct Source {
 /// What a rule looks for; terms by name.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum When {
-    /// An allergy to what is ordered itself.
+pub enum RuleCondition {
+    /// An allergy to a substance that the order holds.
     SameSubstance {},
     /// An allergy to the one, and an order for the other.
-    Allergy(Pair),
+    Allergy(AllergyRule),
     /// An examination of the same kind, done or ordered.
     DuplicateImaging(Examinations),
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Pair {
+pub struct AllergyRule {
     pub allergen: Vec<String>,
     pub ordered: Vec<String>,
     pub relation: Relation,
-    /// Orders of which it cannot be told whether they are among the `ordered`; not evaluated.
+    /// What the rule cannot decide; told as not evaluated.
     #[serde(default)]
-    pub unclear: Vec<String>,
+    pub unclear: Vec<Unclear>,
+}
+
+/// An allergy to the one and an order for the other, of which a rule does not know whether they go together.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unclear {
+    pub allergen: Vec<String>,
+    pub ordered: Vec<String>,
+    /// One clause.
+    pub why: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -103,12 +113,15 @@ pub struct Case {
     #[serde(default)]
     pub records: Vec<serde_json::Value>,
     pub found: bool,
+    /// Another rule that finds something where this one does not.
+    #[serde(default)]
+    pub found_by: Option<String>,
     /// Something could not be evaluated.
     #[serde(default)]
     pub not_evaluated: bool,
 }
 
-/// What a finding says of the rule it comes from.
+/// What an alert says of the rule it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cited {
     pub id: String,
@@ -122,29 +135,37 @@ pub struct Cited {
 /// All rules, ready to be applied.
 #[derive(Debug, Default)]
 pub struct Rules {
-    rules: Vec<Ready>,
+    rules: Vec<LoadedRule>,
     terms: Terms,
 }
 
 /// A rule whose terms were found.
 #[derive(Debug)]
-struct Ready {
+struct LoadedRule {
     cited: Cited,
-    when: Looks,
+    when: Condition,
 }
 
+/// What a loaded rule looks for.
 #[derive(Debug)]
-enum Looks {
+enum Condition {
     SameSubstance,
-    Allergy { allergen: Vec<TermId>, ordered: Vec<TermId>, relation: Relation, unclear: Vec<TermId> },
+    Allergy { pair: TermPair, relation: Relation, unclear: Vec<(TermPair, String)> },
     DuplicateImaging { imaging: TermId, examinations: Vec<(TermId, i64)> },
 }
 
-impl Looks {
+/// Terms of allergies and of orders; what belongs to one of them counts.
+#[derive(Debug)]
+struct TermPair {
+    allergen: Vec<TermId>,
+    ordered: Vec<TermId>,
+}
+
+impl Condition {
     fn check(&self) -> Check {
         match self {
-            Looks::SameSubstance | Looks::Allergy { .. } => Check::Allergy,
-            Looks::DuplicateImaging { .. } => Check::DuplicateImaging,
+            Condition::SameSubstance | Condition::Allergy { .. } => Check::Allergy,
+            Condition::DuplicateImaging { .. } => Check::DuplicateImaging,
         }
     }
 }

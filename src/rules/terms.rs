@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Deserialize;
 
-use super::words::{Word, begins, contains, split, words};
+use super::words::{Text, Word, begins, split, words};
 use crate::{chart::Named, fhir::Coding};
 
 /// Of a substance's code, the longest.
@@ -23,6 +23,7 @@ const SYSTEMS: [(&str, &str, &str); 4] = [
 #[serde(deny_unknown_fields)]
 pub struct Term {
     pub name: String,
+    pub kind: TermKind,
     /// Terms it belongs to, of this file or another.
     #[serde(default)]
     pub of: Vec<String>,
@@ -40,19 +41,30 @@ pub struct Term {
     pub never: Vec<String>,
 }
 
+/// What a term stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TermKind {
+    Substance,
+    Class,
+    Examination,
+}
+
 /// A term by its place among all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TermId(usize);
 
-/// How a term was recognised; a code tells more than words.
+/// How a term was recognised; what tells more stands first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum How {
+pub enum MatchedBy {
     Code,
     Words,
+    /// By a code of something in this class that no term stands for.
+    CodeOfClass,
 }
 
-/// The terms that a record names, without those they belong to.
-pub type Found = BTreeMap<TermId, How>;
+/// The terms that a record names, those they belong to left out unless it names them, too.
+pub type Found = BTreeMap<TermId, MatchedBy>;
 
 type Phrase = Vec<String>;
 
@@ -60,6 +72,7 @@ type Phrase = Vec<String>;
 #[derive(Debug, Default)]
 pub struct Terms {
     names: Vec<String>,
+    kinds: Vec<TermKind>,
     /// The term itself and all it belongs to.
     within: Vec<BTreeSet<TermId>>,
     codes: HashMap<(String, String), Vec<TermId>>,
@@ -72,7 +85,11 @@ impl Terms {
     /// Errors: one sentence that names the term.
     pub fn new<'a>(terms: impl IntoIterator<Item = &'a Term>) -> Result<Terms, String> {
         let terms: Vec<&Term> = terms.into_iter().collect();
-        let mut all = Terms { names: terms.iter().map(|term| term.name.clone()).collect(), ..Terms::default() };
+        let mut all = Terms {
+            names: terms.iter().map(|term| term.name.clone()).collect(),
+            kinds: terms.iter().map(|term| term.kind).collect(),
+            ..Terms::default()
+        };
         for (at, term) in terms.iter().enumerate() {
             let id = TermId(at);
             if all.id(&term.name) != Some(id) {
@@ -129,13 +146,17 @@ impl Terms {
         &self.names[id.0]
     }
 
+    pub fn kind(&self, id: TermId) -> TermKind {
+        self.kinds[id.0]
+    }
+
     /// Whether the one is the other or belongs to it.
     pub fn is_within(&self, id: TermId, of: TermId) -> bool {
         self.within[id.0].contains(&of)
     }
 
     /// Which of the terms found is that one or belongs to it.
-    pub fn among(&self, found: &Found, of: TermId) -> Option<(TermId, How)> {
+    pub fn among(&self, found: &Found, of: TermId) -> Option<(TermId, MatchedBy)> {
         found.iter().find(|(id, _)| self.is_within(**id, of)).map(|(id, how)| (*id, *how))
     }
 
@@ -145,34 +166,49 @@ impl Terms {
         if named.is_too_long() {
             return found;
         }
-        let mut add = |id: &TermId, how: How| {
+        let mut add = |id: &TermId, how: MatchedBy| {
             found.entry(*id).and_modify(|known| *known = how.min(*known)).or_insert(how);
         };
         for coding in &named.codes {
-            self.of_code(coding).for_each(|id| add(id, How::Code));
+            let (ids, how) = self.of_code(coding);
+            ids.iter().for_each(|id| add(id, how));
         }
         let texts: Vec<Vec<Word>> = named.words.iter().map(|text| words(text)).collect();
         for text in &texts {
-            self.of_words(text).iter().for_each(|id| add(id, How::Words));
+            self.of_words(text).iter().for_each(|id| add(id, MatchedBy::Words));
         }
-        let whole = texts.concat();
+        let whole = Text::of(texts.concat());
         for (every, never, id) in &self.combined {
-            let stands = |phrase: &Phrase| contains(&whole, phrase);
+            let stands = |phrase: &Phrase| whole.contains(phrase);
             if every.iter().all(|list| list.iter().any(stands)) && !never.iter().any(stands) {
-                add(id, How::Words);
+                add(id, MatchedBy::Words);
             }
         }
         found
     }
 
-    fn of_code(&self, coding: &Coding) -> impl Iterator<Item = &TermId> {
+    /// What a code stands for, or where nothing knows it, the nearest class of ATC it belongs to.
+    // INVARIANT: members_of_one_class_are_not_the_same_substance
+    fn of_code(&self, coding: &Coding) -> (&[TermId], MatchedBy) {
         let system = canonical(&coding.system);
+        let code = coding.code.as_str();
         // Every shorter ATC code is a class that the longer one belongs to; of other systems only the whole code counts.
-        let shortest = if system == ATC && coding.code.len() <= ATC_LENGTH { 1 } else { coding.code.len() };
-        let lengths = (shortest..=coding.code.len()).filter(|length| coding.code.is_char_boundary(*length));
-        lengths
-            .filter_map(move |length| self.codes.get(&(system.to_owned(), coding.code[..length].to_owned())))
-            .flatten()
+        let shortest = if system == ATC && code.len() <= ATC_LENGTH { 1 } else { code.len() };
+        let lengths = (shortest..=code.len()).rev().filter(|length| code.is_char_boundary(*length));
+        let known = |length: usize| Some((length, self.codes.get(&(system.to_owned(), code[..length].to_owned()))?));
+        match lengths.filter_map(known).next() {
+            Some((length, ids)) if length == code.len() => (ids, MatchedBy::Code),
+            Some((_, ids)) => (ids, MatchedBy::CodeOfClass),
+            None => (&[], MatchedBy::Code),
+        }
+    }
+
+    /// Whether a code stands for more than one substance, as far as is known: a class, an examination.
+    pub fn is_general(&self, coding: &Coding) -> bool {
+        let (ids, how) = self.of_code(coding);
+        let known = how == MatchedBy::Code && !ids.is_empty();
+        let short = canonical(&coding.system) == ATC && coding.code.len() < ATC_LENGTH;
+        short || known && ids.iter().all(|id| self.kind(*id) != TermKind::Substance)
     }
 
     /// At each place the longest name, so that `penicillin V` is not `penicillin`.

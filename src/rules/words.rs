@@ -1,5 +1,7 @@
 //! Text as whole words: what is compared when no code is known.
 
+use std::collections::HashMap;
+
 /// Particles, dose forms and words for a class that Korean writes without a space behind a name.
 const ENDINGS: [&str; 44] = [
     "정",
@@ -57,10 +59,14 @@ pub fn words(text: &str) -> Vec<Word> {
     split(text).into_iter().map(Word::new).collect()
 }
 
-/// The words of a name that is looked for.
+/// The words of a name that is looked for. `w/o` and `w/out` are one word, `wo` and `wout`, so that they are never `w`.
 pub fn split(text: &str) -> Vec<String> {
     let (mut found, mut word, mut before) = (Vec::new(), String::new(), Kind::Other);
-    for c in text.chars().flat_map(char::to_lowercase) {
+    let lower = text.to_lowercase();
+    for (at, c) in lower.char_indices() {
+        if c == '/' && word == "w" && is_without(&lower[at + 1..]) {
+            continue;
+        }
         let kind = Kind::of(c);
         if kind != before && !word.is_empty() {
             found.push(std::mem::take(&mut word));
@@ -72,6 +78,12 @@ pub fn split(text: &str) -> Vec<String> {
     }
     found.extend(Some(word).filter(|word| !word.is_empty()));
     found
+}
+
+/// Whether it goes on as `w/o` does behind its stroke: `w/oral` does not.
+fn is_without(rest: &str) -> bool {
+    let ends = |rest: &str| rest.chars().next().is_none_or(|next| !next.is_alphanumeric());
+    ["o", "out"].iter().any(|word| rest.strip_prefix(word).is_some_and(ends))
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -115,9 +127,26 @@ pub fn begins(text: &[Word], phrase: &[String]) -> bool {
     text.len() >= phrase.len() && text.iter().zip(phrase).all(|(word, wanted)| word.is(wanted))
 }
 
-/// Whether the words stand in the text, side by side.
-pub fn contains(text: &[Word], phrase: &[String]) -> bool {
-    !phrase.is_empty() && (0..text.len()).any(|at| begins(&text[at..], phrase))
+/// Words with the places where each of them stands, for many questions about one text.
+pub struct Text {
+    words: Vec<Word>,
+    places: HashMap<String, Vec<usize>>,
+}
+
+impl Text {
+    pub fn of(words: Vec<Word>) -> Text {
+        let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+        for (at, word) in words.iter().enumerate() {
+            word.readings().for_each(|reading| places.entry(reading.to_owned()).or_default().push(at));
+        }
+        Text { words, places }
+    }
+
+    /// Whether the words stand in the text, side by side.
+    pub fn contains(&self, phrase: &[String]) -> bool {
+        let places = phrase.first().and_then(|first| self.places.get(first));
+        places.is_some_and(|places| places.iter().any(|at| begins(&self.words[*at..], phrase)))
+    }
 }
 
 #[cfg(test)]
@@ -139,9 +168,16 @@ mod tests {
             ("아목시실린캡슐500밀리그램", "아목시실린", true),
             ("비페니실린", "페니실린", false),
             ("페니실린나아제", "페니실린", false),
+            ("CT chest w/o contrast", "wo contrast", true),
+            ("CT chest w/o contrast", "w", false),
+            ("CT chest w/out contrast", "wout contrast", true),
+            ("CT chest w/ and w/out contrast", "w and wout contrast", true),
+            ("CT abdomen w/oral contrast", "w oral contrast", true),
+            ("CT abdomen W/WO contrast", "w wo contrast", true),
+            ("CT abdomen w/ & w/o contrast", "w wo contrast", true),
             ("", "aspirin", false),
         ] {
-            assert_eq!(contains(&words(text), &split(phrase)), found, "{text}: {phrase}");
+            assert_eq!(Text::of(words(text)).contains(&split(phrase)), found, "{text}: {phrase}");
         }
     }
 }

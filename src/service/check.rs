@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Named, PrefetchTemplate, Publishes, Service};
+use super::{Check, Named, PrefetchTemplate, Publishes, Service};
 use crate::{
     cds_hooks::{HOOKS, TOKENS},
     fhir::Coding,
@@ -37,6 +37,15 @@ pub(super) fn check(service: &Service, folder: &str) -> Result<(), Fault> {
         ensure(orders, "checks", "must be empty on a hook that brings no draft orders")?;
         let alone = service.applies.is_none() && service.max_calls == 0 && service.publishes == Publishes::None;
         ensure(alone, "checks", "must be empty where a model is asked or a report is published")?;
+    }
+    for check in &service.checks {
+        for (key, of) in looked_for(*check) {
+            let asks = |template: &PrefetchTemplate| {
+                template.key == *key && !template.on_demand && template.query.split('?').next() == Some(of)
+            };
+            let sentence = format!("must have the key {key}, a search of {of}, for what it is to check");
+            ensure(service.prefetch.iter().any(asks), "prefetch", sentence)?;
+        }
     }
     for (n, Coding { system, code, display }) in service.override_reasons.iter().enumerate() {
         let full = filled(system) && filled(code) && display.as_ref().is_some_and(|display| filled(display));
@@ -102,6 +111,15 @@ pub(super) fn check(service: &Service, folder: &str) -> Result<(), Fault> {
         template(query).map_err(|sentence| Fault { member: format!("prefetch[{n}].query"), sentence })?;
     }
     Ok(())
+}
+
+/// The prefetch keys without which a check would pass over what is recorded, with what each searches.
+// INVARIANT: what_a_check_needs_is_looked_for
+fn looked_for(check: Check) -> &'static [(&'static str, &'static str)] {
+    match check {
+        Check::Allergy => &[("allergies", "AllergyIntolerance")],
+        Check::DuplicateImaging => &[("studies", "ImagingStudy"), ("orders", "ServiceRequest")],
+    }
 }
 
 fn filled(text: &str) -> bool {

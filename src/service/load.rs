@@ -285,6 +285,29 @@ mod tests {
     }
 
     #[test]
+    fn what_a_check_needs_is_looked_for() {
+        let file = Embedded::get("order-checks/service.json").unwrap();
+        let built_in: Value = serde_json::from_slice(&file.data).unwrap();
+        for (key, change) in [
+            ("allergies", None),
+            ("studies", None),
+            ("orders", None),
+            ("allergies", Some("Condition?patient={{context.patientId}}")),
+        ] {
+            let mut service = built_in.clone();
+            let prefetch = service["prefetch"].as_array_mut().unwrap();
+            let at = prefetch.iter().position(|template| template["key"] == key).unwrap();
+            match change {
+                Some(query) => prefetch[at]["query"] = json!(query),
+                None => drop(prefetch.remove(at)),
+            }
+            let file = File { place: "here".into(), text: service.to_string().into_bytes() };
+            let error = read("order-checks", &file).err().unwrap_or_else(|| panic!("accepted without {key}"));
+            assert!(error.message.contains(key), "{error}");
+        }
+    }
+
+    #[test]
     fn a_folder_laid_over_replaces_and_adds() {
         let dir = tempfile::tempdir().unwrap();
         let write = |id: &str, title: &str| {
