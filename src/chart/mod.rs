@@ -12,6 +12,7 @@ mod order;
 mod relevance;
 #[cfg(test)]
 pub mod sample;
+mod understood;
 mod values;
 mod words;
 
