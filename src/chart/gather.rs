@@ -245,7 +245,7 @@ fn understood(answers: Answers, patient_id: &str, base: &Base) -> Result<Underst
                 continue;
             }
             Ok(Found::Value(value)) => {
-                measured.push(value);
+                measured.push(*value);
                 continue;
             }
             Ok(Found::Allergy(allergy)) => {
