@@ -94,10 +94,10 @@ pub fn observation(resource: &Observation, source: Source, doubts: &mut Doubts) 
 ///
 /// One whose date is none may be the last or the first: it is stated by itself and compared with nothing.
 // INVARIANT: a_value_of_no_date_is_neither_the_last_nor_the_one_before
-pub fn last_values(values: Vec<Box<Value>>) -> Vec<Stated> {
+pub fn last_values(values: Vec<Value>) -> Vec<Stated> {
     let (undated, mut values): (Vec<_>, Vec<_>) = values.into_iter().partition(|value| value.when.misdated);
     values.sort_by(|a, b| b.when.date.cmp(&a.when.date).then_with(|| a.source.reference.cmp(&b.source.reference)));
-    let mut tests: Vec<(Box<Value>, Option<Box<Value>>)> = Vec::new();
+    let mut tests: Vec<(Value, Option<Value>)> = Vec::new();
     let mut at: HashMap<String, usize> = HashMap::new();
     for value in values {
         match at.get(&value.test) {
@@ -113,8 +113,7 @@ pub fn last_values(values: Vec<Box<Value>>) -> Vec<Stated> {
     dated.chain(undated.into_iter().map(|value| stated(value, None))).collect()
 }
 
-fn stated(last: Box<Value>, before: Option<Box<Value>>) -> Stated {
-    let (last, before) = (*last, before.map(|before| *before));
+fn stated(last: Value, before: Option<Value>) -> Stated {
     let mut measurement = last.measurement;
     let value: Option<f64> = measurement.value.parse().ok();
     if measurement.flag.is_none() {
@@ -252,13 +251,13 @@ mod tests {
     use super::*;
     use crate::chart::Origin;
 
-    fn value(id: &str, date: &str, amount: u32) -> Box<Value> {
+    fn value(id: &str, date: &str, amount: u32) -> Value {
         let text = format!(
             r#"{{"status":"final","code":{{"text":"Potassium"}},"effectiveDateTime":"{date}","valueQuantity":{{"value":{amount}}}}}"#
         );
         let source = Source { reference: id.into(), origin: Origin::Prefetch };
         match observation(&serde_json::from_str(&text).unwrap(), source, &mut Doubts::new()) {
-            Found::Value(value) => value,
+            Found::Value(value) => *value,
             _ => panic!("{text}"),
         }
     }
