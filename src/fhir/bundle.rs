@@ -2,18 +2,17 @@
 
 #[cfg(test)]
 mod tests;
+mod wire;
 
-use std::{collections::HashSet, fmt, marker::PhantomData, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 
 use compact_str::CompactString as Text;
-use serde::{
-    Deserialize, Deserializer,
-    de::{IgnoredAny, SeqAccess, Visitor},
-};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Cursor, Reference, lenient};
 use crate::egress::Base;
+use wire::{Entry, Issue, Items, Link, Outcome, Response, Wire, items};
 
 /// Resources taken of one search or one Bundle; what is beyond is told.
 pub const MAX_RESOURCES: usize = 2_000;
@@ -60,77 +59,6 @@ impl Split {
         let told = format!("{elsewhere} record(s) of another server were received and not used");
         (here, (elsewhere > 0).then_some(told))
     }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Wire<'a, E> {
-    resource_type: Option<String>,
-    #[serde(rename = "type", borrow)]
-    kind: Option<&'a RawValue>,
-    #[serde(borrow)]
-    total: Option<&'a RawValue>,
-    #[serde(borrow)]
-    meta: Option<&'a RawValue>,
-    entry: Option<E>,
-    #[serde(borrow)]
-    link: Option<&'a RawValue>,
-    #[serde(borrow)]
-    resource: Option<&'a RawValue>,
-    response: Option<Response>,
-    implicit_rules: Option<IgnoredAny>,
-    modifier_extension: Option<IgnoredAny>,
-}
-
-impl<E> Wire<'_, E> {
-    fn is_bundle(&self) -> bool {
-        self.resource_type.as_deref() == Some("Bundle")
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Entry<'a> {
-    modifier_extension: Option<IgnoredAny>,
-    full_url: Option<String>,
-    #[serde(borrow)]
-    resource: Option<&'a RawValue>,
-    search: Option<Search>,
-    request: Option<Request>,
-    response: Option<Response>,
-}
-
-#[derive(Deserialize)]
-struct Request {
-    method: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Search {
-    mode: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Response {
-    status: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Link {
-    relation: Option<String>,
-    url: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Outcome<'a> {
-    #[serde(borrow)]
-    issue: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Issue {
-    severity: Option<String>,
-    code: Option<String>,
 }
 
 /// Splits a Bundle; any other resource is itself the only one, and an OperationOutcome is a failure.
@@ -381,46 +309,4 @@ const ISSUE_TYPES: [&str; 31] = [
 
 fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, String> {
     lenient::read(raw)
-}
-
-/// The items of an array, a null as none, and how many went beyond `MOST`.
-struct Items<T, const MOST: usize> {
-    items: Vec<Option<T>>,
-    left_out: usize,
-}
-
-impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Items<T, MOST> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ItemsVisitor<T, const MOST: usize>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for ItemsVisitor<T, MOST> {
-            type Value = Items<T, MOST>;
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("an array")
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let (mut items, mut left_out) = (Vec::new(), 0);
-                while items.len() < MOST {
-                    match seq.next_element::<Option<T>>()? {
-                        Some(item) => items.push(item),
-                        None => return Ok(Items { items, left_out }),
-                    }
-                }
-                while seq.next_element::<IgnoredAny>()?.is_some() {
-                    left_out += 1;
-                }
-                Ok(Items { items, left_out })
-            }
-        }
-        deserializer.deserialize_seq(ItemsVisitor(PhantomData))
-    }
-}
-
-/// The same of what may also be the one object standing where an array belongs.
-fn items<const MOST: usize>(raw: Option<&RawValue>) -> Items<&RawValue, MOST> {
-    let none = Items { items: Vec::new(), left_out: 0 };
-    match raw {
-        Some(raw) if raw.get().starts_with('[') => serde_json::from_str(raw.get()).unwrap_or(none),
-        Some(raw) => Items { items: vec![Some(raw)], ..none },
-        None => none,
-    }
 }

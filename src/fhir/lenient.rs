@@ -5,12 +5,14 @@
 mod attachment;
 mod decimal;
 mod many;
+mod observation;
 mod sound;
 mod study;
 
 pub use attachment::{Attachment, Binary, DocumentContent, DocumentReference, Media};
 pub use decimal::Decimal;
 pub use many::Many;
+pub use observation::{Component, Observation, ReferenceRange};
 pub use sound::{TWO_VALUES, open, sound};
 pub use study::{Endpoint, Extension, ImagingStudy, Instance, Series};
 
@@ -204,56 +206,6 @@ pub struct AllergyIntolerance {
 pub struct Reaction {
     #[serde(default)]
     pub manifestation: Many<Concept>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Observation {
-    pub id: Option<Text>,
-    pub status: Option<Text>,
-    #[serde(default)]
-    pub category: Many<Concept>,
-    pub code: Option<Concept>,
-    /// What it is about, where that is not the patient.
-    #[serde(default)]
-    pub focus: Many<serde::de::IgnoredAny>,
-    pub effective_date_time: Option<Text>,
-    pub effective_instant: Option<Text>,
-    pub effective_period: Option<Period>,
-    pub issued: Option<Text>,
-    pub value_quantity: Option<Quantity>,
-    pub value_codeable_concept: Option<Concept>,
-    pub value_string: Option<String>,
-    pub value_integer: Option<Decimal>,
-    pub value_boolean: Option<bool>,
-    pub data_absent_reason: Option<Concept>,
-    #[serde(default)]
-    pub interpretation: Many<Concept>,
-    #[serde(default)]
-    pub reference_range: Many<ReferenceRange>,
-    #[serde(default)]
-    pub component: Many<Component>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Component {
-    pub code: Option<Concept>,
-    pub value_quantity: Option<Quantity>,
-    pub data_absent_reason: Option<Concept>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ReferenceRange {
-    /// Of which values; absent: of normal ones.
-    #[serde(rename = "type")]
-    pub meaning: Option<Concept>,
-    pub low: Option<Quantity>,
-    pub high: Option<Quantity>,
-    #[serde(default)]
-    pub applies_to: Many<Concept>,
-    pub age: Option<IgnoredAny>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
