@@ -77,8 +77,8 @@ export async function screenshot(page, name) {
   await page.screenshot({ path: path.join(process.env.SCREENSHOTS, `${name}.png`), fullPage: true });
 }
 
-/** What a person sees without scrolling once the answer is there. */
-export async function view(page, name) {
-  await page.evaluate(() => document.getElementById('cards').scrollIntoView({ block: 'start', behavior: 'instant' }));
+/** What a person sees of the page with that part at the top. */
+export async function view(page, part, name) {
+  await page.evaluate((id) => document.getElementById(id).scrollIntoView({ block: 'start', behavior: 'instant' }), part);
   await page.screenshot({ path: path.join(process.env.SCREENSHOTS, `${name}.png`) });
 }

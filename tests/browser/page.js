@@ -95,7 +95,7 @@ check('the main path: an order is signed, the card comes, the report is tied to 
   }));
   assert.ok(lit.evidence > 0 && lit.films > 0, JSON.stringify(lit));
   await screenshot(page, '02-answer');
-  await view(page, '02-view');
+  await view(page, 'report', '02-view');
   // The other way: a piece of evidence shows which statements rest on it.
   await page.$$eval('#report .evidence li', (items) => items.find((item) => item.querySelector('small'))?.querySelector('button').click());
   assert.ok(await page.$('#report .statement.lit'), 'no statement is marked');
@@ -138,7 +138,7 @@ check('a rule answers without a model, and what it suggests changes nothing here
   assert.match(await text(page, '#cards .told'), /delete: .*This demonstration changes no record/);
   assert.ok(await page.$('#cards .overrides option:nth-child(2)'), 'no reason for not following it');
   await screenshot(page, '05-rule');
-  await view(page, '05-rule-view');
+  await view(page, 'cards', '05-rule-view');
   await accessible(page, 'rule');
   assert.deepEqual(page.wrong, []);
   await page.close();
@@ -152,7 +152,7 @@ check('an answer in Korean', async () => {
   await fire(page, 'imaging-draft-report');
   assert.equal(await page.$eval('#cards .card', (card) => card.lang), 'ko');
   await screenshot(page, '04-korean');
-  await view(page, '04-korean-view');
+  await view(page, 'cards', '04-korean-view');
   assert.deepEqual(page.wrong, []);
   await page.close();
 });

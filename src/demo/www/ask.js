@@ -80,6 +80,7 @@ async function ask(patient, service, question, language) {
   show(progress, el('h3', { id: 'progress-title' }, titleOf(service)),
     el('p', { class: 'working' }, clock, ' ', stage),
     el('p', { class: 'hidden', role: 'status' }, 'The server works.'));
+  progress.scrollIntoView({ block: 'nearest' });
   let request;
   let timer;
   try {
@@ -126,7 +127,10 @@ async function ask(patient, service, question, language) {
 async function report(url, abort) {
   const [page, error] = await reportAt(url).then((found) => [found, null], (failed) => [null, failed]);
   if (running !== abort) return;
-  if (page) showReport(section('report'), url, page);
+  if (page) {
+    showReport(section('report'), url, page);
+    section('cards').append(el('p', { class: 'hint' }, 'Choose a statement of the draft below to see the films and lines of the chart it rests on.'));
+  }
   else show(section('report'), el('h3', { id: 'report-title' }, 'Draft report'), el('p', { class: 'failed', role: 'alert' }, error.message));
 }
 
@@ -154,9 +158,11 @@ function showRefusal(cards, response, reply) {
   const plain = {
     400: 'The request was refused as faulty.',
     404: 'The server does not offer this service.',
-    412: 'Data that the service cannot do without could be had neither from the request nor from the EHR. No card is shown rather than a card that rests on nothing.',
+    412: 'The patient’s record could not be read, so there is no answer.',
     502: 'A server of the hospital answered wrongly.',
-    503: `The server refused at once instead of keeping you waiting.${after ? ` Ask again in ${after} s.` : ''}`,
+    503: sentence(reply)?.startsWith('no model is available')
+      ? 'No model is running. Waiting will not help: whoever runs curbside has to start it anew.'
+      : `The server refused at once instead of keeping you waiting.${after ? ` Ask again in ${after} s.` : ''}`,
     504: 'The answer was not ready in time. Nothing was stored, nothing half-done is shown.',
   }[response.status] ?? 'The server failed and has logged why.';
   show(cards, el('h3', { id: 'cards-title', tabindex: '-1' }, 'No card'),

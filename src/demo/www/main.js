@@ -33,7 +33,6 @@ async function start() {
     // Other anchors, such as that of the skip link, choose nobody.
     window.addEventListener('hashchange', () => named() && open(named(), true));
     document.addEventListener('faults', () => chosen && showFilms(section('films'), chosen));
-    if (!location.hash) section('about').open = true;
     await open(named() ?? list.first, false);
   } catch (error) {
     failed('The page could not be loaded', error);

@@ -20,16 +20,14 @@ export function showReport(section, url, page) {
   const evidence = new Map(page.evidence.map((item) => [item.id, item]));
   const marks = [];
 
+  /** The film, or the line of the chart, that a piece of evidence is. */
+  const placeOf = (of) => (films.has(of) ? figureOf(films.get(of)) : rowOf(evidence.get(of)?.reference));
   const light = (ids, statements) => {
     clear();
     for (const { node, id: of, number } of marks) {
       if (ids.includes(of) || statements.includes(number)) node.classList.add('lit');
     }
-    for (const of of ids) {
-      const film = films.get(of) && figureOf(films.get(of));
-      film?.classList.add('lit');
-      rowOf(evidence.get(of)?.reference)?.classList.add('lit');
-    }
+    ids.forEach((of) => placeOf(of)?.classList.add('lit'));
   };
   const statement = (s) => {
     const node = el('li', { value: s.number, class: 'statement' },
@@ -39,9 +37,9 @@ export function showReport(section, url, page) {
         onclick: (event) => {
           event.preventDefault();
           light(s.evidence, [s.number]);
-          const film = films.has(of) ? figureOf(films.get(of)) : null;
-          (film ?? document.getElementById(`evidence-${of}`))?.scrollIntoView({ block: 'nearest' });
-          (film ?? document.getElementById(`evidence-${of}`))?.focus({ preventScroll: true });
+          const source = placeOf(of) ?? document.getElementById(`evidence-${of}`);
+          source?.scrollIntoView({ block: 'nearest' });
+          source?.focus({ preventScroll: true });
         },
       }, of, films.has(of) ? ` ${w.film}` : '')));
     marks.push({ node, number: s.number });
@@ -53,7 +51,7 @@ export function showReport(section, url, page) {
         type: 'button', class: 'plain',
         onclick: () => {
           light([item.id], item.cited_by);
-          (films.has(item.id) ? figureOf(films.get(item.id)) : rowOf(item.reference))?.scrollIntoView({ block: 'nearest' });
+          placeOf(item.id)?.scrollIntoView({ block: 'nearest' });
         },
       }, el('strong', {}, item.id), ` ${item.kind}${item.date ? `, ${item.date}` : ''}: ${item.text}`),
       item.cited_by.length ? el('small', {}, ` · ${w.cited_by} ${item.cited_by.join(', ')}`) : null);
