@@ -274,7 +274,7 @@ check('each failure is told in plain words, and passes', async () => {
     ['pacs', 'error', 'imaging-draft-report', /No AI draft: .*the archive failed/], ['pacs', 'missing', 'imaging-draft-report', /No AI draft: .*did not find it/],
     ['pacs', 'silent', 'imaging-draft-report', /No AI draft: .*did not answer in time/],
     ['engine', 'busy', 'imaging-draft-report', /refused at once/], ['engine', 'loading', 'imaging-draft-report', /refused at once/],
-    ['engine', 'broken', 'imaging-draft-report', /refused at once/], ['engine', 'late', 'imaging-draft-report', /not ready in time/],
+    ['engine', 'broken', 'imaging-draft-report', /No model is running/], ['engine', 'late', 'imaging-draft-report', /not ready in time/],
     ['engine', 'slow', 'imaging-draft-report', /The card/], ['engine', 'dies', 'imaging-draft-report', /The card/],
   ];
   for (const [part, how, service, words] of failures) {
