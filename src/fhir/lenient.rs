@@ -177,6 +177,7 @@ pub struct Medication {
 #[serde(rename_all = "camelCase")]
 pub struct Ingredient {
     pub item_codeable_concept: Option<Concept>,
+    pub item_reference: Option<Ref>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
