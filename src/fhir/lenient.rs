@@ -285,6 +285,7 @@ pub struct ReportMedia {
 pub struct ServiceRequest {
     pub id: Option<String>,
     pub status: Option<String>,
+    pub intent: Option<String>,
     pub do_not_perform: Option<bool>,
     #[serde(default)]
     pub identifier: Many<Identifier>,

@@ -175,8 +175,8 @@ fn apply<'a>(input: &Input<'a>, rule: &'a LoadedRule) -> Checked<'a> {
     match &rule.when {
         Condition::SameSubstance => allergy::same(input, &rule.cited),
         Condition::Allergy { pair, relation, unclear } => allergy::pair(input, &rule.cited, pair, *relation, unclear),
-        Condition::DuplicateImaging { imaging, examinations } => {
-            duplicate::duplicates(input, &rule.cited, *imaging, examinations)
+        Condition::DuplicateImaging { imaging, examinations, elsewhere } => {
+            duplicate::duplicates(input, &rule.cited, *imaging, examinations, elsewhere)
         }
     }
 }
