@@ -64,20 +64,33 @@ pub async fn respond(app: &App, call: Call<'_>) -> Result<String> {
 /// Checks draft orders by rules: no model, nothing stored.
 async fn check(app: &App, call: &Call<'_>, deadline: Instant) -> Result<String> {
     let (service, request, caller) = (call.service, call.request.clone(), call.caller.clone());
-    let length: usize = request.context.draft_orders.iter().flatten().map(|order| order.get().len()).sum();
+    let drafts = request.context.draft_orders.iter().flatten().map(|order| order.get().len());
+    let length: usize = drafts.chain(request.context.selections.iter().flatten().map(String::len)).sum();
     let suggestions = chart::ehr(&request, &caller)?.suggestions;
-    let drafts = app.processor.work(length, deadline, move || rules::read(&request, &caller)).await??;
-    let needed = rules::needed(&app.rules, service, &drafts);
+    let (rules, asked) = (app.rules.clone(), service.clone());
+    let read = move || {
+        let drafts = rules::read(&request, &caller)?;
+        let needed = rules::needed(&rules, &asked, &drafts);
+        Ok::<_, Error>((drafts, needed))
+    };
+    let (drafts, needed) = app.processor.work(length, deadline, read).await??;
     let chart = prepare(app, &Call { service: &needed, ..*call }, None, 0, deadline).await?;
     call.progress.enter(Stage::Draft);
     let (rules, service, now) = (app.rules.clone(), service.clone(), (app.clock)().into());
     let (instance, language) = (call.request.hook_instance, call.language);
-    let length = length + chart.evidence.len() * BYTES_A_FACT;
+    let named: usize = chart.named.values().map(chart::Named::length).sum();
+    let length = length + named + chart.evidence.len() * BYTES_A_FACT;
     let apply = move || {
-        let checked = rules::check(&rules, &service.checks, &drafts, &chart, &now);
+        let in_time = || Instant::now() < deadline;
+        let checked = rules::check(&rules, &service.checks, &drafts, &chart, &now, &in_time);
         card::checks(&service, &chart, &checked, language, suggestions, instance)
     };
-    body(app.processor.work(length, deadline, apply).await?)
+    let cards = app.processor.work(length, deadline, apply).await?;
+    // What was ended by the deadline is no whole answer.
+    if Instant::now() >= deadline {
+        return Err(late());
+    }
+    body(cards)
 }
 
 /// The order that a film is read for.

@@ -60,6 +60,9 @@ pub fn unlinked(text: &str) -> String {
     let mut before = ' ';
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
+        if c == '.' && is_web(&out) {
+            out.push(JOINER);
+        }
         out.push(c);
         let next = rest.peek().copied().unwrap_or(' ');
         let name = c == '.' && before.is_alphanumeric() && next.is_alphabetic();
@@ -69,6 +72,12 @@ pub fn unlinked(text: &str) -> String {
         before = c;
     }
     out
+}
+
+/// Whether it ends in what makes a link of anything that stands behind its dot.
+fn is_web(text: &str) -> bool {
+    let last = text.len().checked_sub(3).and_then(|at| text.get(at..));
+    last.is_some_and(|last| last.eq_ignore_ascii_case("www"))
 }
 
 #[cfg(test)]
@@ -81,7 +90,10 @@ mod tests {
             ("[click](https://evil.example)", "[click]("),
             ("<img src=x onerror=alert(1)>", "<img"),
             ("see https://evil.example now", "://"),
-            ("www.evil.example", "www.evil"),
+            ("www.evil.example", "www."),
+            ("www.163.com", "www."),
+            ("(WWW.1evil.com/a", "WWW."),
+            ("see www.-evil.com", "www."),
             ("mail me@evil.example", "@evil"),
             ("evil.com/MARK", "evil.com"),
             ("//evil.example/x", "//"),

@@ -27,6 +27,10 @@ pub struct When {
 
 pub const MISDATED: &str = "the date given is not a valid date";
 
+/// Days that one study may take.
+const SPREAD_DAYS: i64 = 2;
+const NEWER: &str = "a series of it began days after the study itself, which may be newer than its date says";
+
 impl When {
     /// The first that is given; one that is no date is not replaced by another.
     pub fn first<const N: usize>(given: [Option<&str>; N]) -> When {
@@ -143,11 +147,11 @@ pub fn study(resource: &lenient::ImagingStudy, source: Source, doubts: &mut Doub
     let modality = modalities(resource).into_iter().next();
     let text = resource.description.clone().or_else(|| resource.series.iter().find_map(|s| s.description.clone()));
     let text = text.unwrap_or_else(|| "imaging study".into());
-    Found::stated(Stated {
-        source,
-        when: When::told([resource.started.as_deref()], doubts),
-        fact: Fact::Study { text, modality },
-    })
+    let when = When::told([resource.started.as_deref()], doubts);
+    let mut series = resource.series.iter().filter_map(|series| Date::parse(series.started.as_deref()?));
+    let newer = |date: &Date| series.any(|series| series > *date && !series.is_within(SPREAD_DAYS, date));
+    doubts.extend(when.date.as_ref().is_some_and(newer).then_some(NEWER));
+    Found::stated(Stated { source, when, fact: Fact::Study { text, modality } })
 }
 
 /// Modality codes of a study, its own and its series'.
@@ -179,7 +183,8 @@ pub fn report(
 /// An order that is open: given, and neither done nor taken back.
 pub fn order(resource: &lenient::ServiceRequest, source: Source, doubts: &mut Doubts) -> Found {
     let Some(status @ ("active" | "on-hold")) = resource.status.as_deref() else { return Found::Nothing };
-    if resource.do_not_perform == Some(true) {
+    let is_order = !matches!(resource.intent.as_deref(), Some("proposal" | "plan" | "option"));
+    if resource.do_not_perform == Some(true) || !is_order {
         return Found::Nothing;
     }
     let Some(text) = label(&resource.code) else { return Found::Unusable("it does not say what is ordered") };

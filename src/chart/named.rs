@@ -38,7 +38,23 @@ impl Named {
             named.words.extend(concept.text.as_deref().map(str::to_owned));
             concept.coding.iter().for_each(|code| named.add(code));
         }
-        named
+        named.distinct()
+    }
+
+    /// What is said again is compared once: the work of comparing grows with the product of what two records say.
+    // INVARIANT: what_is_said_again_is_compared_once
+    fn distinct(mut self) -> Named {
+        let mut codes = HashSet::new();
+        self.codes.retain(|coding| codes.insert((coding.system.clone(), coding.code.clone())));
+        let mut words = HashSet::new();
+        self.words.retain(|text| words.insert(text.clone()));
+        self
+    }
+
+    /// Bytes of all that is named.
+    pub fn length(&self) -> usize {
+        let codes = self.codes.iter().map(|coding| coding.system.len() + coding.code.len());
+        codes.chain(self.words.iter().map(String::len)).sum()
     }
 
     /// Whether nothing at all is named.
@@ -85,9 +101,7 @@ impl Named {
         named.words.extend(resource.description.clone());
         named.words.extend(series().filter_map(|s| s.description.clone()));
         // Many series say the same.
-        let mut seen = HashSet::new();
-        named.words.retain(|word| seen.insert(word.clone()));
-        named
+        named.distinct()
     }
 
     pub fn order(resource: &ServiceRequest) -> Named {
@@ -96,7 +110,7 @@ impl Named {
             named.words.extend(site.text.as_deref().map(str::to_owned));
             site.coding.iter().for_each(|code| named.site(code));
         }
-        named
+        named.distinct()
     }
 
     /// A part of the body: both its code and its display stand for it, and neither is an examination.
@@ -125,6 +139,17 @@ mod tests {
             let allergy: AllergyIntolerance =
                 parse(&format!(r#"{{"code":{{"text":"x"}},"reaction":{{"manifestation":{manifestation}}}}}"#));
             assert_eq!(Named::allergy(&allergy).anaphylaxis, is_one, "{manifestation}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_again_is_compared_once() {
+        let coding = r#"{"system":"http://loinc.org","code":"36643-5","display":"XR Chest"}"#;
+        let concept = format!(r#"{{"text":"XR Chest","coding":[{}]}}"#, [coding; 100].join(","));
+        let order: ServiceRequest = parse(&format!(r#"{{"code":{concept},"bodySite":[{concept},{concept}]}}"#));
+        let category: Concept = parse(&concept);
+        for named in [Named::order(&order), Named::concepts([&category, &category])] {
+            assert_eq!((named.codes.len(), named.words.len() <= 2), (1, true), "{named:?}");
         }
     }
 

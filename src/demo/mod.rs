@@ -23,6 +23,7 @@ use std::{
     sync::Arc,
 };
 
+use axum::middleware::from_fn;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,7 @@ use crate::{
     app::App,
     caller::AllowedBase,
     error::{Error, Kind, Result},
+    http::local,
 };
 
 /// A running EHR and PACS; both stop when this is dropped.
@@ -92,7 +94,8 @@ pub async fn serve(
     let records = Arc::new(Ehr::new(fhir_base.clone(), folders)?);
     let mut servers = Vec::new();
     for (listener, routes) in [(ehr, ehr::routes(records.clone())), (pacs, pacs::routes(archive.clone()))] {
-        let routes = faults::wrap(routes, faults.clone(), requests.clone(), stop.clone());
+        // INVARIANT: ehr_and_pacs_answer_to_no_foreign_name
+        let routes = faults::wrap(routes, faults.clone(), requests.clone(), stop.clone()).layer(from_fn(local));
         let listener = tokio::net::TcpListener::from_std(listener)
             .map_err(|e| Error::fault("a listener was refused").because(e))?;
         let stopped = stop.clone().cancelled_owned();

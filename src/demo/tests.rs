@@ -304,3 +304,22 @@ async fn the_allowed_base_names_what_is_served() {
     assert_eq!(base.patient_id_systems, ["urn:test:mrn"]);
     assert_eq!(it.demo.names().collect::<Vec<_>>(), ["one", "two"]);
 }
+
+#[tokio::test]
+async fn ehr_and_pacs_answer_to_no_foreign_name() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let (_root, folders) = fixtures();
+    let local: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let demo = start(&folders, local, local).await.unwrap();
+    for base in [&demo.fhir_base, &demo.dicomweb_base] {
+        let address = base.socket_addrs(|| None).unwrap()[0];
+        for (host, foreign) in [("evil.example", true), ("localhost", false), ("127.0.0.1:9", false)] {
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            let request = format!("GET /fhir/metadata HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert_eq!(answer.starts_with("HTTP/1.1 403"), foreign, "{base} {host}: {answer}");
+        }
+    }
+}

@@ -179,6 +179,7 @@ pub struct Medication {
 #[serde(rename_all = "camelCase")]
 pub struct Ingredient {
     pub item_codeable_concept: Option<Concept>,
+    pub item_reference: Option<Ref>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -236,6 +237,7 @@ pub struct ReportMedia {
 pub struct ServiceRequest {
     pub id: Option<String>,
     pub status: Option<String>,
+    pub intent: Option<String>,
     pub do_not_perform: Option<bool>,
     #[serde(default)]
     pub identifier: Many<Identifier>,

@@ -21,14 +21,23 @@ use crate::{
 // browser; its requests carry that name as `Host`.
 pub async fn named(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let target = request.uri().authority().map(|authority| authority.as_str());
-    match check(request.headers(), request.version(), target, &app.public_base) {
+    match check(request.headers(), request.version(), target, Some(&app.public_base)) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Answers requests for a name of this machine's own, and no others.
+pub async fn local(request: Request, next: Next) -> Response {
+    let target = request.uri().authority().map(|authority| authority.as_str());
+    match check(request.headers(), request.version(), target, None) {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     }
 }
 
 /// `target` is the name in a request target of absolute form. It counts instead of `Host`, so both must be ours.
-fn check(headers: &HeaderMap, version: Version, target: Option<&str>, public_base: &Url) -> Result<()> {
+fn check(headers: &HeaderMap, version: Version, target: Option<&str>, public_base: Option<&Url>) -> Result<()> {
     let unreadable = || Error::invalid("a request names its host once, as a name or address with an optional port");
     let mut hosts = headers.get_all(header::HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
@@ -43,8 +52,11 @@ fn check(headers: &HeaderMap, version: Version, target: Option<&str>, public_bas
             Host::Ipv6(ip) => ip.is_loopback(),
             Host::Domain(name) => name == "localhost",
         };
-        if !local && public_base.host().map(|host| host.to_owned()) != Some(named) {
-            let sentence = "this server is not known by that name; set public_base to the name it is reached under";
+        if !local && public_base.and_then(Url::host).map(|host| host.to_owned()) != Some(named) {
+            let sentence = match public_base {
+                Some(_) => "this server is not known by that name; set public_base to the name it is reached under",
+                None => "this server is known by localhost and loopback addresses only",
+            };
             return Err(Error::new(Kind::Forbidden, sentence));
         }
     }
@@ -67,7 +79,7 @@ mod tests {
     fn asked(hosts: &[&str], target: Option<&str>) -> Option<Kind> {
         let headers = hosts.iter().map(|host| (header::HOST, host.parse().unwrap())).collect();
         let base = Url::parse("https://curbside.example/x").unwrap();
-        check(&headers, Version::HTTP_11, target, &base).err().map(|e| e.kind)
+        check(&headers, Version::HTTP_11, target, Some(&base)).err().map(|e| e.kind)
     }
 
     #[test]
@@ -120,10 +132,10 @@ mod tests {
         }
         let address = Url::parse("https://192.0.2.20/").unwrap();
         let headers = HeaderMap::from_iter([(header::HOST, "192.0.2.20:443".parse().unwrap())]);
-        assert!(check(&headers, Version::HTTP_11, None, &address).is_ok(), "public_base may be an address");
+        assert!(check(&headers, Version::HTTP_11, None, Some(&address)).is_ok(), "public_base may be an address");
         assert_eq!(asked(&[], None), Some(Kind::Invalid));
         assert_eq!(asked(&["127.0.0.1", "127.0.0.1"], None), Some(Kind::Invalid));
-        assert!(check(&HeaderMap::new(), Version::HTTP_10, None, &Url::parse("http://x").unwrap()).is_ok());
+        assert!(check(&HeaderMap::new(), Version::HTTP_10, None, None).is_ok());
     }
 
     proptest! {

@@ -24,6 +24,7 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 
 pub use extract::Arrival;
+pub use host::local;
 pub use pages::audited;
 pub use router::{Site, router};
 

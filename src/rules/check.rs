@@ -98,12 +98,16 @@ pub(super) struct Input<'a> {
     pub orders: Vec<(&'a Order, Found)>,
     pub allergies: Vec<Allergy<'a>>,
     pub records: Vec<Record<'a>>,
+    /// Whether there is still somebody to answer.
+    pub in_time: &'a dyn Fn() -> bool,
 }
 
 impl<'a> Input<'a> {
-    /// The orders to be checked, beside those that others are only checked against.
+    /// The orders to be checked, beside those that others are only checked against. None any more once it is too late.
+    // INVARIANT: a_passed_deadline_ends_the_checks
     pub fn checked(&self) -> impl Iterator<Item = (&'a Order, &Found)> {
-        self.orders.iter().filter(|(order, _)| order.checked).map(|(order, terms)| (*order, terms))
+        let checked = self.orders.iter().filter(|(order, _)| order.checked);
+        checked.take_while(|_| (self.in_time)()).map(|(order, terms)| (*order, terms))
     }
 }
 
@@ -128,13 +132,14 @@ pub fn needed(rules: &Rules, service: &Service, drafts: &DraftOrders) -> Service
     Service { prefetch: service.prefetch.iter().filter(wanted).cloned().collect(), ..service.clone() }
 }
 
-/// Checks the orders against the chart and against each other.
+/// Checks the orders against the chart and against each other, for as long as `in_time` says so: what is left then is told.
 pub fn check<'a>(
     rules: &'a Rules,
     checks: &[Check],
     drafts: &'a DraftOrders,
     chart: &'a Chart,
     now: &'a Date,
+    in_time: &'a dyn Fn() -> bool,
 ) -> Checked<'a> {
     let record = |evidence: &'a Evidence| {
         let of_examination = matches!(evidence.fact, Fact::Study { .. } | Fact::Order { .. });
@@ -145,9 +150,10 @@ pub fn check<'a>(
         rules,
         chart,
         now,
-        orders: drafts.orders.iter().map(|order| (order, ordered(rules, order))).collect(),
+        orders: drafts.orders.iter().take_while(|_| in_time()).map(|order| (order, ordered(rules, order))).collect(),
         allergies: allergy::allergies(rules, chart),
-        records: chart.evidence.iter().filter_map(record).collect(),
+        records: chart.evidence.iter().take_while(|_| in_time()).filter_map(record).collect(),
+        in_time,
     };
     let mut checked = Checked { not_evaluated: drafts.not_evaluated.clone(), ..Checked::default() };
     checked.not_evaluated.extend(chart.gaps.iter().cloned());
@@ -158,6 +164,10 @@ pub fn check<'a>(
         allergy::unknown(&input, &mut checked);
     }
     closest(&mut checked.alerts);
+    if !in_time() {
+        let why = "the time for an answer ended before all of them were checked".into();
+        checked.not_evaluated.push(Gap { what: "draftOrders".into(), why });
+    }
     checked
 }
 
@@ -165,8 +175,8 @@ fn apply<'a>(input: &Input<'a>, rule: &'a LoadedRule) -> Checked<'a> {
     match &rule.when {
         Condition::SameSubstance => allergy::same(input, &rule.cited),
         Condition::Allergy { pair, relation, unclear } => allergy::pair(input, &rule.cited, pair, *relation, unclear),
-        Condition::DuplicateImaging { imaging, examinations } => {
-            duplicate::duplicates(input, &rule.cited, *imaging, examinations)
+        Condition::DuplicateImaging { imaging, examinations, elsewhere } => {
+            duplicate::duplicates(input, &rule.cited, *imaging, examinations, elsewhere)
         }
     }
 }

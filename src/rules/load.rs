@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, fs, path::Path};
 use rust_embed::Embed;
 use url::Url;
 
-use super::{AllergyRule, Cited, Condition, LoadedRule, Rule, RuleCondition, Rules, TermPair, terms::Terms};
+use super::{
+    AllergyRule, Cited, Condition, LoadedRule, Rule, RuleCondition, Rules, TermPair, terms::Terms, words::split,
+};
 use crate::{
     error::{Error, Result},
     file,
@@ -124,6 +126,7 @@ fn ready(read: Vec<(String, Rule)>) -> Result<Rules> {
             RuleCondition::DuplicateImaging(all) => Condition::DuplicateImaging {
                 imaging: id(&all.imaging)?,
                 examinations: all.of.iter().map(|e| Ok((id(&e.term)?, e.days))).collect::<Result<_>>()?,
+                elsewhere: all.elsewhere.iter().map(|words| split(words)).collect(),
             },
         };
         let Rule { id, version, title, explanation, review, source, .. } = rule;

@@ -92,6 +92,9 @@ pub struct Examinations {
     /// The term that says that an order is one of imaging at all.
     pub imaging: String,
     pub of: Vec<Examination>,
+    /// Words by which what no rule knows is still known to be none of these, such as other parts of the body.
+    #[serde(default)]
+    pub elsewhere: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -151,7 +154,7 @@ struct LoadedRule {
 enum Condition {
     SameSubstance,
     Allergy { pair: TermPair, relation: Relation, unclear: Vec<(TermPair, String)> },
-    DuplicateImaging { imaging: TermId, examinations: Vec<(TermId, i64)> },
+    DuplicateImaging { imaging: TermId, examinations: Vec<(TermId, i64)>, elsewhere: Vec<Vec<String>> },
 }
 
 /// Terms of allergies and of orders; what belongs to one of them counts.

@@ -31,6 +31,7 @@ pub struct ImagingStudy {
 pub struct Series {
     pub uid: Option<String>,
     pub modality: Option<Code>,
+    pub started: Option<String>,
     pub description: Option<String>,
     pub body_site: Option<Code>,
     #[serde(default)]
