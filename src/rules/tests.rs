@@ -1,6 +1,7 @@
 //! Every rule finds what its own cases say, and what is not evaluated is told.
 
 mod bounds;
+mod doubts;
 
 use serde_json::{Value, json};
 
