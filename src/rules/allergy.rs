@@ -218,6 +218,45 @@ pub fn concerns(rules: &Rules, order: &Order, terms: &Found) -> bool {
         || substances(&rules.terms, terms).next().is_some()
 }
 
+/// Tells of a medicine and an allergy that no rule put together, though a word stands in the names of both.
+// INVARIANT: what_is_known_in_part_only_is_told
+fn shared_words(input: &Input, orders: &[(&Order, &Found)], checked: &mut Checked) {
+    let of = |named: &Named| -> BTreeSet<String> {
+        let words = if named.is_too_long() { &[][..] } else { &named.words };
+        words.iter().flat_map(|words| telling(chart::before_tolerated(words))).collect()
+    };
+    let mut by_word: HashMap<String, Vec<EvidenceId>> = HashMap::new();
+    for allergy in &input.allergies {
+        of(allergy.named).into_iter().for_each(|word| by_word.entry(word).or_default().push(allergy.evidence.id));
+    }
+    let told: HashSet<(usize, EvidenceId)> = checked
+        .alerts
+        .iter()
+        .filter_map(|alert| match alert.against {
+            Against::Allergy { evidence, .. } => Some((alert.order.number, evidence)),
+            _ => None,
+        })
+        .collect();
+    let in_part = |(order, terms): &&(&Order, &Found)| matches!(order.kind, Kind::Medicine) && !terms.is_empty();
+    for (order, _) in orders.iter().filter(in_part) {
+        let ids = of(&order.named).into_iter().filter_map(|word| by_word.get(&word)).flatten().copied();
+        let ids: BTreeSet<u32> = ids.filter(|id| !told.contains(&(order.number, *id))).map(|id| id.0).collect();
+        let ids: Vec<EvidenceId> = ids.into_iter().map(EvidenceId).collect();
+        if !ids.is_empty() {
+            let why = "a word of its name stands in an allergy, too, and no rule says what that makes of it";
+            checked.not_evaluated.push(order.gap(format!("{why} ({})", listed(&ids))));
+        }
+    }
+}
+
+/// Whether a code is one of ATC for a combination: its name holds one substance, and more is in it.
+fn is_combination(named: &Named) -> bool {
+    let is_one = |code: &Coding| {
+        canonical(&code.system) == ATC && code.code.len() == 7 && matches!(code.code.as_bytes()[5], b'5'..=b'7')
+    };
+    named.codes.iter().any(is_one)
+}
+
 /// Tells what no rule could compare: allergies and medicines that no term fits, and a list that may not be all.
 // INVARIANT: what_was_not_evaluated_is_told
 pub fn unknown(input: &Input, checked: &mut Checked) {
@@ -263,14 +302,17 @@ pub fn unknown(input: &Input, checked: &mut Checked) {
         let why = format!("{other} recorded as of food or environment only were not compared with medicines");
         checked.left_out.push(Gap { what: "allergies".into(), why });
     }
+    shared_words(input, &orders, checked);
     if !input.allergies.is_empty() {
         let unknown = orders.iter().filter(|(order, terms)| {
-            let known = substances(&rules.terms, terms).any(|(_, how)| how != MatchedBy::CodeOfClass);
+            let known = substances(&rules.terms, terms).any(|(_, how)| how != MatchedBy::CodeOfClass)
+                && !is_combination(&order.named);
             let compared = matches!(order.kind, Kind::Medicine) || is_unknown_service(order, terms);
             compared && !known && !alerted.contains(&order.number)
         });
         checked.not_evaluated.extend(unknown.map(|(order, terms)| {
             order.gap(match terms.is_empty() {
+                _ if is_combination(&order.named) => "its code is of a combination, of which no rule knows every part",
                 true => "no rule knows it by code or name, so it was compared with no allergy",
                 false => "no rule knows which one of its class it is, so it was compared as one of that class alone",
             })

@@ -88,7 +88,7 @@ fn is_without(rest: &str) -> bool {
 
 /// Words that say what something is: of four letters or more, or two of Hangul, and no form, dose or kind of it.
 pub fn telling(text: &str) -> impl Iterator<Item = String> {
-    const FORMS: [&str; 20] = [
+    const FORMS: [&str; 38] = [
         "tablet",
         "tablets",
         "capsule",
@@ -109,6 +109,24 @@ pub fn telling(text: &str) -> impl Iterator<Item = String> {
         "medication",
         "drug",
         "알레르기",
+        "sodium",
+        "potassium",
+        "calcium",
+        "chloride",
+        "hydrochloride",
+        "sulfate",
+        "phosphate",
+        "acid",
+        "with",
+        "without",
+        "contrast",
+        "media",
+        "medium",
+        "strength",
+        "product",
+        "products",
+        "antibiotic",
+        "antibiotics",
     ];
     let long = |word: &String| word.chars().count() >= if word.is_ascii() { 4 } else { 2 };
     split(text)

@@ -70,3 +70,17 @@ fn contrast_of_a_kind_that_is_not_stated_is_never_a_danger() {
     let answer = checked(&BOTH, &[text_film("CT Chest W contrast IV")], &[high]);
     assert!(matches!(answer.alerts.as_slice(), [said] if said.allergy.is_some_and(|(_, grave)| !grave)), "{answer:?}");
 }
+
+#[test]
+fn what_is_known_in_part_only_is_told() {
+    for (ordered, allergen) in [
+        ("Hydrocodone-Ibuprofen 7.5-200 mg", "Hydrocodone-Acetaminophen"),
+        ("Aspirin-Butalbital-Caffeine-Codeine", "Tylenol-Codeine"),
+        ("Tylenol with codeine #3", "codeine"),
+        ("Percocet (oxycodone-acetaminophen)", "PCN, oxycodone"),
+    ] {
+        assert_told(text_order(ordered), text_allergy(allergen));
+    }
+    let answer = checked(&BOTH, &[text_order("ibuprofen 200 mg tablet")], &[text_allergy("amoxicillin tablet")]);
+    assert!(answer.alerts.is_empty() && answer.not_evaluated.is_empty(), "{answer:?}");
+}
