@@ -3,14 +3,18 @@
 use super::{
     Fact, Gap,
     facts::{Doubts, Found, Source, Stated, When, asserted, label, unconfirmed},
+    words::plain,
 };
 use crate::{
-    fhir::lenient::{AllergyIntolerance, Concept},
+    fhir::lenient::{AllergyIntolerance, Code, Concept},
     task::Substance,
 };
 
 const SNOMED: &str = "http://snomed.info/sct";
 const IPS: &str = "http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips";
+
+const VERIFICATION: [&str; 5] = ["unconfirmed", "presumed", "confirmed", "refuted", "entered-in-error"];
+const CLINICAL: [&str; 3] = ["active", "inactive", "resolved"];
 
 /// What a statement that none are known speaks of.
 #[derive(Clone, Copy)]
@@ -61,6 +65,10 @@ pub fn allergy(resource: &AllergyIntolerance, source: Source, doubts: &mut Doubt
         return Found::Nothing;
     }
     let status = resource.clinical_status.as_ref();
+    // INVARIANT: an_allergy_of_a_status_that_nobody_knows_is_told
+    if !is_known(&resource.verification_status, &VERIFICATION) || !is_known(&resource.clinical_status, &CLINICAL) {
+        return Found::Unusable("its status is not one of the codes of HL7, so it was not used");
+    }
     if status.is_some_and(|s| s.hl7("inactive") || s.hl7("resolved")) {
         return Found::Nothing;
     }
@@ -75,6 +83,21 @@ pub fn allergy(resource: &AllergyIntolerance, source: Source, doubts: &mut Doubt
     // Words of the EHR's own go before a code.
     let own_words = code.text.as_deref().is_some_and(|text| !text.trim().is_empty());
     let none_known = if own_words { worded } else { coded.or(worded) };
+    // INVARIANT: words_that_say_none_are_known_never_hide_a_code_that_names_something
+    let names_more = |code: &Code| {
+        let value = code.code.as_deref().is_some_and(|code| !code.trim().is_empty());
+        let none = |(system, known, _): &(&str, &str, Scope)| {
+            code.system.as_deref() == Some(*system) && code.code.as_deref() == Some(*known)
+        };
+        let says = [&code.display, &code.code].into_iter().flatten();
+        let worded = says.into_iter().any(|text| scope_of_words(&text.to_lowercase()).is_some());
+        value && !worded && !NONE_KNOWN.iter().any(none)
+    };
+    if none_known.is_some() && code.coding.iter().any(names_more) {
+        return Found::Unusable(
+            "its words say that none are known and a code of it may name something, so it was not used",
+        );
+    }
     // INVARIANT: words_that_say_more_than_code_or_category_are_no_statement_that_none_are_known
     let kinds = ["medication", "food", "environment"];
     let categories = &resource.category;
@@ -106,6 +129,16 @@ pub fn allergy(resource: &AllergyIntolerance, source: Source, doubts: &mut Doubt
         categories: resource.category.iter().filter_map(|category| category.as_str().map(str::to_owned)).collect(),
         none_known,
     }))
+}
+
+/// Whether a status is not given, or one of those codes; words alone are trusted where they end nothing.
+fn is_known(status: &Option<Concept>, codes: &[&str]) -> bool {
+    let Some(status) = status else { return true };
+    let words = status.text.as_deref().map(str::trim).unwrap_or_default();
+    let current =
+        ["active", "confirmed", "unconfirmed", "presumed"].iter().any(|word| words.eq_ignore_ascii_case(word));
+    let coded = status.coding.iter().any(|code| code.code.is_some() || code.display.is_some());
+    codes.iter().any(|code| status.hl7(code)) || (!coded && (words.is_empty() || current))
 }
 
 fn scope_of_code(code: &Concept) -> Option<Scope> {
@@ -152,15 +185,30 @@ fn whole_words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
-/// Whether words deny something and except nothing, so that what they name may be what is not there: of `No known drug
+/// Whether words deny something, where it stands first or of an allergy anywhere, and except nothing, so that what they name may be what is not there: of `No known drug
 /// allergies. Penicillin: hives` nobody but a reader can tell.
 pub fn denies(text: &str) -> bool {
-    let text = text.to_lowercase();
+    let text = plain(text, text.len()).to_lowercase();
     let words: Vec<&str> = whole_words(&text).collect();
+    let of_allergy = |rest: &[&str]| rest.iter().take(4).any(|word| word.starts_with("allerg"));
+    let anywhere = words.iter().enumerate().any(|(at, word)| match *word {
+        "no" | "not" | "never" | "without" => of_allergy(&words[at + 1..]),
+        "denies" | "denied" | "excluded" | "refuted" | "delabeled" | "delabelled" | "가족력" => true,
+        "family" => words.get(at + 1) == Some(&"history"),
+        "ruled" => words.get(at + 1) == Some(&"out"),
+        "negative" => words[..at].iter().any(|word| matches!(*word, "test" | "testing" | "allergy" | "challenge")),
+        word => ["없음", "없다", "없습니다", "아님", "아닙니다", "부인"].iter().any(|denied| word.ends_with(denied)),
+    });
     let begins = matches!(words.as_slice(), ["no" | "not" | "denies" | "denied" | "negative" | "nka" | "nkda", ..]);
     let excepts = words.iter().any(|word| matches!(*word, "except" | "but"))
         || words.windows(2).any(|two| two == ["other", "than"]);
-    begins && !excepts
+    (begins || anywhere) && !excepts
+}
+
+/// Words up to where they go on to what is tolerated: that is what the allergy is not to.
+pub fn before_tolerated(words: &str) -> &str {
+    let lower = words.to_ascii_lowercase();
+    lower.find("tolerate").filter(|at| !lower[..*at].ends_with("in")).map_or(words, |at| &words[..at])
 }
 
 impl Scope {
@@ -243,6 +291,15 @@ mod tests {
             ("NKDA, but rash with amoxicillin", false),
             ("No known allergies other than latex", false),
             ("Norfloxacin", false),
+            ("Patient denies penicillin allergy", true),
+            ("Penicillin: NOT allergic", true),
+            ("Penicillin - skin test negative, allergy excluded", true),
+            ("Family history of penicillin allergy", true),
+            ("N\u{ad}o penicillin allergy", true),
+            ("페니실린 알레르기 없음", true),
+            ("페니실린 부작용 없음", true),
+            ("페니실린에 두드러기", false),
+            ("Penicillin (does not recall what happened)", false),
             ("Penicillin, no rash", false),
         ] {
             assert_eq!(denies(text), is_so, "{text}");

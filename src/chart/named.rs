@@ -14,6 +14,8 @@ const SNOMED: &str = "http://snomed.info/sct";
 const ANAPHYLAXIS: &str = "39579001";
 /// Words that say it where no code does.
 const ANAPHYLACTIC: [&str; 4] = ["anaphylaxis", "anaphylactic", "anaphylactoid", "아나필락시스"];
+const DENIED_BEFORE: [&str; 7] = ["no", "not", "non", "denies", "denied", "without", "never"];
+const DENIED_BEHIND: [&str; 6] = ["denied", "excluded", "negative", "없", "아님", "아니"];
 
 /// Bytes of all words together.
 const LONGEST: usize = 4_000;
@@ -80,9 +82,16 @@ impl Named {
 impl Named {
     pub fn allergy(resource: &AllergyIntolerance) -> Named {
         let manifestations = || resource.reaction.iter().flat_map(|reaction| reaction.manifestation.iter());
+        // INVARIANT: anaphylaxis_that_is_denied_is_no_danger
         let says = |words: &str| {
             let lower = words.to_lowercase();
-            ANAPHYLACTIC.iter().any(|word| lower.split(|c: char| !c.is_alphanumeric()).any(|part| part == *word))
+            let words: Vec<&str> =
+                lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+            let at = words.iter().position(|word| ANAPHYLACTIC.contains(word));
+            at.is_some_and(|at| {
+                !words[..at].iter().any(|word| DENIED_BEFORE.contains(word))
+                    && !words[at..].iter().any(|word| DENIED_BEHIND.iter().any(|denied| word.starts_with(denied)))
+            })
         };
         let anaphylaxis = manifestations().any(|m| m.has(SNOMED, ANAPHYLAXIS) || kind::words(m).any(says));
         let categories = resource.category.iter().filter_map(|category| category.as_str().map(str::to_owned)).collect();
@@ -150,6 +159,25 @@ mod tests {
         let category: Concept = parse(&concept);
         for named in [Named::order(&order), Named::concepts([&category, &category])] {
             assert_eq!((named.codes.len(), named.words.len() <= 2), (1, true), "{named:?}");
+        }
+    }
+
+    #[test]
+    fn anaphylaxis_that_is_denied_is_no_danger() {
+        for (text, is_one) in [
+            ("Rash, no anaphylaxis", false),
+            ("Rash (denies anaphylaxis)", false),
+            ("Not anaphylactic; nausea", false),
+            ("No signs of anaphylaxis", false),
+            ("Non-anaphylactic rash", false),
+            ("Anaphylaxis excluded", false),
+            ("아나필락시스 없음, 발진", false),
+            ("Anaphylaxis, no rash", true),
+            ("Rash, then anaphylaxis", true),
+        ] {
+            let allergy: AllergyIntolerance =
+                parse(&format!(r#"{{"code":{{"text":"x"}},"reaction":{{"manifestation":{{"text":"{text}"}}}}}}"#));
+            assert_eq!(Named::allergy(&allergy).anaphylaxis, is_one, "{text}");
         }
     }
 

@@ -57,6 +57,12 @@ pub struct Concept {
     pub text: Option<Text>,
 }
 
+impl Code {
+    fn is(&self, code: &str) -> bool {
+        self.code.as_deref().is_some_and(|given| given.trim().eq_ignore_ascii_case(code))
+    }
+}
+
 impl Concept {
     /// The text, else the first display, else the first code.
     pub fn label(&self) -> Option<&str> {
@@ -71,13 +77,13 @@ impl Concept {
         self.coding.iter().any(|c| c.system.as_deref() == Some(system) && c.code.as_deref() == Some(code))
     }
     pub fn code(&self, code: &str) -> bool {
-        self.coding.iter().any(|c| c.code.as_deref() == Some(code))
+        self.coding.iter().any(|c| c.is(code))
     }
 
     /// Whether it is that code of HL7's own: another system's word of the same letters may mean anything.
     pub fn hl7(&self, code: &str) -> bool {
         let hl7 = |system: &str| system.contains("//terminology.hl7.org/") || system.contains("//hl7.org/");
-        self.coding.iter().any(|c| c.code.as_deref() == Some(code) && c.system.as_deref().is_none_or(hl7))
+        self.coding.iter().any(|c| c.is(code) && c.system.as_deref().is_none_or(hl7))
     }
 }
 

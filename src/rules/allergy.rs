@@ -1,15 +1,17 @@
 //! What is ordered against the allergies recorded. <https://hl7.org/fhir/R4/allergyintolerance.html>
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{
     Cited, Condition, Rules, TermPair,
     check::{Against, Alert, Checked, Input, Relation, keep, listed},
     drafts::{Kind, LONGEST_TEXT, Order},
-    terms::{Found, MatchedBy, TermId, TermKind, Terms, canonical},
+    terms::{ATC, Found, MatchedBy, RXNORM, SNOMED, TermId, TermKind, Terms, canonical},
+    words::telling,
 };
 use crate::{
     chart::{self, Chart, Evidence, EvidenceId, Fact, Gap, Named},
+    fhir::Coding,
     service::Check,
 };
 
@@ -52,7 +54,15 @@ pub fn allergies<'a>(rules: &Rules, chart: &'a Chart) -> Vec<Allergy<'a>> {
         let named = chart.named.get(&evidence.reference)?;
         let denies = chart::denies(text);
         // An allergy is to no examination, whatever letters stand in its name.
-        let mut terms = keep(&rules.terms, rules.terms.named(named), |kind| kind != TermKind::Examination);
+        let tolerates = named.words.iter().any(|words| chart::before_tolerated(words) != words);
+        let found = match tolerates && !named.is_too_long() {
+            false => rules.terms.named(named),
+            true => {
+                let words = named.words.iter().map(|words| chart::before_tolerated(words).to_owned()).collect();
+                rules.terms.named(&Named { words, ..named.clone() })
+            }
+        };
+        let mut terms = keep(&rules.terms, found, |kind| kind != TermKind::Examination);
         terms.retain(|_, how| !denies || *how != MatchedBy::Words);
         Some(Allergy { evidence, text, high: criticality.as_deref() == Some("high"), named, terms, denies })
     };
@@ -72,14 +82,29 @@ pub fn same<'a>(input: &Input<'a>, cited: &'a Cited) -> Checked<'a> {
     for (order, names) in input.checked() {
         // By allergy: one term, or one code, is enough.
         let mut found: BTreeMap<usize, (&'a str, MatchedBy, &'a str, MatchedBy)> = BTreeMap::new();
-        for at in codes(terms, &order.named).filter_map(|code| by_code.get(&code)).flatten() {
-            found.insert(*at, (&order.text, MatchedBy::Code, input.allergies[*at].text, MatchedBy::Code));
+        let mut doubtful = BTreeSet::new();
+        for code in codes(terms, &order.named) {
+            for at in by_code.get(&code).into_iter().flatten() {
+                let allergy = &input.allergies[*at];
+                // INVARIANT: a_code_that_two_things_carry_does_not_make_them_one
+                if speaks_of_one(terms, code.0, (&order.named, names), (allergy.named, &allergy.terms)) {
+                    found.insert(*at, (&order.text, MatchedBy::Code, allergy.text, MatchedBy::Code));
+                } else {
+                    doubtful.insert(*at);
+                }
+            }
         }
         for (id, how) in substances(terms, names) {
             for at in by_term.get(&id).into_iter().flatten() {
                 let known_by = input.allergies[*at].terms.get(&id).copied().unwrap_or(how);
                 found.insert(*at, (terms.name(id), how, terms.name(id), known_by));
             }
+        }
+        let ids = doubtful.iter().filter(|at| !found.contains_key(at)).map(|at| input.allergies[*at].evidence.id);
+        let ids: Vec<EvidenceId> = ids.collect();
+        if !ids.is_empty() {
+            let why = "it carries a code that an allergy carries, too, which no rule knows, and their names differ";
+            checked.not_evaluated.push(order.gap(format!("{why} ({})", listed(&ids))));
         }
         let alert =
             |(at, (ordered, ordered_by, allergen, known_by)): (usize, (&'a str, MatchedBy, &'a str, MatchedBy))| {
@@ -98,8 +123,33 @@ fn substances<'a>(terms: &'a Terms, found: &'a Found) -> impl Iterator<Item = (T
 /// Codes that two records of one substance may share.
 fn codes<'a>(terms: &'a Terms, named: &'a Named) -> impl Iterator<Item = (&'a str, &'a str)> {
     let compared = if named.is_too_long() { &[][..] } else { &named.codes };
-    let compared = compared.iter().filter(|coding| !terms.is_general(coding));
+    let compared = compared.iter().filter(|coding| !is_placeholder(coding) && !terms.is_general(coding));
     compared.map(|coding| (canonical(&coding.system), coding.code.as_str()))
+}
+
+/// Codes that stand for nothing: empty or all zeros, of why something is not given, and the roots of SNOMED CT.
+fn is_placeholder(coding: &Coding) -> bool {
+    const ROOTS: [&str; 6] = ["105590001", "410942007", "763158003", "373873005", "416098002", "419199007"];
+    let absent = ["NullFlavor", "data-absent-reason", "2.16.840.1.113883.5.1008"];
+    !coding.code.chars().any(|c| c.is_alphanumeric() && c != '0')
+        || absent.iter().any(|system| coding.system.ends_with(system))
+        || canonical(&coding.system) == SNOMED && ROOTS.contains(&coding.code.as_str())
+}
+
+/// Whether two records that share a code no rule knows are of one thing: by a system that numbers substances, or by words.
+fn speaks_of_one(terms: &Terms, system: &str, one: (&Named, &Found), other: (&Named, &Found)) -> bool {
+    let known = |found: &Found| substances(terms, found).next().is_some();
+    if known(one.1) && known(other.1) {
+        return false;
+    }
+    let words = |named: &Named| -> BTreeSet<String> {
+        let own = named.words.iter().filter(|words| !named.codes.iter().any(|coding| coding.code == **words));
+        own.flat_map(|words| telling(words)).collect()
+    };
+    let (one, other) = (words(one.0), words(other.0));
+    system == RXNORM || system == ATC || one.intersection(&other).next().is_some() || {
+        system == SNOMED && (one.is_empty() || other.is_empty())
+    }
 }
 
 /// An allergy to one of the pair's allergens and an order for one of what it names as ordered.
@@ -124,6 +174,7 @@ pub fn pair<'a>(
             let alert = |(at, (allergen, known_by)): &(usize, (TermId, MatchedBy))| {
                 told.insert(*at);
                 let against = input.allergies[*at].against(terms.name(*allergen), *known_by, relation);
+                let against = against.unless(terms.is_vague(*allergen));
                 let ordered = terms.name(ordered);
                 Alert { check: Check::Allergy, rule: cited, order, ordered, ordered_by, against }
             };
@@ -154,11 +205,56 @@ fn pairs(rules: &Rules) -> impl Iterator<Item = &TermPair> {
     })
 }
 
-/// Whether an allergy could speak against it: a medicine, or what a rule of allergies names.
+/// A service that no rule knows and that may well give something: a procedure, or what does not say what it is.
+fn is_unknown_service(order: &Order, terms: &Found) -> bool {
+    matches!(&order.kind, Kind::Service(_)) && terms.is_empty() && !order.gives_nothing()
+}
+
+/// Whether an allergy could speak against it: a medicine, a service no rule knows, or what a rule of allergies names.
 pub fn concerns(rules: &Rules, order: &Order, terms: &Found) -> bool {
     matches!(order.kind, Kind::Medicine)
+        || is_unknown_service(order, terms)
         || pairs(rules).any(|pair| among(&rules.terms, terms, &pair.ordered).is_some())
         || substances(&rules.terms, terms).next().is_some()
+}
+
+/// Tells of a medicine and an allergy that no rule put together, though a word stands in the names of both.
+// INVARIANT: what_is_known_in_part_only_is_told
+fn shared_words(input: &Input, orders: &[(&Order, &Found)], checked: &mut Checked) {
+    let of = |named: &Named| -> BTreeSet<String> {
+        let words = if named.is_too_long() { &[][..] } else { &named.words };
+        words.iter().flat_map(|words| telling(chart::before_tolerated(words))).collect()
+    };
+    let mut by_word: HashMap<String, Vec<EvidenceId>> = HashMap::new();
+    for allergy in &input.allergies {
+        of(allergy.named).into_iter().for_each(|word| by_word.entry(word).or_default().push(allergy.evidence.id));
+    }
+    let told: HashSet<(usize, EvidenceId)> = checked
+        .alerts
+        .iter()
+        .filter_map(|alert| match alert.against {
+            Against::Allergy { evidence, .. } => Some((alert.order.number, evidence)),
+            _ => None,
+        })
+        .collect();
+    let in_part = |(order, terms): &&(&Order, &Found)| matches!(order.kind, Kind::Medicine) && !terms.is_empty();
+    for (order, _) in orders.iter().filter(in_part) {
+        let ids = of(&order.named).into_iter().filter_map(|word| by_word.get(&word)).flatten().copied();
+        let ids: BTreeSet<u32> = ids.filter(|id| !told.contains(&(order.number, *id))).map(|id| id.0).collect();
+        let ids: Vec<EvidenceId> = ids.into_iter().map(EvidenceId).collect();
+        if !ids.is_empty() {
+            let why = "a word of its name stands in an allergy, too, and no rule says what that makes of it";
+            checked.not_evaluated.push(order.gap(format!("{why} ({})", listed(&ids))));
+        }
+    }
+}
+
+/// Whether a code is one of ATC for a combination: its name holds one substance, and more is in it.
+fn is_combination(named: &Named) -> bool {
+    let is_one = |code: &Coding| {
+        canonical(&code.system) == ATC && code.code.len() == 7 && matches!(code.code.as_bytes()[5], b'5'..=b'7')
+    };
+    named.codes.iter().any(is_one)
 }
 
 /// Tells what no rule could compare: allergies and medicines that no term fits, and a list that may not be all.
@@ -206,13 +302,17 @@ pub fn unknown(input: &Input, checked: &mut Checked) {
         let why = format!("{other} recorded as of food or environment only were not compared with medicines");
         checked.left_out.push(Gap { what: "allergies".into(), why });
     }
+    shared_words(input, &orders, checked);
     if !input.allergies.is_empty() {
         let unknown = orders.iter().filter(|(order, terms)| {
-            let known = substances(&rules.terms, terms).any(|(_, how)| how != MatchedBy::CodeOfClass);
-            matches!(order.kind, Kind::Medicine) && !known && !alerted.contains(&order.number)
+            let known = substances(&rules.terms, terms).any(|(_, how)| how != MatchedBy::CodeOfClass)
+                && !is_combination(&order.named);
+            let compared = matches!(order.kind, Kind::Medicine) || is_unknown_service(order, terms);
+            compared && !known && !alerted.contains(&order.number)
         });
         checked.not_evaluated.extend(unknown.map(|(order, terms)| {
             order.gap(match terms.is_empty() {
+                _ if is_combination(&order.named) => "its code is of a combination, of which no rule knows every part",
                 true => "no rule knows it by code or name, so it was compared with no allergy",
                 false => "no rule knows which one of its class it is, so it was compared as one of that class alone",
             })

@@ -68,6 +68,16 @@ pub struct Checked<'a> {
     pub left_out: Vec<Gap>,
 }
 
+impl Against<'_> {
+    /// The same; in doubt it is no danger.
+    pub(super) fn unless(mut self, in_doubt: bool) -> Self {
+        if let Against::Allergy { grave, .. } = &mut self {
+            *grave &= !in_doubt;
+        }
+        self
+    }
+}
+
 impl<'a> Checked<'a> {
     /// Adds what one rule says of one order, grave things first; beyond a number it is counted.
     // INVARIANT: many_orders_are_bounded_and_what_is_left_out_is_told
@@ -190,6 +200,10 @@ fn ordered(rules: &Rules, order: &Order) -> Found {
         Kind::Medicine => keep(&rules.terms, found, |kind| kind != TermKind::Examination),
         // What an examination says of contrast is judged by what the examination is.
         Kind::Service(_) if examines => keep(&rules.terms, found, |kind| kind == TermKind::Examination),
+        // INVARIANT: a_service_that_gives_nothing_orders_no_substance
+        Kind::Service(_) if order.may_give_nothing() => {
+            found.into_iter().filter(|(_, how)| *how != MatchedBy::Words).collect()
+        }
         Kind::Service(_) => found,
     }
 }

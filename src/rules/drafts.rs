@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::value::RawValue;
 
+use super::words::split;
 use crate::{
     caller::Caller,
     cds_hooks::HookRequest,
@@ -21,6 +22,40 @@ use crate::{
 const MOST_CHECKED: usize = 200;
 /// Characters of an order's own words that are shown.
 pub const LONGEST_TEXT: usize = 300;
+
+/// Words of categories, and of services, that give the patient nothing. Codes stand among them where they have no display.
+const CATEGORIES_WITHOUT: [&str; 15] = [
+    "lab",
+    "laboratory",
+    "108252007",
+    "pathology",
+    "microbiology",
+    "referral",
+    "consultation",
+    "3457005",
+    "11429006",
+    "diet",
+    "nutrition",
+    "education",
+    "counselling",
+    "physiotherapy",
+    "검사실",
+];
+const SERVICES_WITHOUT: [&str; 13] = [
+    "level",
+    "levels",
+    "ige",
+    "igg",
+    "antibody",
+    "antibodies",
+    "referral",
+    "consult",
+    "consultation",
+    "bath",
+    "baths",
+    "culture",
+    "naat",
+];
 
 /// An order as far as checks need it. All text is the EHR's.
 #[derive(Clone, Debug)]
@@ -147,10 +182,25 @@ impl DraftOrders {
 }
 
 impl Order {
+    /// Whether its category says that it gives the patient nothing, such as one of the laboratory.
+    pub fn gives_nothing(&self) -> bool {
+        matches!(&self.kind, Kind::Service(category) if has(&category.words, &CATEGORIES_WITHOUT))
+    }
+
+    /// Whether it is a service that gives nothing, by its category or, which is less sure, its own words.
+    pub fn may_give_nothing(&self) -> bool {
+        let by_words = || !self.named.is_too_long() && has(&self.named.words, &SERVICES_WITHOUT);
+        self.gives_nothing() || matches!(self.kind, Kind::Service(_)) && by_words()
+    }
+
     /// Why something about it was not evaluated.
     pub fn gap(&self, why: impl Into<String>) -> Gap {
         Gap { what: format!("draft order {}: {}", self.number, self.text), why: why.into() }
     }
+}
+
+fn has(texts: &[String], words: &[&str]) -> bool {
+    texts.iter().flat_map(|text| split(text)).any(|word| words.contains(&word.as_str()))
 }
 
 /// `None`: an entry that orders nothing.

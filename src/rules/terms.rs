@@ -9,12 +9,14 @@ use crate::{chart::Named, fhir::Coding};
 
 /// Of a substance's code, the longest.
 const ATC_LENGTH: usize = 7;
-const ATC: &str = "http://www.whocc.no/atc";
+pub const ATC: &str = "http://www.whocc.no/atc";
+pub const RXNORM: &str = "http://www.nlm.nih.gov/research/umls/rxnorm";
+pub const SNOMED: &str = "http://snomed.info/sct";
 /// Systems of codes by the names rule files use, and by those of EHRs that write OIDs.
 const SYSTEMS: [(&str, &str, &str); 4] = [
-    ("http://www.nlm.nih.gov/research/umls/rxnorm", "rxnorm", "urn:oid:2.16.840.1.113883.6.88"),
+    (RXNORM, "rxnorm", "urn:oid:2.16.840.1.113883.6.88"),
     (ATC, "atc", "urn:oid:2.16.840.1.113883.6.73"),
-    ("http://snomed.info/sct", "snomed", "urn:oid:2.16.840.1.113883.6.96"),
+    (SNOMED, "snomed", "urn:oid:2.16.840.1.113883.6.96"),
     ("http://loinc.org", "loinc", "urn:oid:2.16.840.1.113883.6.1"),
 ];
 
@@ -24,6 +26,9 @@ const SYSTEMS: [(&str, &str, &str); 4] = [
 pub struct Term {
     pub name: String,
     pub kind: TermKind,
+    /// It stands for several things that go their own ways: an allergy to it is never a danger to one of them for certain.
+    #[serde(default)]
+    pub vague: bool,
     /// Terms it belongs to, of this file or another.
     #[serde(default)]
     pub of: Vec<String>,
@@ -73,6 +78,7 @@ type Phrase = Vec<String>;
 pub struct Terms {
     names: Vec<String>,
     kinds: Vec<TermKind>,
+    vague: Vec<bool>,
     /// The term itself and all it belongs to.
     within: Vec<BTreeSet<TermId>>,
     codes: HashMap<(String, String), Vec<TermId>>,
@@ -88,6 +94,7 @@ impl Terms {
         let mut all = Terms {
             names: terms.iter().map(|term| term.name.clone()).collect(),
             kinds: terms.iter().map(|term| term.kind).collect(),
+            vague: terms.iter().map(|term| term.vague).collect(),
             ..Terms::default()
         };
         for (at, term) in terms.iter().enumerate() {
@@ -148,6 +155,10 @@ impl Terms {
 
     pub fn kind(&self, id: TermId) -> TermKind {
         self.kinds[id.0]
+    }
+
+    pub fn is_vague(&self, id: TermId) -> bool {
+        self.vague[id.0]
     }
 
     /// Whether the one is the other or belongs to it.
@@ -216,7 +227,11 @@ impl Terms {
         let (mut found, mut at) = (Vec::new(), 0);
         while at < text.len() {
             let candidates = text[at].readings().filter_map(|word| self.phrases.get(word)).flatten();
-            let standing: Vec<_> = candidates.filter(|(phrase, _)| begins(&text[at..], phrase)).collect();
+            // `Non-aspirin` and `sulfa-free` say what is not in it.
+            let free = |len: usize| text.get(at + len).is_some_and(|next| next.is("free"));
+            let non = at > 0 && text[at - 1].is("non");
+            let is_there = |phrase: &Phrase| begins(&text[at..], phrase) && !non && !free(phrase.len());
+            let standing: Vec<_> = candidates.filter(|(phrase, _)| is_there(phrase)).collect();
             let longest = standing.iter().map(|(phrase, _)| phrase.len()).max();
             found.extend(standing.iter().filter(|(phrase, _)| Some(phrase.len()) == longest).map(|(_, id)| *id));
             at += longest.unwrap_or(1);

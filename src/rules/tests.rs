@@ -2,6 +2,7 @@
 
 mod bounds;
 mod dates;
+mod doubts;
 mod reading;
 
 use serde_json::{Value, json};

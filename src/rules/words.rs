@@ -86,6 +86,54 @@ fn is_without(rest: &str) -> bool {
     ["o", "out"].iter().any(|word| rest.strip_prefix(word).is_some_and(ends))
 }
 
+/// Words that say what something is: of four letters or more, or two of Hangul, and no form, dose or kind of it.
+pub fn telling(text: &str) -> impl Iterator<Item = String> {
+    const FORMS: [&str; 38] = [
+        "tablet",
+        "tablets",
+        "capsule",
+        "capsules",
+        "oral",
+        "injection",
+        "solution",
+        "suspension",
+        "cream",
+        "ointment",
+        "powder",
+        "spray",
+        "drops",
+        "release",
+        "extended",
+        "allergy",
+        "allergic",
+        "medication",
+        "drug",
+        "알레르기",
+        "sodium",
+        "potassium",
+        "calcium",
+        "chloride",
+        "hydrochloride",
+        "sulfate",
+        "phosphate",
+        "acid",
+        "with",
+        "without",
+        "contrast",
+        "media",
+        "medium",
+        "strength",
+        "product",
+        "products",
+        "antibiotic",
+        "antibiotics",
+    ];
+    let long = |word: &String| word.chars().count() >= if word.is_ascii() { 4 } else { 2 };
+    split(text)
+        .into_iter()
+        .filter(move |word| long(word) && !word.starts_with(char::is_numeric) && !FORMS.contains(&word.as_str()))
+}
+
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     Hangul,
