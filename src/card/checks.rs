@@ -128,9 +128,14 @@ impl Writer<'_> {
         let mut detail = format!("{}\n", self.words.nothing_found);
         self.ledger(&mut detail, true);
         self.language(&mut detail);
-        let summary = (self.words.only_gaps)(self.checked.not_evaluated.len());
+        // What the orders could not be compared with is what the reader has to know first.
+        let is_list = |gap: &&Gap| self.service.prefetch.iter().any(|template| template.key == gap.what);
+        let (summary, indicator) = match self.chart.gaps.iter().find(is_list) {
+            Some(Gap { what, why }) => ((self.words.not_compared)(what, why), Indicator::Warning),
+            None => ((self.words.only_gaps)(self.checked.not_evaluated.len()), Indicator::Info),
+        };
         let seed = self.seed(&detail);
-        super::card(self.service, self.said(summary, detail, Indicator::Info), &seed)
+        super::card(self.service, self.said(summary, detail, indicator), &seed)
     }
 
     fn seed(&self, detail: &str) -> String {

@@ -65,6 +65,8 @@ pub struct Checks {
     pub on_the_first: fn(usize) -> String,
     /// How many things were not evaluated, where nothing was found.
     pub only_gaps: fn(usize) -> String,
+    /// The list that the orders could not be compared with, or not with all of it, and why.
+    pub not_compared: fn(&str, &str) -> String,
     pub remove: fn(&str) -> String,
     /// How a term was recognised: by code, by words, by the code of something else in the class.
     pub recognised: [&'static str; 3],
@@ -174,6 +176,7 @@ const ENGLISH: Words = Words {
         left_out: "Left out",
         on_the_first: |n| format!("Not evaluated: {n}, listed on the first card."),
         only_gaps: |n| format!("Order checks: {n} {} not evaluated", if n == 1 { "thing was" } else { "things were" }),
+        not_compared: |what, why| format!("Order checks: not all was compared: {what}: {why}"),
         remove: |order| format!("Remove the order: {order}"),
         recognised: ["by its code", "by its words", "by the class of its code"],
         order: |n, [text, term, how]| format!("Draft order {n}, {text} (recognised as {term} {how}): "),
@@ -269,6 +272,7 @@ const KOREAN: Words = Words {
         left_out: "점검에서 제외한 항목",
         on_the_first: |n| format!("점검하지 못한 항목: {n}건, 첫 번째 카드에 있음."),
         only_gaps: |n| format!("처방 점검: 점검하지 못한 항목 {n}건"),
+        not_compared: |what, why| format!("처방 점검: 모두 비교하지 못함: {what}: {why}"),
         remove: |order| format!("처방 삭제: {order}"),
         recognised: ["코드로 인식", "명칭으로 인식", "코드의 계열로 인식"],
         order: |n, [text, term, how]| format!("처방 초안 {n}번, {text} ({term}, {how}): "),
