@@ -7,7 +7,8 @@ use super::{BOTH, an_order, checked, text_allergy, text_film, text_order, with};
 const SNOMED: &str = "http://snomed.info/sct";
 
 fn assert_told(order: Value, allergy: Value) {
-    let answer = checked(&BOTH, &[order.clone()], &[with(allergy.clone(), &json!({"criticality": "high"}))]);
+    let answer =
+        checked(&BOTH, std::slice::from_ref(&order), &[with(allergy.clone(), &json!({"criticality": "high"}))]);
     assert!(answer.alerts.is_empty() && !answer.not_evaluated.is_empty(), "{order} {allergy}: {answer:?}");
 }
 
