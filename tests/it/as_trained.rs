@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use tokio::time::{Duration, Instant};
 
 use crate::{
-    as_taught::{call, service},
     eighteen_cases::bundled,
     harness::{Hospital, Plan, fixtures},
 };
