@@ -163,7 +163,8 @@ async fn an_allergy_list_that_cannot_be_read_is_told() {
     for fault in [Fault::Status(500), Fault::Status(403), Fault::Truncate, Fault::ContentType("text/html".into())] {
         hospital.ehr.faults.set("/fhir/AllergyIntolerance", fault);
         let card = ask(&hospital, &request(&hospital, &[medicine("a", "amoxicillin")], None)).await.only_card();
-        assert_eq!(card["indicator"], "info");
+        assert_eq!(card["indicator"], "warning");
+        assert!(card["summary"].as_str().unwrap().contains("not all was compared: allergies: "), "{}", card["summary"]);
         assert!(detail(&card).contains("- allergies: "), "{}", detail(&card));
         // Where allergies are no matter, that they cannot be read is none.
         let film = request(&hospital, &[examination("x", "XR Chest")], None);
