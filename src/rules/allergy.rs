@@ -123,12 +123,12 @@ fn substances<'a>(terms: &'a Terms, found: &'a Found) -> impl Iterator<Item = (T
 /// Codes that two records of one substance may share.
 fn codes<'a>(terms: &'a Terms, named: &'a Named) -> impl Iterator<Item = (&'a str, &'a str)> {
     let compared = if named.is_too_long() { &[][..] } else { &named.codes };
-    let compared = compared.iter().filter(|coding| !is_placeholder(coding) && !terms.is_general(coding));
+    let compared = compared.iter().filter(|coding| !stands_for_nothing(coding) && !terms.is_general(coding));
     compared.map(|coding| (canonical(&coding.system), coding.code.as_str()))
 }
 
 /// Codes that stand for nothing: empty or all zeros, of why something is not given, and the roots of SNOMED CT.
-fn is_placeholder(coding: &Coding) -> bool {
+fn stands_for_nothing(coding: &Coding) -> bool {
     const ROOTS: [&str; 6] = ["105590001", "410942007", "763158003", "373873005", "416098002", "419199007"];
     let absent = ["NullFlavor", "data-absent-reason", "2.16.840.1.113883.5.1008"];
     !coding.code.chars().any(|c| c.is_alphanumeric() && c != '0')
