@@ -27,7 +27,7 @@ fn service(name: &str) -> Service {
 /// may word is in Hangul.
 fn chart() -> Chart {
     let value = |text: &str, loinc: &str, value: &str, unit: &str, flag: Option<&str>, before| {
-        let (loinc, flag) = (vec![loinc.into()], flag.map(str::to_owned));
+        let (loinc, flag) = (vec![loinc.into()], flag.map(Into::into));
         Fact::Measurement(Measurement { loinc, flag, before, ..sample::measurement(text, value, unit) })
     };
     let before = |value: &str, trend| {

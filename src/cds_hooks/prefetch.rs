@@ -41,7 +41,7 @@ impl Prefetch {
             if prefetch.entries.len() == MAX_KEYS || prefetch.get(&key).is_some() {
                 return None;
             }
-            prefetch.entries.push((key, state(at)?));
+            prefetch.entries.push((key.into(), state(at)?));
             Some(())
         })?;
         Some(prefetch)

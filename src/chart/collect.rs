@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
+use compact_str::CompactString as Text;
 use futures::future::join_all;
 
 use super::{Examined, Gap, Origin, gather::is_unnamed};
@@ -19,7 +20,7 @@ const SAFETY_TYPES: [&str; 3] = ["AllergyIntolerance", "Condition", "MedicationR
 /// One resource of this patient, read as far as its head.
 pub struct Resource {
     pub head: lenient::Head,
-    pub id: String,
+    pub id: Text,
     pub raw: Raw,
     pub origin: Origin,
     /// Indices of the keys it came under among [`Collected::examined`].
@@ -102,7 +103,7 @@ pub async fn ask<'a>(
 /// EHR answered with nothing (`null`, an empty Bundle) is answered: a gap (CDS Hooks asks 412 only for what cannot be had).
 pub fn collect(answers: Answers, patient_id: &str, base: &Base) -> Result<Collected> {
     let mut collected = Collected::default();
-    let mut seen: HashMap<String, usize> = HashMap::new();
+    let mut seen: HashMap<Text, usize> = HashMap::new();
     for (template, answer) in answers.0 {
         let answer = match answer {
             Ok(answer) => answer,
@@ -130,7 +131,7 @@ pub fn collect(answers: Answers, patient_id: &str, base: &Base) -> Result<Collec
                 Ok((head, id, raw)) => {
                     // INVARIANT: resources_of_another_kind_prove_nothing
                     let counted = if head.resource_type == kind { &mut count } else { &mut stray };
-                    match seen.entry([head.resource_type.as_str(), &id].join("/")) {
+                    match seen.entry(head.resource_type.clone() + "/" + &id) {
                         Entry::Vacant(first) => {
                             first.insert(collected.resources.len());
                             *counted += 1;
@@ -150,7 +151,7 @@ pub fn collect(answers: Answers, patient_id: &str, base: &Base) -> Result<Collec
                         Entry::Occupied(first) => {
                             unusable += 1;
                             let why = "it came twice with different contents; the first was used".into();
-                            collected.gaps.push(Gap { what: first.key().clone(), why });
+                            collected.gaps.push(Gap { what: first.key().to_string(), why });
                         }
                     }
                 }
@@ -280,11 +281,11 @@ pub enum Refusal {
     Unusable(String, String),
 }
 
-pub type Admitted = (lenient::Head, String, Raw);
+pub type Admitted = (lenient::Head, Text, Raw);
 
-/// The resource with its head and id, if it is this patient's and can be cited.
+/// The resource with its head and, taken out of that, its id, if it is this patient's and can be cited.
 pub fn admit(raw: Raw, patient_id: &str, base: &Base) -> std::result::Result<Admitted, Refusal> {
-    let (head, sound) = lenient::open(&raw).map_err(|why| Refusal::Unusable("a resource".into(), why))?;
+    let (mut head, sound) = lenient::open(&raw).map_err(|why| Refusal::Unusable("a resource".into(), why))?;
     let about = |about: &Option<lenient::Ref>| {
         let reference = about.as_ref()?.reference.as_deref().and_then(Reference::parse);
         Some(reference.is_some_and(|r| r.is(base, "Patient", patient_id)))
@@ -298,12 +299,12 @@ pub fn admit(raw: Raw, patient_id: &str, base: &Base) -> std::result::Result<Adm
         | "DocumentReference" | "ServiceRequest" => about(&head.subject),
         _ => return Err(Refusal::NotPatientData),
     };
-    let unusable = |why: &str| Err(Refusal::Unusable(head.resource_type.clone(), why.to_owned()));
-    let id = match (ours, &head.id) {
+    let unusable = |why: &str| Err(Refusal::Unusable(head.resource_type.to_string(), why.to_owned()));
+    let id = match (ours, head.id.take()) {
         (Some(false), _) => return Err(Refusal::Foreign),
         (None, _) => return unusable("one does not say whose it is, so it was not used"),
         // INVARIANT: an_id_that_is_a_path_is_never_cited
-        (_, Some(id)) if is_id(id) => id.clone(),
+        (_, Some(id)) if is_id(&id) => id,
         (_, _) => return unusable("one has no usable id, so nothing could cite it"),
     };
     if let Err(why) = sound {

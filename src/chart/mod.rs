@@ -24,6 +24,7 @@ pub use words::{FLAGGED, Printed, flag, joined, plain};
 
 use std::{collections::BTreeMap, fmt};
 
+use compact_str::CompactString as Text;
 use serde::{Deserialize, Serialize};
 
 use crate::{fhir::Date, imaging::Image};
@@ -191,19 +192,19 @@ pub enum Role {
 /// The last value of one test.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Measurement {
-    pub text: String,
+    pub text: Text,
     /// LOINC codes of the test.
-    pub loinc: Vec<String>,
+    pub loinc: Vec<Text>,
     pub vital: bool,
     /// As received, comparator included; decimals keep their text.
-    pub value: String,
-    pub unit: Option<String>,
+    pub value: Text,
+    pub unit: Option<Text>,
     /// UCUM code of the unit, where the EHR gave one.
-    pub ucum: Option<String>,
+    pub ucum: Option<Text>,
     /// Systolic and diastolic where the value is a blood pressure panel.
-    pub components: Option<(String, String)>,
+    pub components: Option<(Text, Text)>,
     /// The EHR's interpretation, or ours from its reference range.
-    pub flag: Option<String>,
+    pub flag: Option<Text>,
     /// The value before the last, in the same unit.
     pub before: Option<Box<Before>>,
     /// The bounds of normal values, where the EHR gives one range for everybody.
@@ -218,7 +219,7 @@ pub struct Measurement {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Before {
     /// As received.
-    pub value: String,
+    pub value: Text,
     pub date: Option<Date>,
     pub preliminary: bool,
     /// How the last value stands to it; `None` where the two cannot be compared.
@@ -236,8 +237,8 @@ pub enum Trend {
 /// Bounds as received; decimals keep their text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Range {
-    pub low: Option<String>,
-    pub high: Option<String>,
+    pub low: Option<Text>,
+    pub high: Option<Text>,
 }
 
 /// Something looked for and not had. `what` names it as a reader knows it, `why` is one clause without patient data.

@@ -1,5 +1,7 @@
 //! The one order in which evidence is numbered: pictures, then what bears on the question, then the rest.
 
+use compact_str::CompactString as Text;
+
 use super::{Fact, Role, facts::Stated};
 use crate::{fhir::Date, service::Service};
 
@@ -32,6 +34,6 @@ fn rank(stated: &Stated, service: &Service, moment: &Date) -> (u8, usize) {
     }
 }
 
-fn wanted(loinc: &[String], service: &Service) -> Option<usize> {
-    service.relevant.iter().position(|code| loinc.contains(code))
+fn wanted(loinc: &[Text], service: &Service) -> Option<usize> {
+    service.relevant.iter().position(|code| loinc.iter().any(|loinc| loinc == code))
 }

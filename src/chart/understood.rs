@@ -52,7 +52,7 @@ pub fn understood(answers: Answers, patient_id: &str, base: &Base, for_rules: bo
                 continue;
             }
             Ok(Found::Value(value)) => {
-                measured.push(*value);
+                measured.push(value);
                 continue;
             }
             Ok(Found::Allergy(allergy)) => {

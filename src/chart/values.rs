@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
+use compact_str::{CompactString as Text, format_compact};
+
 use super::{
     Before, Fact, Measurement, Range, Trend,
-    facts::{Doubts, Found, Source, Stated, When, label},
+    facts::{Doubts, Found, Source, Stated, When},
 };
 use crate::fhir::lenient::{Concept, Observation, Quantity, TWO_VALUES};
 
@@ -18,7 +20,7 @@ const GRAVEST: [&str; 6] = ["HH", "LL", "AA", "H", "L", "A"];
 pub struct Value {
     source: Source,
     when: When,
-    test: String,
+    test: Text,
     measurement: Measurement,
 }
 
@@ -33,7 +35,9 @@ pub fn observation(resource: &Observation, source: Source, doubts: &mut Doubts) 
     if !resource.focus.is_empty() {
         return Found::Unusable("it names something or somebody else as what it is about, so it was not used");
     }
-    let Some(text) = label(&resource.code) else { return Found::Unusable("it does not say which test") };
+    let Some(text) = resource.code.as_ref().and_then(Concept::label) else {
+        return Found::Unusable("it does not say which test");
+    };
     let start = resource.effective_period.as_ref().and_then(|p| p.start.as_deref());
     let category = |code| resource.category.iter().any(|c: &Concept| c.code(code));
     let given = match value(resource) {
@@ -52,14 +56,14 @@ pub fn observation(resource: &Observation, source: Source, doubts: &mut Doubts) 
     ];
     let when = When::told(times, doubts);
     if category("exam") && resource.value_string.is_some() {
-        return Found::stated(Stated { source, when, fact: Fact::Note { text: value, preliminary } });
+        return Found::stated(Stated { source, when, fact: Fact::Note { text: value.into(), preliminary } });
     }
-    let loinc: Vec<String> = resource
+    let loinc: Vec<Text> = resource
         .code
         .iter()
         .flat_map(|c| c.coding.iter())
         .filter(|c| c.system.as_deref() == Some(LOINC))
-        .filter_map(|c| c.code.as_deref().map(str::to_owned))
+        .filter_map(|c| c.code.clone())
         .collect();
     let ucum = quantity.filter(|q| q.system.as_deref() == Some(UCUM)).and_then(|q| q.code.as_deref());
     let unit = quantity.and_then(|q| q.unit.as_deref().or(q.code.as_deref()));
@@ -73,16 +77,16 @@ pub fn observation(resource: &Observation, source: Source, doubts: &mut Doubts) 
     let stated = stated.min_by_key(rank);
     let range = quantity.filter(|_| components.is_none());
     let range = range.map(|value| bounds(resource, value, doubts)).unwrap_or_default();
-    let test = loinc.first().cloned().unwrap_or_else(|| text.to_lowercase());
+    let test = loinc.first().cloned().unwrap_or_else(|| text.to_lowercase().into());
     let measurement = Measurement {
-        text,
+        text: text.into(),
         loinc,
         vital: category("vital-signs"),
         value,
-        unit: unit.map(str::to_owned),
-        ucum: ucum.map(str::to_owned),
+        unit: unit.map(Text::from),
+        ucum: ucum.map(Text::from),
         components,
-        flag: stated.map(str::to_owned),
+        flag: stated.map(Text::from),
         before: None,
         range,
         preliminary,
@@ -94,11 +98,11 @@ pub fn observation(resource: &Observation, source: Source, doubts: &mut Doubts) 
 ///
 /// One whose date is none may be the last or the first: it is stated by itself and compared with nothing.
 // INVARIANT: a_value_of_no_date_is_neither_the_last_nor_the_one_before
-pub fn last_values(values: Vec<Value>) -> Vec<Stated> {
+pub fn last_values(values: impl IntoIterator<Item = Box<Value>>) -> Vec<Stated> {
     let (undated, mut values): (Vec<_>, Vec<_>) = values.into_iter().partition(|value| value.when.misdated);
     values.sort_by(|a, b| b.when.date.cmp(&a.when.date).then_with(|| a.source.reference.cmp(&b.source.reference)));
-    let mut tests: Vec<(Value, Option<Value>)> = Vec::new();
-    let mut at: HashMap<String, usize> = HashMap::new();
+    let mut tests: Vec<(Box<Value>, Option<Box<Value>>)> = Vec::new();
+    let mut at: HashMap<Text, usize> = HashMap::new();
     for value in values {
         match at.get(&value.test) {
             None => {
@@ -113,19 +117,19 @@ pub fn last_values(values: Vec<Value>) -> Vec<Stated> {
     dated.chain(undated.into_iter().map(|value| stated(value, None))).collect()
 }
 
-fn stated(last: Value, before: Option<Value>) -> Stated {
-    let mut measurement = last.measurement;
+fn stated(last: Box<Value>, before: Option<Box<Value>>) -> Stated {
+    let Value { source, when, mut measurement, .. } = *last;
     let value: Option<f64> = measurement.value.parse().ok();
     if measurement.flag.is_none() {
         let [low, high] = [&measurement.range.low, &measurement.range.high].map(|bound| number(bound.as_deref()?));
         measurement.flag = value.and_then(|v| match (low, high) {
-            (Some(low), _) if v < low => Some("L".to_owned()),
-            (_, Some(high)) if v > high => Some("H".to_owned()),
+            (Some(low), _) if v < low => Some("L".into()),
+            (_, Some(high)) if v > high => Some("H".into()),
             _ => None,
         });
     }
     // Of two values of one moment neither is the earlier.
-    let before = before.filter(|b| b.when.date < last.when.date);
+    let before = before.filter(|b| b.when.date < when.date);
     measurement.before = before.filter(|b| b.measurement.unit == measurement.unit).map(|b| {
         let trend = match (value, b.measurement.value.parse::<f64>().ok()) {
             (Some(now), Some(then)) if now > then => Some(Trend::Up),
@@ -133,18 +137,18 @@ fn stated(last: Value, before: Option<Value>) -> Stated {
             (Some(_), Some(_)) => Some(Trend::Unchanged),
             _ => (b.measurement.value == measurement.value).then_some(Trend::Unchanged),
         };
-        let (value, preliminary) = (b.measurement.value, b.measurement.preliminary);
-        Box::new(Before { value, date: b.when.date, preliminary, trend })
+        let Value { when, measurement: Measurement { value, preliminary, .. }, .. } = *b;
+        Box::new(Before { value, date: when.date, preliminary, trend })
     });
-    Stated { source: last.source, when: last.when, fact: Fact::Measurement(measurement) }
+    Stated { source, when, fact: Fact::Measurement(measurement) }
 }
 
 /// The value of an Observation in words.
 struct Given<'a> {
-    text: String,
+    text: Text,
     /// What it is measured in.
     quantity: Option<&'a Quantity>,
-    components: Option<(String, String)>,
+    components: Option<(Text, Text)>,
 }
 
 /// `None`: it gives none that is read here. An error: it contradicts itself.
@@ -187,7 +191,7 @@ fn pressure(resource: &Observation) -> Result<Option<Given<'_>>, &'static str> {
     if resource.value_quantity.is_some() || plain_value(resource).is_some() {
         return Err(TWO_VALUES);
     }
-    let text = format!("{systolic}/{diastolic}");
+    let text = format_compact!("{systolic}/{diastolic}");
     Ok(Some(Given { text, quantity: Some(quantity), components: Some((systolic, diastolic)) }))
 }
 
@@ -204,7 +208,7 @@ fn bounds(resource: &Observation, value: &Quantity, doubts: &mut Doubts) -> Rang
     }
     let bound = |bound: Option<&Quantity>| {
         let text = bound.filter(|bound| comparable(bound, value))?.value.as_ref()?.as_str();
-        number(text).map(|_| text.to_owned())
+        number(text).map(|_| text.into())
     };
     let range = Range { low: bound(range.low.as_ref()), high: bound(range.high.as_ref()) };
     let [low, high] = [&range.low, &range.high].map(|bound| number(bound.as_deref()?));
@@ -215,20 +219,20 @@ fn bounds(resource: &Observation, value: &Quantity, doubts: &mut Doubts) -> Rang
     range
 }
 
-fn plain_value(resource: &Observation) -> Option<String> {
-    let concept = resource.value_codeable_concept.as_ref().and_then(|c| c.label().map(str::to_owned));
+fn plain_value(resource: &Observation) -> Option<Text> {
+    let concept = resource.value_codeable_concept.as_ref().and_then(|c| c.label().map(Text::from));
     concept
         .or_else(|| resource.value_string.clone())
-        .or_else(|| resource.value_integer.as_ref().map(|value| value.as_str().to_owned()))
+        .or_else(|| resource.value_integer.as_ref().map(|value| value.as_str().into()))
         .or_else(|| resource.value_boolean.map(|b| if b { "yes".into() } else { "no".into() }))
 }
 
 /// The value as the EHR wrote it, comparator first.
-fn amount(quantity: &Quantity) -> Result<Option<String>, &'static str> {
+fn amount(quantity: &Quantity) -> Result<Option<Text>, &'static str> {
     let comparator = quantity.comparator.as_deref().unwrap_or_default();
     let Some(value) = &quantity.value else { return Ok(None) };
     match comparator {
-        "" | "<" | "<=" | ">=" | ">" => Ok(Some([comparator, value.as_str()].concat())),
+        "" | "<" | "<=" | ">=" | ">" => Ok(Some(Text::from(comparator) + value.as_str())),
         _ => Err("its value has a comparator that is not known, so it was not used"),
     }
 }
@@ -265,7 +269,7 @@ mod tests {
     #[test]
     fn a_value_of_no_date_is_neither_the_last_nor_the_one_before() {
         let values = [("a", "2025-01-02", 4), ("b", "2025-02-30", 7), ("c", "2025-01-01", 5)];
-        let stated = last_values(values.map(|(id, date, amount)| value(id, date, amount)).into());
+        let stated = last_values(values.map(|(id, date, amount)| value(id, date, amount).into()));
         let said = stated.iter().map(|stated| match &stated.fact {
             Fact::Measurement(m) => (stated.source.reference.as_str(), m.value.as_str(), m.before.clone()),
             other => panic!("{other:?}"),

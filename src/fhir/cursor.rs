@@ -1,5 +1,6 @@
 //! JSON taken from its front, a value at a time, so that what is large is stepped over once.
 
+use compact_str::CompactString as Text;
 use serde::Deserialize;
 
 /// What is left of a text.
@@ -22,7 +23,7 @@ impl<'a> Cursor<'a> {
     /// Takes the object in front: `member` is told the name of each member, and takes its value.
     ///
     /// `None`: it is no object, or a value was not taken.
-    pub fn object(&mut self, mut member: impl FnMut(String, &mut Self) -> Option<()>) -> Option<()> {
+    pub fn object(&mut self, mut member: impl FnMut(Text, &mut Self) -> Option<()>) -> Option<()> {
         self.sign('{')?;
         if self.sign('}').is_some() {
             return Some(());
@@ -68,7 +69,7 @@ mod tests {
     use super::*;
 
     /// The members of the one object that a text is.
-    fn members(text: &str) -> Option<Vec<(String, &str)>> {
+    fn members(text: &str) -> Option<Vec<(Text, &str)>> {
         let (mut at, mut members) = (Cursor::new(text), Vec::new());
         at.object(|name, at| {
             members.push((name, at.value::<&RawValue>()?.get()));

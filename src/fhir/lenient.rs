@@ -8,6 +8,7 @@ mod many;
 mod observation;
 mod sound;
 mod study;
+mod system;
 
 pub use attachment::{Attachment, Binary, DocumentContent, DocumentReference, Media};
 pub use decimal::Decimal;
@@ -16,21 +17,18 @@ pub use observation::{Component, Observation, ReferenceRange};
 pub use sound::{TWO_VALUES, open, sound};
 pub use study::{Endpoint, Extension, ImagingStudy, Instance, Series};
 
-use std::fmt;
-
 use compact_str::CompactString as Text;
-use serde::{
-    Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, Visitor},
-};
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
+
+use super::Cursor;
 
 /// What every resource is asked first.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Head {
-    pub resource_type: String,
-    pub id: Option<String>,
+    pub resource_type: Text,
+    pub id: Option<Text>,
     #[serde(default)]
     pub meta: Option<Meta>,
     pub subject: Option<Ref>,
@@ -45,6 +43,7 @@ pub struct Meta {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Code {
+    #[serde(default, deserialize_with = "system::known")]
     pub system: Option<Text>,
     pub code: Option<Text>,
     pub display: Option<Text>,
@@ -120,6 +119,7 @@ pub struct Quantity {
     pub value: Option<Decimal>,
     pub comparator: Option<Text>,
     pub unit: Option<Text>,
+    #[serde(default, deserialize_with = "system::known")]
     pub system: Option<Text>,
     pub code: Option<Text>,
 }
@@ -267,29 +267,16 @@ pub fn resource_type(raw: &RawValue) -> Option<String> {
 }
 
 /// The first member of each name, of an object that is read no further than to the last of them.
-pub fn members<'a, const N: usize>(raw: &'a RawValue, names: [&'static str; N]) -> [Option<&'a RawValue>; N] {
-    struct Members<'a, 'f, const N: usize>([&'static str; N], &'f mut [Option<&'a RawValue>; N]);
-    impl<'de: 'a, 'a, const N: usize> Visitor<'de> for Members<'a, '_, N> {
-        type Value = ();
-        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-            f.write_str("an object")
-        }
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-            while let Some(name) = map.next_key::<Text>()? {
-                match self.0.iter().position(|wanted| name == wanted) {
-                    Some(which) if self.1[which].is_none() => self.1[which] = Some(map.next_value()?),
-                    _ => drop(map.next_value::<IgnoredAny>()?),
-                }
-                if self.1.iter().all(Option::is_some) {
-                    break;
-                }
-            }
-            Ok(())
-        }
-    }
+pub fn members<'a, const N: usize>(raw: &'a RawValue, names: [&str; N]) -> [Option<&'a RawValue>; N] {
     let mut found = [None; N];
-    // What comes after them is left unread, which the reader calls an error.
-    serde_json::Deserializer::from_str(raw.get()).deserialize_map(Members(names, &mut found)).ok();
+    // What comes after them is not taken, and says nothing.
+    Cursor::new(raw.get()).object(|name, at| {
+        match names.iter().position(|wanted| name == wanted) {
+            Some(which) if found[which].is_none() => found[which] = Some(at.value()?),
+            _ => drop(at.value::<IgnoredAny>()?),
+        }
+        found.iter().any(Option::is_none).then_some(())
+    });
     found
 }
 

@@ -8,8 +8,8 @@ const MAX_ID: usize = 128;
 /// Whether `text` may be a resource's id: the standard's characters and the underscore that some servers use, and nothing
 /// that is a path.
 pub fn is_id(text: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-    (1..=MAX_ID).contains(&text.len()) && text.chars().all(allowed) && text.chars().any(|c| c != '.')
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(allowed) && text.bytes().any(|b| b != b'.')
 }
 
 /// A literal reference to a resource, relative (`Type/id`) or absolute.
@@ -29,7 +29,7 @@ impl<'a> Reference<'a> {
         let (rest, id) = text.rsplit_once('/')?;
         let (base, resource_type) = rest.rsplit_once('/').unwrap_or(("", rest));
         let named = resource_type.starts_with(|c: char| c.is_ascii_uppercase())
-            && resource_type.chars().all(|c| c.is_ascii_alphabetic());
+            && resource_type.bytes().all(|b| b.is_ascii_alphabetic());
         let server = base.strip_prefix("http://").or_else(|| base.strip_prefix("https://"));
         let based = base.is_empty() || server.is_some_and(|server| !server.is_empty() && !server.starts_with('/'));
         (named && is_id(id) && based).then_some(Reference { base, resource_type, id })

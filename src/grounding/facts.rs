@@ -105,7 +105,7 @@ mod tests {
             ),
             (None, None, "K: 5.70 mmol/L", "K: 5.70 mmol/L"),
         ] {
-            let (flag, before) = (flag.map(str::to_owned), before.map(Box::new));
+            let (flag, before) = (flag.map(Into::into), before.map(Box::new));
             let fact = Fact::Measurement(Measurement { flag, before, ..sample::measurement("K", "5.70", "mmol/L") });
             assert_eq!(described(&fact, Language::English), ("measurement", english.to_owned()));
             assert_eq!(described(&fact, Language::Korean), ("검사값", korean.to_owned()));

@@ -111,7 +111,7 @@ pub fn read(request: &HookRequest, caller: &Caller) -> Result<DraftOrders> {
         let Ok((Head { resource_type, id: Some(id), .. }, sound)) = opened else { continue };
         if resource_type == "Medication" {
             let medicine = sound.ok().and_then(|()| lenient::read(raw).ok());
-            medicines.entry(id.clone()).or_default().push(medicine);
+            medicines.entry(id.to_string()).or_default().push(medicine);
         }
         let reference = format!("{resource_type}/{id}");
         if !named.insert(reference.clone()) {

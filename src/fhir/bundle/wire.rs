@@ -2,6 +2,7 @@
 
 use std::{fmt, marker::PhantomData};
 
+use compact_str::CompactString as Text;
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, SeqAccess, Visitor},
@@ -53,7 +54,7 @@ pub(super) struct Request {
 
 #[derive(Deserialize)]
 pub(super) struct Search {
-    pub(super) mode: Option<String>,
+    pub(super) mode: Option<Text>,
 }
 
 #[derive(Deserialize)]

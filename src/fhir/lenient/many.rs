@@ -48,7 +48,12 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Many<T> {
                     if items.len() == MOST_ITEMS {
                         return Err(Error::custom("an array of more items than are read"));
                     }
-                    items.extend(item);
+                    let Some(item) = item else { continue };
+                    // Nearly every array of a record has one item, and there are many arrays.
+                    if items.is_empty() {
+                        items.reserve_exact(1);
+                    }
+                    items.push(item);
                 }
                 Ok(Many(items))
             }

@@ -22,7 +22,7 @@ pub struct Observation {
     pub issued: Option<Text>,
     pub value_quantity: Option<Quantity>,
     pub value_codeable_concept: Option<Concept>,
-    pub value_string: Option<String>,
+    pub value_string: Option<Text>,
     pub value_integer: Option<Decimal>,
     pub value_boolean: Option<bool>,
     pub data_absent_reason: Option<Concept>,

@@ -84,39 +84,48 @@ fn plain(text: &str) -> Option<Plain<'_>> {
     // The member being read, and where its value begins.
     let mut member: Option<(usize, usize)> = None;
     // The choices made so far in each object that is open; an array makes none.
-    let mut open: Vec<[bool; CHOICES.len()]> = Vec::new();
-    let mut string = "";
+    let mut open = [[false; CHOICES.len()]; FLAT];
+    let mut depth: usize = 0;
+    let mut string: &[u8] = b"";
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'"' => {
                 let start = at + 1;
                 at = end_of_string(bytes, start)?;
-                string = text.get(start..at)?;
+                string = bytes.get(start..at)?;
             }
             b':' => {
-                if open.len() == 1 {
-                    member = Plain::MEMBERS.iter().position(|name| *name == string).map(|which| (which, at + 1));
+                if depth == 1 {
+                    let which = Plain::MEMBERS.iter().position(|name| name.as_bytes() == string);
+                    member = which.map(|which| (which, at + 1));
                 }
-                match (Name::of(string), open.last_mut()) {
-                    (Name::Other, _) => {}
-                    (Name::Choice(which), Some(given)) if !given[which] => given[which] = true,
-                    _ => return None,
+                match Name::of(string) {
+                    Name::Other => {}
+                    Name::Choice(which) => {
+                        let given = open.get_mut(depth.checked_sub(1)?)?;
+                        if std::mem::replace(&mut given[which], true) {
+                            return None;
+                        }
+                    }
+                    Name::Changes => return None,
                 }
             }
-            b',' | b'}' if open.len() == 1 => {
+            b',' | b'}' if depth == 1 => {
                 if let Some((which, start)) = member.take()
                     && plain.0[which].replace(text.get(start..at)?).is_some()
                 {
                     return None;
                 }
                 if *byte == b'}' {
-                    open.pop();
+                    depth = 0;
                 }
             }
-            b'{' | b'[' if open.len() == FLAT => return None,
-            b'{' | b'[' => open.push(Default::default()),
-            b'}' | b']' => drop(open.pop()),
+            b'{' | b'[' => {
+                *open.get_mut(depth)? = Default::default();
+                depth += 1;
+            }
+            b'}' | b']' => depth = depth.checked_sub(1)?,
             _ => {}
         }
         at += 1;
@@ -210,18 +219,15 @@ enum Name {
 }
 
 impl Name {
-    fn of(name: &str) -> Name {
+    fn of(name: &[u8]) -> Name {
+        if name == b"modifierExtension" || name == b"implicitRules" {
+            return Name::Changes;
+        }
+        // Asked of every member of everything that comes; few have a capital letter there.
         let typed = |choice: &&str| {
-            name.strip_prefix(*choice).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
+            name.get(choice.len()).is_some_and(u8::is_ascii_uppercase) && name.starts_with(choice.as_bytes())
         };
-        // Nearly every name is none of them, and is asked of every member of everything that comes.
-        if !name.starts_with(['c', 'e', 'i', 'm', 'o', 'v']) {
-            return Name::Other;
-        }
-        match name {
-            "modifierExtension" | "implicitRules" => Name::Changes,
-            _ => CHOICES.iter().position(typed).map_or(Name::Other, Name::Choice),
-        }
+        CHOICES.iter().position(typed).map_or(Name::Other, Name::Choice)
     }
 }
 
@@ -234,7 +240,7 @@ impl<'de> Deserialize<'de> for Name {
                 f.write_str("a name")
             }
             fn visit_str<E: Error>(self, name: &str) -> Result<Name, E> {
-                Ok(Name::of(name))
+                Ok(Name::of(name.as_bytes()))
             }
         }
         deserializer.deserialize_str(NameVisitor)

@@ -16,7 +16,7 @@ const HIGH_CRP: Task = Task::Question(Question::Flagged(Test::CReactiveProtein, 
 /// E1 and E2 films, E3 a note, E4 a high C reactive protein, E5 an allergy, E6 a potassium without a flag, E7 not shown.
 fn chart() -> Chart {
     let value = |text: &str, loinc: &str, value: &str, flag: Option<&str>| {
-        let (loinc, flag) = (vec![loinc.into()], flag.map(str::to_owned));
+        let (loinc, flag) = (vec![loinc.into()], flag.map(Into::into));
         Fact::Measurement(Measurement { loinc, flag, ..sample::measurement(text, value, "mg/L") })
     };
     let facts = [
@@ -192,8 +192,8 @@ fn what_is_not_understood_of_a_value_is_neither_yes_nor_no() {
         ("1.0", Some("<"), (low, high), Some(Says::No), Some(Says::Yes)),
     ] {
         let mut measurement = sample::measurement("Potassium", value, "mmol/L");
-        (measurement.loinc, measurement.flag) = (vec!["2823-3".into()], flag.map(str::to_owned));
-        (measurement.range.low, measurement.range.high) = (range.0.map(str::to_owned), range.1.map(str::to_owned));
+        (measurement.loinc, measurement.flag) = (vec!["2823-3".into()], flag.map(Into::into));
+        (measurement.range.low, measurement.range.high) = (range.0.map(Into::into), range.1.map(Into::into));
         let chart = sample::chart([("2025-11-19T08:00:00Z", Fact::Measurement(measurement))]);
         let said =
             [Level::High, Level::Low].map(|level| says(&chart.evidence[0], Question::Flagged(Test::Potassium, level)));

@@ -35,7 +35,7 @@ fn scope() -> Scope {
 }
 
 fn measurement(text: &str, value: &str, unit: &str, range: [&str; 2], flag: &str) -> Fact {
-    let [low, high] = range.map(|bound| (!bound.is_empty()).then(|| bound.to_owned()));
+    let [low, high] = range.map(|bound| (!bound.is_empty()).then(|| bound.into()));
     Fact::Measurement(Measurement {
         vital: text == "Body temperature",
         ucum: Some(unit.into()),
