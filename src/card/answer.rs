@@ -176,7 +176,9 @@ impl Writer<'_> {
             }
         }
         match self.draft.task {
+            // INVARIANT: a_reader_sees_what_was_looked_for_whatever_was_found
             Task::ImagingDraft => {
+                self.say(&grounding::looked_for(self.draft.language));
                 let urgency = self.assessment.urgency.map_or(self.words.not_stated, |u| self.shared.urgency(u));
                 self.say(&(self.words.urgency)(urgency));
             }

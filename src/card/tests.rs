@@ -11,7 +11,7 @@ use crate::{
     },
     engine::{Completion, Finish},
     fhir::Date,
-    grounding::{self, contract},
+    grounding::{self, FindingKind, contract},
     task::{Level, Question, Substance, Task, Test},
 };
 
@@ -171,6 +171,20 @@ fn cards_say_what_their_files_say() {
             assert_eq!(seen(&card), fs::read_to_string(&path).unwrap(), "{name}");
         }
     }
+}
+
+#[test]
+fn a_reader_sees_what_was_looked_for_whatever_was_found() {
+    let drafts = ["urgent", "none", "rejected"];
+    for language in BOTH {
+        let looked_for = grounding::looked_for(language);
+        for (name, card) in cards(language) {
+            assert_eq!(card.detail.contains(&looked_for), drafts.contains(&name), "{name}");
+        }
+    }
+    let (english, kinds) =
+        (grounding::looked_for(Language::English), ["pneumothorax", "opacity", "effusion", "heart", "line"]);
+    assert!(kinds.len() == FindingKind::ALL.len() && kinds.iter().all(|kind| english.contains(kind)), "{english}");
 }
 
 #[test]

@@ -143,9 +143,7 @@ const ENGLISH: Words = Words {
     compared: |day| format!("Compared with the film of {day}."),
     views_differ: |now, before| format!("The views differ ({now} now, {before} before), which changes how sizes look."),
     not_stated: "not stated",
-    no_finding: |films| {
-        format!("The model stated no finding ({films}). It looks for five kinds only; that is not a normal report.")
-    },
+    no_finding: |films| format!("The model stated no finding ({films}). That is not a normal report."),
     flagged: |named, all| format!("Flagged results named here: {named} of the {all} in the chart."),
     none_picked: "The model picked no result. That does not say that all are normal.",
     urgency: |word| format!("Urgency, the model's word: {word}."),
@@ -239,9 +237,7 @@ const KOREAN: Words = Words {
     compared: |day| format!("비교한 이전 영상: {day}."),
     views_differ: |now, before| format!("촬영 방향이 서로 달라(현재 {now}, 이전 {before}) 크기가 다르게 보일 수 있음."),
     not_stated: "미상",
-    no_finding: |films| {
-        format!("모델이 제시한 소견 없음 ({films}). 다섯 가지 소견만 찾으므로 정상 판독을 뜻하지 않음.")
-    },
+    no_finding: |films| format!("모델이 제시한 소견 없음 ({films}). 정상 판독을 뜻하지 않음."),
     flagged: |named, all| format!("기록에 이상으로 표시된 결과 {all}건 중 {named}건을 제시함."),
     none_picked: "모델이 선별한 결과 없음. 모두 정상이라는 뜻이 아님.",
     urgency: |word| format!("긴급도(모델의 판단): {word}."),

@@ -9,7 +9,7 @@ mod words;
 
 pub use crate::finding::{Change, Finding, FindingKind, Region, Severity, Side};
 pub use facts::described;
-pub use sentence::sentence;
+pub use sentence::{looked_for, sentence};
 pub use summary::summarise;
 pub use words::Words;
 

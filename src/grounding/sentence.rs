@@ -11,15 +11,34 @@ pub fn sentence(finding: Finding, language: Language) -> String {
     }
 }
 
+/// What any film is looked through for, whatever was found: a finding of another kind cannot be stated.
+pub fn looked_for(language: Language) -> String {
+    let kinds: Vec<&str> = FindingKind::ALL.iter().map(|kind| name(*kind, language)).collect();
+    let kinds = kinds.join(", ");
+    match language {
+        Language::English => format!("Looked for: {kinds}. Nothing else was looked for."),
+        Language::Korean => format!("확인한 소견: {kinds}. 그 밖의 소견은 확인하지 않음."),
+    }
+}
+
+fn name(kind: FindingKind, language: Language) -> &'static str {
+    match (kind, language) {
+        (FindingKind::Pneumothorax, Language::English) => "pneumothorax",
+        (FindingKind::Pneumothorax, Language::Korean) => "기흉",
+        (FindingKind::Opacity, Language::English) => "opacity",
+        (FindingKind::Opacity, Language::Korean) => "폐 음영",
+        (FindingKind::Effusion, Language::English) => "pleural effusion",
+        (FindingKind::Effusion, Language::Korean) => "흉수",
+        (FindingKind::Cardiomegaly, Language::English) => "enlarged heart shadow",
+        (FindingKind::Cardiomegaly, Language::Korean) => "심장 음영 확대",
+        (FindingKind::Line, Language::English) => "central line",
+        (FindingKind::Line, Language::Korean) => "중심정맥관",
+    }
+}
+
 fn english(finding: Finding) -> String {
     let Finding { kind, side, region, severity, change } = finding;
-    let kind = match kind {
-        FindingKind::Pneumothorax => "pneumothorax",
-        FindingKind::Opacity => "opacity",
-        FindingKind::Effusion => "pleural effusion",
-        FindingKind::Cardiomegaly => "enlarged heart shadow",
-        FindingKind::Line => "central line",
-    };
+    let kind = name(kind, Language::English);
     let size = match severity {
         Severity::None => "",
         Severity::Small => "small ",
@@ -54,13 +73,7 @@ fn english(finding: Finding) -> String {
 
 fn korean(finding: Finding) -> String {
     let Finding { kind, side, region, severity, change } = finding;
-    let name = match kind {
-        FindingKind::Pneumothorax => "기흉",
-        FindingKind::Opacity => "폐 음영",
-        FindingKind::Effusion => "흉수",
-        FindingKind::Cardiomegaly => "심장 음영 확대",
-        FindingKind::Line => "중심정맥관",
-    };
+    let name = name(kind, Language::Korean);
     let size = match severity {
         Severity::None => "",
         Severity::Small => ", 소량",

@@ -77,6 +77,8 @@ pub fn impression(made: &Made) -> String {
     if sentences.is_empty() {
         sentences.push(made.words().no_finding.to_owned());
     }
+    // INVARIANT: a_reader_sees_what_was_looked_for_whatever_was_found
+    sentences.push(grounding::looked_for(made.language));
     sentences.extend(made.assessment.urgency.map(|u| (made.words().urgency)(made.shared().urgency(u))));
     sentences.join(" ")
 }

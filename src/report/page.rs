@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use crate::{
     chart::{Evidence, EvidenceId, Role, plain},
-    grounding::{Statement, described},
+    grounding::{Statement, described, looked_for},
     imaging::Source,
 };
 
 use super::{
     Made,
-    narrative::{impression, scope_sentence, study_sentence, study_words},
+    narrative::{scope_sentence, study_sentence, study_words},
 };
 
 pub fn view(made: &Made) -> Value {
@@ -35,7 +35,7 @@ pub fn view(made: &Made) -> Value {
         "other_orders": reading.filter(|r| r.other_orders > 0).map(|r| r.other_orders.to_string()),
         "study": study_sentence(made),
         "prior": made.prior().map(|study| study_words(study, made.language)),
-        "impression": impression(made),
+        "looked_for": looked_for(made.language),
         "urgency": assessment.urgency.map(|u| u.word()),
         "urgency_words": assessment.urgency.map(|u| shared.urgency(u)),
         "sections": sections(made),

@@ -104,6 +104,24 @@ fn what_a_model_stated_is_labelled() {
 }
 
 #[test]
+fn a_reader_sees_what_was_looked_for_whatever_was_found() {
+    let told = |sample: &Sample| {
+        let draft = sample.draft();
+        let report = of(&draft, "DiagnosticReport")[0];
+        let looked_for = grounding::looked_for(sample.language);
+        let said =
+            [&report["conclusion"], &report["text"]["div"]].map(|text| text.as_str().unwrap().contains(&looked_for));
+        assert_eq!((said, draft.page["looked_for"].as_str()), ([true; 2], Some(looked_for.as_str())), "{report}");
+        report["conclusion"].as_str().unwrap().contains("No finding is stated")
+    };
+    for mut sample in every() {
+        told(&sample);
+        sample.assessment.sections.iter_mut().for_each(|section| section.statements.clear());
+        assert!(told(&sample));
+    }
+}
+
+#[test]
 fn every_shown_piece_of_evidence_is_an_entity() {
     let sample = sample();
     let draft = sample.draft();

@@ -7,7 +7,7 @@ fn page() -> Value {
         "language": "en", "banner": "b", "intended_use": "research", "service": "Draft report", "status": "partial", "status_words": "A machine's draft.",
         "organization": "o", "patient": { "reference": "https://ehr.example/fhir/Patient/1", "sex": "female", "age_band": "60-69" },
         "order": "Chest X-ray", "other_orders": null, "study": "Study read: 2034-08-15.", "prior": "2032-01-10",
-        "impression": "i", "urgency": "urgent", "urgency_words": "urgent",
+        "looked_for": "l", "urgency": "urgent", "urgency_words": "urgent",
         "sections": [{ "title": "Findings", "statements": [{ "number": "1", "text": "Large effusion", "evidence": ["E2"] }] }],
         "rejected": [{ "what": "Opacity", "why": "cites nothing" }],
         "pictures": [{

@@ -74,6 +74,7 @@ export function showReport(section, url, page) {
     page.sections.length
       ? page.sections.map((s) => [el('h4', {}, s.title), el('ol', { class: 'statements' }, s.statements.map(statement))])
       : el('p', {}, w.no_finding),
+    page.looked_for && el('p', {}, page.looked_for),
     page.rejected.length ? [el('h4', {}, w.rejected), items(page.rejected, (r) => `${r.what}: ${r.why}`)] : null,
     el('h4', {}, w.evidence),
     el('p', { class: 'hint' }, w.hint),
