@@ -283,9 +283,9 @@ pub enum Refusal {
 
 pub type Admitted = (lenient::Head, Text, Raw);
 
-/// The resource with its head and, taken out of that, its id, if it is this patient's and can be cited.
+/// The resource with its head and id, if it is this patient's and can be cited.
 pub fn admit(raw: Raw, patient_id: &str, base: &Base) -> std::result::Result<Admitted, Refusal> {
-    let (mut head, sound) = lenient::open(&raw).map_err(|why| Refusal::Unusable("a resource".into(), why))?;
+    let (head, sound) = lenient::open(&raw).map_err(|why| Refusal::Unusable("a resource".into(), why))?;
     let about = |about: &Option<lenient::Ref>| {
         let reference = about.as_ref()?.reference.as_deref().and_then(Reference::parse);
         Some(reference.is_some_and(|r| r.is(base, "Patient", patient_id)))
@@ -300,11 +300,11 @@ pub fn admit(raw: Raw, patient_id: &str, base: &Base) -> std::result::Result<Adm
         _ => return Err(Refusal::NotPatientData),
     };
     let unusable = |why: &str| Err(Refusal::Unusable(head.resource_type.to_string(), why.to_owned()));
-    let id = match (ours, head.id.take()) {
+    let id = match (ours, &head.id) {
         (Some(false), _) => return Err(Refusal::Foreign),
         (None, _) => return unusable("one does not say whose it is, so it was not used"),
         // INVARIANT: an_id_that_is_a_path_is_never_cited
-        (_, Some(id)) if is_id(&id) => id,
+        (_, Some(id)) if is_id(id) => id.clone(),
         (_, _) => return unusable("one has no usable id, so nothing could cite it"),
     };
     if let Err(why) = sound {

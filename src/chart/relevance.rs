@@ -35,5 +35,5 @@ fn rank(stated: &Stated, service: &Service, moment: &Date) -> (u8, usize) {
 }
 
 fn wanted(loinc: &[Text], service: &Service) -> Option<usize> {
-    service.relevant.iter().position(|code| loinc.iter().any(|loinc| loinc == code))
+    service.relevant.iter().position(|code| loinc.iter().any(|given| given == code))
 }

@@ -255,13 +255,13 @@ mod tests {
     use super::*;
     use crate::chart::Origin;
 
-    fn value(id: &str, date: &str, amount: u32) -> Value {
+    fn value(id: &str, date: &str, amount: u32) -> Box<Value> {
         let text = format!(
             r#"{{"status":"final","code":{{"text":"Potassium"}},"effectiveDateTime":"{date}","valueQuantity":{{"value":{amount}}}}}"#
         );
         let source = Source { reference: id.into(), origin: Origin::Prefetch };
         match observation(&serde_json::from_str(&text).unwrap(), source, &mut Doubts::new()) {
-            Found::Value(value) => *value,
+            Found::Value(value) => value,
             _ => panic!("{text}"),
         }
     }
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn a_value_of_no_date_is_neither_the_last_nor_the_one_before() {
         let values = [("a", "2025-01-02", 4), ("b", "2025-02-30", 7), ("c", "2025-01-01", 5)];
-        let stated = last_values(values.map(|(id, date, amount)| value(id, date, amount).into()));
+        let stated = last_values(values.map(|(id, date, amount)| value(id, date, amount)));
         let said = stated.iter().map(|stated| match &stated.fact {
             Fact::Measurement(m) => (stated.source.reference.as_str(), m.value.as_str(), m.before.clone()),
             other => panic!("{other:?}"),

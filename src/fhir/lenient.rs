@@ -43,7 +43,7 @@ pub struct Meta {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Code {
-    #[serde(default, deserialize_with = "system::known")]
+    #[serde(default, deserialize_with = "system::address")]
     pub system: Option<Text>,
     pub code: Option<Text>,
     pub display: Option<Text>,
@@ -119,7 +119,7 @@ pub struct Quantity {
     pub value: Option<Decimal>,
     pub comparator: Option<Text>,
     pub unit: Option<Text>,
-    #[serde(default, deserialize_with = "system::known")]
+    #[serde(default, deserialize_with = "system::address")]
     pub system: Option<Text>,
     pub code: Option<Text>,
 }
@@ -339,10 +339,12 @@ mod tests {
             (r#"{"x":[{"id":1}],"id":null}"#, "null"),
             (r#"{"id":"a","status":"final","id":"b"}"#, r#""a""#),
             (r#"{"status":"final","x":"id","id":"a","status":7}"#, r#""a""#),
+            (r#"{"id":"a","\ud800":1,"status":"draft"}"#, r#""a""#),
+            (&format!(r#"{{"x":{}{},"id":"a"}}"#, "[".repeat(100_000), "]".repeat(100_000)), r#""a""#),
         ] {
             assert_eq!(of(text).as_deref(), Some(found), "{text}");
         }
-        for text in ["{}", "[]", "7", r#"["id","a"]"#, r#"{"subject":{"id":"b"}}"#] {
+        for text in ["{}", "[]", "7", r#"["id","a"]"#, r#"{"subject":{"id":"b"}}"#, r#"{"\ud800":1,"id":"a"}"#] {
             assert_eq!(of(text), None, "{text}");
         }
     }
@@ -353,5 +355,9 @@ mod tests {
         assert_eq!(error, "its element status is not readable");
         let error = parse::<Observation>(r#"{"component":[{},{"code":{"coding":["Jane Doe"]}}]}"#).unwrap_err();
         assert_eq!(error, "its element component[1].code.coding[0] is not readable");
+        // What stands in an array instead of by name is complete or refused.
+        for text in [r#"{"code":{"coding":[[]]}}"#, r#"{"valueQuantity":[1,"<","mg"]}"#] {
+            assert!(parse::<Observation>(text).is_err(), "{text}");
+        }
     }
 }

@@ -106,6 +106,9 @@ mod tests {
             "http:///Patient/1",
             "https:////Patient/1",
             "Patient/a b",
+            "Patient/é",
+            "Patient/１",
+            "Pätient/1",
         ] {
             assert!(Reference::parse(text).is_none(), "{text}");
         }

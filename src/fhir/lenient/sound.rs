@@ -83,7 +83,7 @@ fn plain(text: &str) -> Option<Plain<'_>> {
     let mut plain = Plain::default();
     // The member being read, and where its value begins.
     let mut member: Option<(usize, usize)> = None;
-    // The choices made so far in each object that is open; an array makes none.
+    // The choices made so far in each object that is open, `depth` of them with the arrays, which make none.
     let mut open = [[false; CHOICES.len()]; FLAT];
     let mut depth: usize = 0;
     let mut string: &[u8] = b"";
@@ -223,7 +223,7 @@ impl Name {
         if name == b"modifierExtension" || name == b"implicitRules" {
             return Name::Changes;
         }
-        // Asked of every member of everything that comes; few have a capital letter there.
+        // Asked of every member of everything that comes; in few a capital letter stands where the word may end.
         let typed = |choice: &&str| {
             name.get(choice.len()).is_some_and(u8::is_ascii_uppercase) && name.starts_with(choice.as_bytes())
         };
@@ -287,6 +287,7 @@ mod tests {
             r#"{"medicationReference":{},"medicationCodeableConcept":{}}"#,
             r#"{"onsetAge":{},"onsetString":"a"}"#,
             r#"{"createdDateTime":"2025","createdPeriod":{}}"#,
+            r#"{"valueString":"a","x":[{"valueString":"b"}],"valueInteger":1}"#,
         ] {
             assert_eq!(judged(text), Err(TWO_VALUES), "{text}");
         }
@@ -295,6 +296,20 @@ mod tests {
             r#"{"valueString":"a","_valueString":{},"component":[{"valueString":"b"}]}"#,
         ] {
             assert_eq!(judged(text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_a_choice_by_the_word_and_a_capital_letter_after_it() {
+        for name in ["valueA", "valueQuantity", "effectiveX", "onsetAge", "medicationReference", "createdX"] {
+            assert!(matches!(Name::of(name.as_bytes()), Name::Choice(_)), "{name}");
+        }
+        for name in ["", "value", "valueset", "value1", "valueÄ", "xvalueA", "_valueString", "modifierExtensionX", "v"]
+        {
+            assert!(matches!(Name::of(name.as_bytes()), Name::Other), "{name}");
+        }
+        for name in ["modifierExtension", "implicitRules"] {
+            assert!(matches!(Name::of(name.as_bytes()), Name::Changes), "{name}");
         }
     }
 

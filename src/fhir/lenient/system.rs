@@ -8,20 +8,22 @@ use serde::{
     de::{Error, Visitor},
 };
 
-/// Those too long for a [`Text`] to hold without memory of its own, the most frequent first.
-const LONG: [&str; 8] = [
+/// Frequent ones that are too long for a [`Text`] to hold without memory of its own.
+const LONG: [&str; 10] = [
     "http://unitsofmeasure.org",
     "http://terminology.hl7.org/CodeSystem/observation-category",
     "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation",
     "http://www.nlm.nih.gov/research/umls/rxnorm",
+    "http://hl7.org/fhir/sid/icd-10-cm",
+    "http://terminology.hl7.org/CodeSystem/condition-category",
     "http://terminology.hl7.org/CodeSystem/condition-clinical",
     "http://terminology.hl7.org/CodeSystem/condition-ver-status",
     "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical",
     "http://terminology.hl7.org/CodeSystem/allergyintolerance-verification",
 ];
 
-/// An address, one text of the program for all that name the same of the frequent ones.
-pub(super) fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Text>, D::Error> {
+/// Any address; a frequent one without a copy.
+pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Text>, D::Error> {
     Ok(Option::<System>::deserialize(deserializer)?.map(|System(address)| address))
 }
 
