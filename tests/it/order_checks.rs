@@ -93,7 +93,7 @@ async fn an_allergy_to_what_is_ordered_is_a_warning_with_its_rule_and_its_record
             "an allergy to Penicillin is recorded (E1;",
             "the same class",
             "Criticality: low. Reaction: Urticaria.",
-            "(rule penicillins 1.1.0)",
+            "(rule penicillins 1.2.0)",
             "Demonstration rule, not reviewed by a clinician",
             "AllergyIntolerance/penicillin",
             "`https://doi.org/10.3390/pharmacy7030103`",
