@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::{
-    Cited, Condition, Rules,
+    Cited, Condition, Examined, Rules,
     check::{Against, Alert, Checked, Input, Record, listed},
     drafts::{Kind, Order},
     terms::{Found, MatchedBy, TermId},
@@ -23,11 +23,15 @@ const LONG_WORD: usize = 4;
 /// Whether it orders imaging, or does not say what else it orders.
 pub fn may_be_imaging(rules: &Rules, order: &Order) -> bool {
     let Kind::Service(category) = &order.kind else { return false };
-    let imaging = rules.rules.iter().filter_map(|rule| match &rule.when {
+    category.is_empty() || imaging(rules).any(|imaging| is_imaging(rules, order, imaging))
+}
+
+/// The terms that say that something is imaging, and not which.
+pub fn imaging(rules: &Rules) -> impl Iterator<Item = TermId> {
+    rules.rules.iter().filter_map(|rule| match &rule.when {
         Condition::DuplicateImaging { imaging, .. } => Some(*imaging),
         Condition::SameSubstance | Condition::Allergy { .. } => None,
-    });
-    category.is_empty() || imaging.into_iter().any(|imaging| is_imaging(rules, order, imaging))
+    })
 }
 
 fn is_imaging(rules: &Rules, order: &Order, imaging: TermId) -> bool {
@@ -39,6 +43,7 @@ fn is_imaging(rules: &Rules, order: &Order, imaging: TermId) -> bool {
 struct OfKind<'s, 'a> {
     term: TermId,
     days: i64,
+    here: &'a [Vec<String>],
     records: Vec<&'s Record<'a>>,
     drafts: Vec<&'a Order>,
 }
@@ -48,22 +53,22 @@ pub fn duplicates<'a>(
     input: &Input<'a>,
     cited: &'a Cited,
     imaging: TermId,
-    examinations: &[(TermId, i64)],
+    examinations: &'a [Examined],
     elsewhere: &[Vec<String>],
 ) -> Checked<'a> {
     let terms = &input.rules.terms;
-    let of_kind = |(term, days): &(TermId, i64)| {
+    let of_kind = |Examined { term, days, here }: &'a Examined| {
         let records = input.records.iter().filter(|record| terms.among(&record.terms, *term).is_some()).collect();
         let is_one = |(order, names): &&(&'a Order, _)| {
             matches!(order.kind, Kind::Service(_)) && terms.among(names, *term).is_some()
         };
         let drafts = input.orders.iter().filter(is_one).map(|(order, _)| *order).collect();
-        OfKind { term: *term, days: *days, records, drafts }
+        OfKind { term: *term, days: *days, here, records, drafts }
     };
     let kinds: Vec<OfKind> = examinations.iter().map(of_kind).collect();
     let is_unplaced = |record: &&Record| {
         let is_known = kinds.iter().any(|kind| terms.among(&record.terms, kind.term).is_some());
-        !record.unread && !is_known && !says(input, record, elsewhere)
+        !record.unread && !is_known
     };
     let unplaced: Vec<&Record> = input.records.iter().filter(is_unplaced).collect();
     let mut checked = Checked::default();
@@ -86,7 +91,9 @@ pub fn duplicates<'a>(
             let alert =
                 |against| Alert { check: Check::DuplicateImaging, rule: cited, order, ordered, ordered_by, against };
             alerts.extend(against.into_iter().map(alert));
-            let may_be = |record: &&&Record| may_be(input, record, order, kind, imaging);
+            // INVARIANT: another_part_of_the_body_hides_no_study_of_the_one_asked_for
+            let is_elsewhere = |record: &Record| says(input, record, elsewhere) && !says(input, record, kind.here);
+            let may_be = |record: &&&Record| may_be(input, record, order, kind, imaging) && !is_elsewhere(record);
             let unplaced: Vec<EvidenceId> = unplaced.iter().filter(may_be).map(|record| record.evidence.id).collect();
             let unplaced = (!unplaced.is_empty()).then_some((UNPLACED, unplaced));
             let untold = untold.into_iter().chain(unplaced);

@@ -6,7 +6,8 @@ use rust_embed::Embed;
 use url::Url;
 
 use super::{
-    AllergyRule, Cited, Condition, LoadedRule, Rule, RuleCondition, Rules, TermPair, terms::Terms, words::split,
+    AllergyRule, Cited, Condition, Examined, LoadedRule, Rule, RuleCondition, Rules, TermPair, terms::Terms,
+    words::split,
 };
 use crate::{
     error::{Error, Result},
@@ -125,7 +126,17 @@ fn ready(read: Vec<(String, Rule)>) -> Result<Rules> {
             },
             RuleCondition::DuplicateImaging(all) => Condition::DuplicateImaging {
                 imaging: id(&all.imaging)?,
-                examinations: all.of.iter().map(|e| Ok((id(&e.term)?, e.days))).collect::<Result<_>>()?,
+                examinations: all
+                    .of
+                    .iter()
+                    .map(|e| {
+                        Ok(Examined {
+                            term: id(&e.term)?,
+                            days: e.days,
+                            here: e.here.iter().map(|w| split(w)).collect(),
+                        })
+                    })
+                    .collect::<Result<_>>()?,
                 elsewhere: all.elsewhere.iter().map(|words| split(words)).collect(),
             },
         };

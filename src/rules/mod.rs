@@ -101,6 +101,9 @@ pub struct Examinations {
 #[serde(deny_unknown_fields)]
 pub struct Examination {
     pub term: String,
+    /// Words by which what no rule knows may be this one, whatever other parts of the body stand beside them.
+    #[serde(default)]
+    pub here: Vec<String>,
     /// How many days before an order an examination of the same kind is recent.
     pub days: i64,
 }
@@ -154,7 +157,15 @@ struct LoadedRule {
 enum Condition {
     SameSubstance,
     Allergy { pair: TermPair, relation: Relation, unclear: Vec<(TermPair, String)> },
-    DuplicateImaging { imaging: TermId, examinations: Vec<(TermId, i64)>, elsewhere: Vec<Vec<String>> },
+    DuplicateImaging { imaging: TermId, examinations: Vec<Examined>, elsewhere: Vec<Vec<String>> },
+}
+
+/// A kind of examination, for how many days one of it is recent, and words by which a record may be one.
+#[derive(Debug)]
+struct Examined {
+    term: TermId,
+    days: i64,
+    here: Vec<Vec<String>>,
 }
 
 /// Terms of allergies and of orders; what belongs to one of them counts.

@@ -75,3 +75,33 @@ fn classes_are_compared_however_they_are_named() {
         (format!("{allergen}, {ordered}"), said(Check::Allergy, &order, allergy), wanted)
     }));
 }
+
+#[test]
+fn another_part_of_the_body_hides_no_study_of_the_one_asked_for() {
+    let study = |description: &str, modality: &str| {
+        json!({"resourceType": "ImagingStudy", "status": "available", "description": description, "started": "2025-11-19",
+            "modality": [{"system": "http://dicom.nema.org/resources/ontology/DCM", "code": modality}]})
+    };
+    let lines = [
+        ("CT Chest", "CT neck to pelvis", "CT", Told),
+        ("CT Chest", "CT PE protocol incl upper abdomen", "CT", Told),
+        ("CT Chest", "CTPA, liver lesion", "CT", Told),
+        ("CT Chest", "CT pulmonary embolism, prior hip fracture", "CT", Told),
+        ("CT Chest", "CT lungs incl. upper abdomen", "CT", Told),
+        ("CT Chest", "CT chest, abdomen and pelvis", "CT", Alert),
+        ("CT Chest", "CT chest and abdomen, compare ultrasound", "CT", Told),
+        ("CT Head", "CTA neck and intracranial", "CT", Told),
+        ("CT Head", "CTA head neck", "CT", Alert),
+        ("XR Chest", "Abdomen series, lungs", "DX", Told),
+        ("CT Chest", "CT abdomen and pelvis", "CT", Nothing),
+        ("CT Chest", "CT thoracic spine", "CT", Nothing),
+        ("CT Head", "CT chest abdomen pelvis", "CT", Nothing),
+        ("CT Head", "CTPA, liver lesion", "CT", Nothing),
+        ("CT Head", "CT cervical spine", "CT", Nothing),
+        ("XR Chest", "XR hip", "DX", Nothing),
+    ];
+    assert_all(lines.map(|(ordered, recorded, modality, wanted)| {
+        let found = said(Check::DuplicateImaging, &text_film(ordered), study(recorded, modality));
+        (format!("{ordered}, {recorded}"), found, wanted)
+    }));
+}
