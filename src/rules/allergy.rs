@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{
     Cited, Condition, Rules, TermPair,
-    check::{Against, Alert, Checked, Input, Relation, keep, listed},
+    check::{Against, Alert, Checked, Input, Relation, gives_beside, keep, listed},
     drafts::{Kind, LONGEST_TEXT, Order},
     terms::{ATC, Found, MatchedBy, RXNORM, SNOMED, TermId, TermKind, Terms, canonical},
     words::telling,
@@ -196,7 +196,7 @@ fn among(terms: &Terms, found: &Found, wanted: &[TermId]) -> Option<(TermId, Mat
 }
 
 /// Every pair that a rule of allergies speaks of, be it to say that it does not know.
-fn pairs(rules: &Rules) -> impl Iterator<Item = &TermPair> {
+pub(super) fn pairs(rules: &Rules) -> impl Iterator<Item = &TermPair> {
     rules.rules.iter().flat_map(|rule| match &rule.when {
         Condition::Allergy { pair, unclear, .. } => {
             std::iter::once(pair).chain(unclear.iter().map(|(pair, _)| pair)).collect()
@@ -206,14 +206,18 @@ fn pairs(rules: &Rules) -> impl Iterator<Item = &TermPair> {
 }
 
 /// A service that no rule knows and that may well give something: a procedure, or what does not say what it is.
-fn is_unknown_service(order: &Order, terms: &Found) -> bool {
-    matches!(&order.kind, Kind::Service(_)) && terms.is_empty() && !order.gives_nothing()
+fn is_unknown_service(rules: &Rules, order: &Order, terms: &Found) -> bool {
+    // Beyond the laboratory, which measures substances, what names one may well give it, whatever its category says.
+    let names_none = || rules.terms.named(&order.named).keys().all(|id| rules.terms.kind(*id) == TermKind::Examination);
+    let gives_nothing = || order.gives_nothing() && (order.is_of_laboratory() || names_none());
+    matches!(&order.kind, Kind::Service(_)) && terms.is_empty() && !gives_nothing()
 }
 
 /// Whether an allergy could speak against it: a medicine, a service no rule knows, or what a rule of allergies names.
 pub fn concerns(rules: &Rules, order: &Order, terms: &Found) -> bool {
     matches!(order.kind, Kind::Medicine)
-        || is_unknown_service(order, terms)
+        || is_unknown_service(rules, order, terms)
+        || gives_beside(rules, order, terms)
         || pairs(rules).any(|pair| among(&rules.terms, terms, &pair.ordered).is_some())
         || substances(&rules.terms, terms).next().is_some()
 }
@@ -307,7 +311,7 @@ pub fn unknown(input: &Input, checked: &mut Checked) {
         let unknown = orders.iter().filter(|(order, terms)| {
             let known = substances(&rules.terms, terms).any(|(_, how)| how != MatchedBy::CodeOfClass)
                 && !is_combination(&order.named);
-            let compared = matches!(order.kind, Kind::Medicine) || is_unknown_service(order, terms);
+            let compared = matches!(order.kind, Kind::Medicine) || is_unknown_service(rules, order, terms);
             compared && !known && !alerted.contains(&order.number)
         });
         checked.not_evaluated.extend(unknown.map(|(order, terms)| {

@@ -5,11 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Cited, Condition, DraftOrders, LoadedRule, Order, Rules,
+    Cited, Condition, DraftOrders, LoadedRule, Order, Rules, TermPair,
     allergy::{self, Allergy},
     drafts::Kind,
     duplicate,
-    terms::{Found, MatchedBy, TermKind, Terms},
+    terms::{Found, MatchedBy, TermId, TermKind, Terms},
 };
 use crate::{
     chart::{Chart, Evidence, EvidenceId, Fact, Gap},
@@ -172,6 +172,7 @@ pub fn check<'a>(
     each(chosen.map(|rule| (rule.cited.id.as_str(), rule)), &mut checked, |rule| apply(&input, rule));
     if checks.contains(&Check::Allergy) {
         allergy::unknown(&input, &mut checked);
+        beside(&input, &mut checked);
     }
     closest(&mut checked.alerts);
     if !in_time() {
@@ -194,18 +195,45 @@ fn apply<'a>(input: &Input<'a>, rule: &'a LoadedRule) -> Checked<'a> {
 /// What an order is compared by.
 // INVARIANT: the_name_of_a_medicine_is_no_examination_and_words_of_contrast_are_no_order_for_it
 fn ordered(rules: &Rules, order: &Order) -> Found {
-    let found = rules.terms.named(&order.named);
-    let examines = found.keys().any(|id| rules.terms.kind(*id) == TermKind::Examination);
-    match order.kind {
-        Kind::Medicine => keep(&rules.terms, found, |kind| kind != TermKind::Examination),
-        // What an examination says of contrast is judged by what the examination is.
-        Kind::Service(_) if examines => keep(&rules.terms, found, |kind| kind == TermKind::Examination),
-        // INVARIANT: a_service_that_gives_nothing_orders_no_substance
-        Kind::Service(_) if order.may_give_nothing() => {
-            found.into_iter().filter(|(_, how)| *how != MatchedBy::Words).collect()
-        }
-        Kind::Service(_) => found,
+    let terms = &rules.terms;
+    let mut found = terms.named(&order.named);
+    if matches!(order.kind, Kind::Medicine) {
+        return keep(terms, found, |kind| kind != TermKind::Examination);
     }
+    // That something is imaging says nothing of what is given with it.
+    found.retain(|id, _| !duplicate::imaging(rules).any(|imaging| imaging == *id));
+    let is_examination = |id: &TermId| terms.kind(*id) == TermKind::Examination;
+    let examines = found.keys().any(is_examination);
+    let names = |pair: &TermPair, id: TermId| pair.ordered.iter().any(|of| terms.is_within(id, *of));
+    // INVARIANT: an_examination_hides_nothing_that_is_given_with_it
+    found.retain(|id, how| match terms.kind(*id) {
+        TermKind::Examination => true,
+        // INVARIANT: a_service_that_gives_nothing_orders_no_substance
+        _ if !examines && order.may_give_nothing() && *how == MatchedBy::Words => false,
+        TermKind::Substance => true,
+        // What an examination says of contrast is judged by what the examination is.
+        TermKind::Class if examines && *how == MatchedBy::Words => {
+            let mut pairs = allergy::pairs(rules).filter(|pair| names(pair, *id)).peekable();
+            pairs.peek().is_some() && !pairs.any(|pair| pair.ordered.iter().any(is_examination))
+        }
+        // A class that no rule looks for in orders makes nothing known.
+        TermKind::Class => allergy::pairs(rules).any(|pair| names(pair, *id)),
+    });
+    found
+}
+
+/// Whether it says that something is given beside an examination, and no rule knows what.
+pub(super) fn gives_beside(rules: &Rules, order: &Order, terms: &Found) -> bool {
+    let examines = !terms.is_empty() && terms.keys().all(|id| rules.terms.kind(*id) == TermKind::Examination);
+    examines && matches!(order.kind, Kind::Service(_)) && order.says_given()
+}
+
+/// Tells of what is given beside an examination, where there are allergies that could have been compared with it.
+fn beside(input: &Input, checked: &mut Checked) {
+    let given = input.checked().filter(|(order, terms)| gives_beside(input.rules, order, terms));
+    let why = "it says that something is given, and no rule knows what, so that was compared with no allergy";
+    let gaps: Vec<Gap> = given.map(|(order, _)| order.gap(why)).collect();
+    checked.not_evaluated.extend(gaps.into_iter().filter(|_| !input.allergies.is_empty()));
 }
 
 pub(super) fn keep(terms: &Terms, mut found: Found, kinds: impl Fn(TermKind) -> bool) -> Found {

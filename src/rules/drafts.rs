@@ -23,24 +23,67 @@ const MOST_CHECKED: usize = 200;
 /// Characters of an order's own words that are shown.
 pub const LONGEST_TEXT: usize = 300;
 
-/// Words of categories, and of services, that give the patient nothing. Codes stand among them where they have no display.
-const CATEGORIES_WITHOUT: [&str; 15] = [
+/// Words of categories that give the patient nothing: of the laboratory, and others. Codes stand among them where they have
+/// no display.
+const LABORATORY: [&str; 16] = [
     "lab",
+    "labs",
     "laboratory",
+    "laboratories",
     "108252007",
     "pathology",
     "microbiology",
+    "chemistry",
+    "biochemistry",
+    "hematology",
+    "haematology",
+    "serology",
+    "immunology",
+    "virology",
+    "toxicology",
+    "검사실",
+];
+const OTHERS_WITHOUT: [&str; 13] = [
     "referral",
+    "referrals",
+    "consult",
     "consultation",
     "3457005",
     "11429006",
     "diet",
+    "dietary",
     "nutrition",
     "education",
     "counselling",
+    "counseling",
     "physiotherapy",
-    "검사실",
 ];
+/// Words that add nothing to those.
+const PLAIN: [&str; 22] = [
+    "and",
+    "of",
+    "test",
+    "tests",
+    "testing",
+    "order",
+    "orders",
+    "service",
+    "services",
+    "request",
+    "requests",
+    "medicine",
+    "patient",
+    "outpatient",
+    "inpatient",
+    "specialist",
+    "external",
+    "internal",
+    "clinical",
+    "department",
+    "procedure",
+    "procedures",
+];
+/// Words of services that give nothing.
 const SERVICES_WITHOUT: [&str; 13] = [
     "level",
     "levels",
@@ -55,6 +98,30 @@ const SERVICES_WITHOUT: [&str; 13] = [
     "baths",
     "culture",
     "naat",
+];
+/// Words of services that give something.
+const GIVEN: [&str; 21] = [
+    "infusion",
+    "infusions",
+    "infuse",
+    "injection",
+    "injections",
+    "inject",
+    "injected",
+    "challenge",
+    "provocation",
+    "desensitization",
+    "desensitisation",
+    "administration",
+    "administer",
+    "parenteral",
+    "enteral",
+    "tpn",
+    "주사",
+    "주사제",
+    "주입",
+    "수액",
+    "투여",
 ];
 
 /// An order as far as checks need it. All text is the EHR's.
@@ -182,9 +249,36 @@ impl DraftOrders {
 }
 
 impl Order {
-    /// Whether its category says that it gives the patient nothing, such as one of the laboratory.
+    /// Whether every word of its category says that it gives the patient nothing, such as one of the laboratory, and none of
+    /// its own says that it does.
+    // INVARIANT: a_category_hides_nothing_that_the_order_gives
     pub fn gives_nothing(&self) -> bool {
-        matches!(&self.kind, Kind::Service(category) if has(&category.words, &CATEGORIES_WITHOUT))
+        self.is_all_of(&[&LABORATORY, &OTHERS_WITHOUT]) && !self.says_given()
+    }
+
+    /// Whether it measures something.
+    pub fn is_of_laboratory(&self) -> bool {
+        self.is_all_of(&[&LABORATORY])
+    }
+
+    /// Whether its own words say that something is given.
+    pub fn says_given(&self) -> bool {
+        !self.named.is_too_long() && has(&self.named.words, &GIVEN)
+    }
+
+    /// Whether its category is named, by these words and no others that tell anything.
+    fn is_all_of(&self, lists: &[&[&str]]) -> bool {
+        let Kind::Service(category) = &self.kind else { return false };
+        let listed = |word: &String| lists.iter().any(|list| list.contains(&word.as_str()));
+        let is_one = |text: &String| {
+            let words = split(text.trim_end_matches("(procedure)"));
+            let procedure = words.iter().any(|word| word.starts_with("procedure"));
+            // `Laboratory procedure` is one thing, `Consultation and procedure` are two.
+            let two = text.contains(['&', '/', '+', ',', ';']) || words.iter().any(|word| word == "and");
+            let told = words.iter().all(|word| listed(word) || PLAIN.contains(&word.as_str()));
+            told && words.iter().any(listed) && !(procedure && two)
+        };
+        !category.is_too_long() && !category.words.is_empty() && category.words.iter().all(is_one)
     }
 
     /// Whether it is a service that gives nothing, by its category or, which is less sure, its own words.

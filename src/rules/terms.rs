@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Deserialize;
 
-use super::words::{Text, Word, begins, split, words};
+use super::words::{Text, Word, begins, parts, split, words};
 use crate::{chart::Named, fhir::Coding};
 
 /// Of a substance's code, the longest.
@@ -44,6 +44,12 @@ pub struct Term {
     /// ... and none of these does.
     #[serde(default)]
     pub never: Vec<String>,
+    /// Where any are listed, one of these must stand beside the words of the last list of `every`.
+    #[serde(default)]
+    pub beside: Vec<String>,
+    /// It is looked for in each part of a list by itself, too: what one part says takes nothing from another.
+    #[serde(default)]
+    pub in_parts: bool,
 }
 
 /// What a term stands for.
@@ -84,7 +90,28 @@ pub struct Terms {
     codes: HashMap<(String, String), Vec<TermId>>,
     /// By first word.
     phrases: HashMap<String, Vec<(Phrase, TermId)>>,
-    combined: Vec<(Vec<Vec<Phrase>>, Vec<Phrase>, TermId)>,
+    combined: Vec<Combined>,
+}
+
+/// A term that is named by words in any order.
+#[derive(Debug)]
+struct Combined {
+    every: Vec<Vec<Phrase>>,
+    never: Vec<Phrase>,
+    beside: Vec<Phrase>,
+    in_parts: bool,
+    id: TermId,
+}
+
+impl Combined {
+    fn stands_in(&self, text: &Text) -> bool {
+        let stands = |phrase: &Phrase| text.contains(phrase);
+        let rest = || self.every.last().map(|last| text.without(last));
+        self.every.iter().all(|list| list.iter().any(stands))
+            && !self.never.iter().any(stands)
+            && (self.beside.is_empty()
+                || rest().is_some_and(|rest| self.beside.iter().any(|phrase| rest.contains(phrase))))
+    }
 }
 
 impl Terms {
@@ -125,8 +152,9 @@ impl Terms {
             let list = |texts: &Vec<String>| texts.iter().map(phrase).collect::<Result<Vec<_>, _>>();
             if !term.every.is_empty() {
                 let every = term.every.iter().map(list).collect::<Result<_, _>>()?;
-                all.combined.push((every, list(&term.never)?, id));
-            } else if !term.never.is_empty() {
+                let (never, beside) = (list(&term.never)?, list(&term.beside)?);
+                all.combined.push(Combined { every, never, beside, in_parts: term.in_parts, id });
+            } else if !term.never.is_empty() || !term.beside.is_empty() || term.in_parts {
                 return Err(format!("the term {} says what must never stand in a text, and not what must", term.name));
             }
         }
@@ -189,10 +217,10 @@ impl Terms {
             self.of_words(text).iter().for_each(|id| add(id, MatchedBy::Words));
         }
         let whole = Text::of(texts.concat());
-        for (every, never, id) in &self.combined {
-            let stands = |phrase: &Phrase| whole.contains(phrase);
-            if every.iter().all(|list| list.iter().any(stands)) && !never.iter().any(stands) {
-                add(id, MatchedBy::Words);
+        let parts: Vec<Text> = named.words.iter().flat_map(|text| parts(text)).map(Text::of).collect();
+        for term in &self.combined {
+            if term.stands_in(&whole) || term.in_parts && parts.iter().any(|part| term.stands_in(part)) {
+                add(&term.id, MatchedBy::Words);
             }
         }
         found
@@ -227,8 +255,9 @@ impl Terms {
         let (mut found, mut at) = (Vec::new(), 0);
         while at < text.len() {
             let candidates = text[at].readings().filter_map(|word| self.phrases.get(word)).flatten();
-            // `Non-aspirin` and `sulfa-free` say what is not in it.
-            let free = |len: usize| text.get(at + len).is_some_and(|next| next.is("free"));
+            // `Non-aspirin` and `sulfa-free` say what is not in it; `free text` says what kind of field it is.
+            let is = |at: usize, word: &str| text.get(at).is_some_and(|next| next.is(word));
+            let free = |len: usize| is(at + len, "free") && !is(at + len + 1, "text");
             let non = at > 0 && text[at - 1].is("non");
             let is_there = |phrase: &Phrase| begins(&text[at..], phrase) && !non && !free(phrase.len());
             let standing: Vec<_> = candidates.filter(|(phrase, _)| is_there(phrase)).collect();

@@ -59,6 +59,24 @@ pub fn words(text: &str) -> Vec<Word> {
     split(text).into_iter().map(Word::new).collect()
 }
 
+/// The words of each part of a list: it is broken at signs, and at words such as `and`, that stand between parts.
+pub fn parts(text: &str) -> Vec<Vec<Word>> {
+    const BETWEEN: [&str; 4] = ["and", "or", "plus", "및"];
+    let is_sign = |(at, c): (usize, char)| match c {
+        // `w/o` is one word.
+        '/' => !text[..at].ends_with(['w', 'W']),
+        c => matches!(c, ',' | ';' | '+' | '&' | '\n'),
+    };
+    let (mut found, mut from) = (Vec::new(), 0);
+    for (at, c) in text.char_indices().filter(|place| is_sign(*place)) {
+        found.push(words(&text[from..at]));
+        from = at + c.len_utf8();
+    }
+    found.push(words(&text[from..]));
+    let parts = found.iter().flat_map(|part| part.split(|word| BETWEEN.iter().any(|between| word.is(between))));
+    parts.filter(|part| !part.is_empty()).map(<[Word]>::to_vec).collect()
+}
+
 /// The words of a name that is looked for. `w/o` and `w/out` are one word, `wo` and `wout`, so that they are never `w`.
 pub fn split(text: &str) -> Vec<String> {
     let (mut found, mut word, mut before) = (Vec::new(), String::new(), Kind::Other);
@@ -188,6 +206,22 @@ impl Text {
             word.readings().for_each(|reading| places.entry(reading.to_owned()).or_default().push(at));
         }
         Text { words, places }
+    }
+
+    /// What is left where these are taken away, at each place the longest.
+    pub fn without(&self, phrases: &[Vec<String>]) -> Text {
+        let (mut left, mut at) = (Vec::new(), 0);
+        while at < self.words.len() {
+            let standing = phrases.iter().filter(|phrase| begins(&self.words[at..], phrase));
+            match standing.map(Vec::len).max() {
+                Some(longest) => at += longest.max(1),
+                None => {
+                    left.push(self.words[at].clone());
+                    at += 1;
+                }
+            }
+        }
+        Text::of(left)
     }
 
     /// Whether the words stand in the text, side by side.
