@@ -59,9 +59,11 @@ const OTHERS_WITHOUT: [&str; 13] = [
     "physiotherapy",
 ];
 /// Words that add nothing to those.
-const PLAIN: [&str; 22] = [
+const PLAIN: [&str; 24] = [
     "and",
     "of",
+    "to",
+    "for",
     "test",
     "tests",
     "testing",

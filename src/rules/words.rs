@@ -65,6 +65,7 @@ pub fn parts(text: &str) -> Vec<Vec<Word>> {
     let is_sign = |(at, c): (usize, char)| match c {
         // `w/o` is one word.
         '/' => !text[..at].ends_with(['w', 'W']),
+        '.' => text[at + 1..].starts_with(char::is_whitespace),
         c => matches!(c, ',' | ';' | '+' | '&' | '\n'),
     };
     let (mut found, mut from) = (Vec::new(), 0);
@@ -73,7 +74,8 @@ pub fn parts(text: &str) -> Vec<Vec<Word>> {
         from = at + c.len_utf8();
     }
     found.push(words(&text[from..]));
-    let parts = found.iter().flat_map(|part| part.split(|word| BETWEEN.iter().any(|between| word.is(between))));
+    let is_between = |word: &Word| BETWEEN.iter().any(|between| word.is(between));
+    let parts = found.iter().flat_map(|part| part.split_inclusive(Word::joins)).flat_map(|part| part.split(is_between));
     parts.filter(|part| !part.is_empty()).map(<[Word]>::to_vec).collect()
 }
 
@@ -181,6 +183,11 @@ impl Word {
     /// What it may stand for, itself first.
     pub fn readings(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
+    }
+
+    /// Whether it ends in what Korean writes for `and`.
+    fn joins(&self) -> bool {
+        self.0.len() > 1 && self.0[0].ends_with(['와', '과'])
     }
 
     pub fn is(&self, word: &str) -> bool {
