@@ -205,7 +205,10 @@ fn read_context(hook: &str, raw: &RawValue, deviations: &mut Vec<&'static str>) 
             return Err(unreadable());
         }
         let orders = split(raw).map_err(|_| unreadable())?;
+        // INVARIANT: orders_that_are_said_and_not_there_are_told
+        let more = orders.next.is_some() || orders.total.is_some_and(|total| total > orders.resources.len() as u64);
         context.problems = orders.problems;
+        context.problems.extend(more.then(|| "the Bundle says that there are more orders than it holds".to_owned()));
         context.draft_orders = Some(orders.resources);
     }
     Ok(context)

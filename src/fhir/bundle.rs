@@ -121,9 +121,13 @@ fn bundle<'a, E>(wire: Wire<'a, E>, entries_of: impl FnOnce(E) -> Entries<'a>) -
     split.total = wire.total.and_then(|total| total.get().parse().ok());
     split.doubtful |= wire.total.is_some() && split.total.is_none();
     // INVARIANT: a_bundle_that_may_not_be_all_is_doubtful
-    // A tag may be written with escapes.
-    split.doubtful |= kind.as_deref() != Some("searchset")
-        || wire.meta.is_some_and(|meta| meta.get().contains("SUBSETTED") || meta.get().contains('\\'));
+    split.doubtful |= kind.as_deref() != Some("searchset");
+    if let Some(meta) = wire.meta {
+        let partial = ["SUBSETTED", "REDACTED"].into_iter().any(|tag| meta.get().contains(tag));
+        // A tag may be written with escapes.
+        split.doubtful |= partial || meta.get().contains('\\');
+        split.problems.extend(partial.then(|| "the EHR marks its answer as a part of what it has".to_owned()));
+    }
     split
 }
 
@@ -144,10 +148,10 @@ fn other<E>(raw: &RawValue, wire: Wire<E>) -> Result<Split, String> {
 fn entries((items, left_out): Entries, link: Option<&RawValue>) -> Split {
     let mut split = Split::default();
     let mut errors = Vec::new();
-    let mut unreadable = 0;
+    let (mut unreadable, mut empty) = (0, 0);
     for item in items {
         let Some(item) = item else {
-            split.doubtful = true;
+            empty += 1;
             continue;
         };
         let Ok(entry) = item else {
@@ -168,7 +172,7 @@ fn entries((items, left_out): Entries, link: Option<&RawValue>) -> Split {
             continue;
         }
         let Some(resource) = entry.resource else {
-            split.doubtful = true;
+            empty += 1;
             continue;
         };
         let [resource_type, id] = lenient::members(resource, ["resourceType", "id"]);
@@ -184,7 +188,10 @@ fn entries((items, left_out): Entries, link: Option<&RawValue>) -> Split {
         let marked = mode.as_deref() == Some("outcome");
         if resource_type == "OperationOutcome" {
             split.doubtful = true;
-            errors.extend(worst(resource).map(reported));
+            match worst(resource) {
+                Some(code) => errors.push(reported(code)),
+                None => split.problems.extend(warned(resource)),
+            }
         } else if marked {
             split.problems.push("an entry marked as an outcome is none and was left out".into());
         } else if address.as_ref().is_some_and(|address| !is_of(&resource_type, id, address)) {
@@ -200,6 +207,11 @@ fn entries((items, left_out): Entries, link: Option<&RawValue>) -> Split {
     }
     if unreadable > 0 {
         split.problems.push(format!("{unreadable} of the Bundle's entries could not be read"));
+    }
+    // INVARIANT: an_entry_without_a_record_is_told
+    if empty > 0 {
+        split.doubtful = true;
+        split.problems.push(format!("{empty} of the Bundle's entries hold no record"));
     }
     if left_out > 0 {
         split.problems.push(format!("the Bundle has more than {MAX_RESOURCES} entries; {left_out} were left out"));
@@ -258,17 +270,46 @@ fn refusal(response: &Response) -> Option<String> {
     }
 }
 
+/// The issues of an outcome, the first of them; one that cannot be read is `None`.
+fn issues(raw: &RawValue) -> Option<impl Iterator<Item = Option<Issue>>> {
+    let outcome = parse::<Outcome>(raw).ok()?;
+    let issues = items::<MAX_ISSUES>(outcome.issue).items.into_iter().flatten();
+    Some(issues.map(|issue| parse::<Issue>(issue).ok()))
+}
+
+/// What a warning says beside data, where it says that something may be lacking.
+// INVARIANT: a_warning_that_something_may_be_lacking_is_told
+fn warned(raw: &RawValue) -> Option<String> {
+    const LACKING: [&str; 10] = [
+        "incomplete",
+        "suppressed",
+        "forbidden",
+        "security",
+        "login",
+        "expired",
+        "too-costly",
+        "throttled",
+        "timeout",
+        "transient",
+    ];
+    let code = issues(raw)?.flatten().find_map(|issue| {
+        let warning = issue.severity.is_some_and(|severity| severity == "warning");
+        LACKING.into_iter().find(|code| warning && issue.code.as_deref() == Some(code))
+    })?;
+    Some(format!("the server warned that its answer may not be all ({code})"))
+}
+
 /// The code of the first issue that is an error; `None` where all are warnings or information.
 ///
 /// The text of an outcome may name the patient, so a code is passed on only if it is one of the standard's.
 fn worst(raw: &RawValue) -> Option<&'static str> {
-    let Ok(outcome) = parse::<Outcome>(raw) else { return Some("unknown") };
-    items::<MAX_ISSUES>(outcome.issue).items.into_iter().flatten().find_map(|issue| match parse::<Issue>(issue) {
-        Ok(Issue { severity: Some(severity), code }) if severity == "error" || severity == "fatal" => {
+    let Some(mut issues) = issues(raw) else { return Some("unknown") };
+    issues.find_map(|issue| match issue {
+        Some(Issue { severity: Some(severity), code }) if severity == "error" || severity == "fatal" => {
             Some(ISSUE_TYPES.into_iter().find(|known| code.as_deref() == Some(known)).unwrap_or("unknown"))
         }
-        Ok(_) => None,
-        Err(_) => Some("unknown"),
+        Some(_) => None,
+        None => Some("unknown"),
     })
 }
 

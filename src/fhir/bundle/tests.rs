@@ -19,7 +19,43 @@ fn resources_keep_their_text() {
     assert_eq!(split.resources.len(), 2);
     assert_eq!(split.resources[0].get(), r#"{"resourceType":"Observation","valueQuantity":{"value":72.50}}"#);
     assert_eq!(split.next.as_deref(), Some("Observation?page=2"));
-    assert!(split.problems.is_empty() && split.failed.is_none());
+    assert_eq!((split.problems, split.failed), (vec!["1 of the Bundle's entries hold no record".into()], None));
+}
+
+#[test]
+fn an_entry_without_a_record_is_told() {
+    let record = r#"{"resource":{"resourceType":"Patient"}}"#;
+    for entry in ["null", "{}", r#"{"resource":null}"#, r#"{"fullUrl":"https://ehr.example/fhir/Patient/1"}"#] {
+        let split =
+            of(&format!(r#"{{"resourceType":"Bundle","type":"searchset","entry":[{entry},{record},{entry}]}}"#));
+        assert_eq!(split.problems, ["2 of the Bundle's entries hold no record"], "{entry}");
+        assert!(split.resources.len() == 1 && split.doubtful);
+    }
+}
+
+#[test]
+fn a_warning_that_something_may_be_lacking_is_told() {
+    let beside = |severity: &str, code: &str| {
+        let entry = r#"{"resource":{"resourceType":"Patient"}}"#;
+        let outcome = outcome(severity, code);
+        of(&format!(r#"{{"resourceType":"Bundle","type":"searchset","entry":[{entry},{{"resource":{outcome}}}]}}"#))
+    };
+    for code in ["incomplete", "suppressed", "forbidden"] {
+        let split = beside("warning", code);
+        assert_eq!(split.problems, [format!("the server warned that its answer may not be all ({code})")]);
+        assert!(split.doubtful);
+    }
+    for (severity, code) in [("information", "incomplete"), ("warning", "informational"), ("warning", "Jane Doe")] {
+        assert!(beside(severity, code).problems.is_empty(), "{severity} {code}");
+    }
+    let marked = |tag: &str| {
+        let meta = format!(r#"{{"tag":[{{"code":"{tag}"}}]}}"#);
+        of(&format!(r#"{{"resourceType":"Bundle","type":"searchset","meta":{meta}}}"#))
+    };
+    for (tag, told) in [("SUBSETTED", 1), ("REDACTED", 1), ("x", 0)] {
+        let split = marked(tag);
+        assert_eq!((split.problems.len(), split.doubtful), (told, told == 1), "{tag}");
+    }
 }
 
 #[test]
@@ -78,7 +114,7 @@ fn one_bad_entry_leaves_the_others() {
     let split = of(r#"{"resourceType":"Bundle","entry":[7,{"resource":"Jane Doe"},{},{"fullUrl":"urn:uuid:1"},
         {"resource":{"resourceType":"Patient"}},{"search":{"mode":"outcome"},"resource":{"resourceType":"Patient"}}]}"#);
     assert_eq!(split.resources.len(), 1);
-    assert_eq!(split.problems.len(), 2, "{:?}", split.problems);
+    assert_eq!(split.problems.len(), 3, "{:?}", split.problems);
     assert!(split.problems.iter().any(|p| p.starts_with("2 of")) && !split.problems.concat().contains("Jane"));
 }
 
