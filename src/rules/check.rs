@@ -211,10 +211,10 @@ fn ordered(rules: &Rules, order: &Order) -> Found {
         // INVARIANT: a_service_that_gives_nothing_orders_no_substance
         _ if !examines && order.may_give_nothing() && *how == MatchedBy::Words => false,
         TermKind::Substance => true,
-        // What an examination says of contrast is judged by what the examination is.
+        // What an examination says of contrast is judged by what the examination is, and `PCN` is given only where it says so.
         TermKind::Class if examines && *how == MatchedBy::Words => {
             let mut pairs = allergy::pairs(rules).filter(|pair| names(pair, *id)).peekable();
-            pairs.peek().is_some() && !pairs.any(|pair| pair.ordered.iter().any(is_examination))
+            order.says_given() && pairs.peek().is_some() && !pairs.any(|pair| pair.ordered.iter().any(is_examination))
         }
         // A class that no rule looks for in orders makes nothing known.
         TermKind::Class => allergy::pairs(rules).any(|pair| names(pair, *id)),

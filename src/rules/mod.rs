@@ -7,6 +7,7 @@ mod allergy;
 mod check;
 mod drafts;
 mod duplicate;
+mod given;
 mod load;
 mod terms;
 #[cfg(test)]

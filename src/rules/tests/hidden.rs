@@ -88,6 +88,7 @@ fn an_examination_hides_nothing_that_is_given_with_it() {
         ("iodinated contrast", text_film("US liver, with contrast"), Told),
         ("iodinated contrast", text_film("PET scan"), Told),
         ("lidocaine", text_film("CT guided lumbar injection"), Told),
+        ("Penicillin", text_film("CT guided PCN"), Nothing),
     ]);
     for allergen in ["iodinated contrast", "penicillin", "gadolinium"] {
         for film in
