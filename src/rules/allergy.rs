@@ -54,14 +54,11 @@ pub fn allergies<'a>(rules: &Rules, chart: &'a Chart) -> Vec<Allergy<'a>> {
         let named = chart.named.get(&evidence.reference)?;
         let denies = chart::denies(text);
         // An allergy is to no examination, whatever letters stand in its name.
-        let tolerates = named.words.iter().any(|words| chart::before_tolerated(words) != words);
-        let found = match tolerates && !named.is_too_long() {
-            false => rules.terms.named(named),
-            true => {
-                let words = named.words.iter().map(|words| chart::before_tolerated(words).to_owned()).collect();
-                rules.terms.named(&Named { words, ..named.clone() })
-            }
-        };
+        let kept = |words: &String| chart::without_tolerated(words).into_owned();
+        let found = rules.terms.named(&match named.is_too_long() {
+            true => Named::default(),
+            false => Named { words: named.words.iter().map(kept).collect(), ..named.clone() },
+        });
         let mut terms = keep(&rules.terms, found, |kind| kind != TermKind::Examination);
         terms.retain(|_, how| !denies || *how != MatchedBy::Words);
         Some(Allergy { evidence, text, high: criticality.as_deref() == Some("high"), named, terms, denies })
@@ -223,7 +220,7 @@ pub fn concerns(rules: &Rules, order: &Order, terms: &Found) -> bool {
 fn shared_words(input: &Input, orders: &[(&Order, &Found)], checked: &mut Checked) {
     let of = |named: &Named| -> BTreeSet<String> {
         let words = if named.is_too_long() { &[][..] } else { &named.words };
-        words.iter().flat_map(|words| telling(chart::before_tolerated(words))).collect()
+        words.iter().flat_map(|words| telling(&chart::without_tolerated(words)).collect::<Vec<_>>()).collect()
     };
     let mut by_word: HashMap<String, Vec<EvidenceId>> = HashMap::new();
     for allergy in &input.allergies {

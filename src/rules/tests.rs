@@ -3,6 +3,7 @@
 mod bounds;
 mod dates;
 mod doubts;
+mod parts;
 mod reading;
 
 use serde_json::{Value, json};
