@@ -8,6 +8,7 @@ mod check;
 mod drafts;
 mod duplicate;
 mod load;
+mod ordinary;
 mod terms;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,9 @@
 //! What rules speak of, and which of it a record names: by code first, by whole words where no code is known.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    ops::Range,
+};
 
 use serde::Deserialize;
 
@@ -84,7 +87,15 @@ pub struct Terms {
     codes: HashMap<(String, String), Vec<TermId>>,
     /// By first word.
     phrases: HashMap<String, Vec<(Phrase, TermId)>>,
-    combined: Vec<(Vec<Vec<Phrase>>, Vec<Phrase>, TermId)>,
+    combined: Vec<Combined>,
+}
+
+/// Of each list in `every` one stands in the text, of `never` none.
+#[derive(Debug)]
+struct Combined {
+    every: Vec<Vec<Phrase>>,
+    never: Vec<Phrase>,
+    id: TermId,
 }
 
 impl Terms {
@@ -125,7 +136,7 @@ impl Terms {
             let list = |texts: &Vec<String>| texts.iter().map(phrase).collect::<Result<Vec<_>, _>>();
             if !term.every.is_empty() {
                 let every = term.every.iter().map(list).collect::<Result<_, _>>()?;
-                all.combined.push((every, list(&term.never)?, id));
+                all.combined.push(Combined { every, never: list(&term.never)?, id });
             } else if !term.never.is_empty() {
                 return Err(format!("the term {} says what must never stand in a text, and not what must", term.name));
             }
@@ -186,16 +197,53 @@ impl Terms {
         }
         let texts: Vec<Vec<Word>> = named.words.iter().map(|text| words(text)).collect();
         for text in &texts {
-            self.of_words(text).iter().for_each(|id| add(id, MatchedBy::Words));
+            self.of_words(text).iter().for_each(|(id, _)| add(id, MatchedBy::Words));
         }
         let whole = Text::of(texts.concat());
-        for (every, never, id) in &self.combined {
-            let stands = |phrase: &Phrase| whole.contains(phrase);
-            if every.iter().all(|list| list.iter().any(stands)) && !never.iter().any(stands) {
-                add(id, MatchedBy::Words);
-            }
-        }
+        self.combined_in(&whole).for_each(|term| add(&term.id, MatchedBy::Words));
         found
+    }
+
+    fn combined_in<'a>(&'a self, whole: &'a Text) -> impl Iterator<Item = &'a Combined> {
+        let stands = |phrase: &Phrase| whole.contains(phrase);
+        self.combined
+            .iter()
+            .filter(move |term| term.every.iter().all(|list| list.iter().any(stands)) && !term.never.iter().any(stands))
+    }
+
+    /// Words of its names that may say what it is and by which no term was found, and codes without a name that no term
+    /// stands for. An examination found tells nothing of them.
+    pub fn unknown_of(&self, named: &Named) -> BTreeSet<String> {
+        let mut unknown = BTreeSet::new();
+        let nameless = |coding: &&Coding| coding.display.as_deref().is_none_or(|display| display.trim().is_empty());
+        let unknown_code = |coding: &&Coding| self.of_code(coding).0.is_empty();
+        unknown.extend(
+            named.codes.iter().filter(nameless).filter(unknown_code).map(|coding| format!("code {}", coding.code)),
+        );
+        let names = named.words.iter().filter(|text| !named.codes.iter().any(|coding| coding.code == **text));
+        let texts: Vec<Vec<Word>> = names.map(|text| words(text)).collect();
+        let whole = Text::of(texts.concat());
+        let combined: HashSet<&str> = self
+            .combined_in(&whole)
+            .flat_map(|term| term.every.iter().flatten().flatten())
+            .map(String::as_str)
+            .collect();
+        for text in &texts {
+            let mut known = vec![false; text.len()];
+            for (_, place) in self.of_words(text).into_iter().filter(|(id, _)| self.kind(*id) != TermKind::Examination)
+            {
+                known[place].fill(true);
+            }
+            let left = text.iter().zip(known).filter(|(word, known)| {
+                !known && word.tells() && !word.readings().any(|reading| combined.contains(reading))
+            });
+            unknown.extend(left.map(|(word, _)| word.text().to_owned()));
+            // A bare number is a code of no system.
+            let number = |word: &Word| word.text().starts_with(char::is_numeric);
+            unknown
+                .extend(text.first().filter(|_| text.iter().all(number)).map(|word| format!("code {}", word.text())));
+        }
+        unknown
     }
 
     /// What a code stands for, or where nothing knows it, the nearest class of ATC it belongs to.
@@ -223,7 +271,7 @@ impl Terms {
     }
 
     /// At each place the longest name, so that `penicillin V` is not `penicillin`.
-    fn of_words(&self, text: &[Word]) -> Vec<TermId> {
+    fn of_words(&self, text: &[Word]) -> Vec<(TermId, Range<usize>)> {
         let (mut found, mut at) = (Vec::new(), 0);
         while at < text.len() {
             let candidates = text[at].readings().filter_map(|word| self.phrases.get(word)).flatten();
@@ -233,8 +281,10 @@ impl Terms {
             let is_there = |phrase: &Phrase| begins(&text[at..], phrase) && !non && !free(phrase.len());
             let standing: Vec<_> = candidates.filter(|(phrase, _)| is_there(phrase)).collect();
             let longest = standing.iter().map(|(phrase, _)| phrase.len()).max();
-            found.extend(standing.iter().filter(|(phrase, _)| Some(phrase.len()) == longest).map(|(_, id)| *id));
-            at += longest.unwrap_or(1);
+            let next = at + longest.unwrap_or(1);
+            let those = standing.iter().filter(|(phrase, _)| Some(phrase.len()) == longest);
+            found.extend(those.map(|(_, id)| (*id, at..next)));
+            at = next;
         }
         found
     }
