@@ -58,10 +58,17 @@ impl Prefetch {
         self.entries.iter().find(|(k, _)| k == key).map(|(_, state)| state)
     }
 
-    /// What answers `query` under a key of the client's own choosing: the resource a read names, or the Bundle whose `self`
-    /// link is that search. Keys that are `taken` have a meaning of their own.
+    /// What answers `query` under a key of the client's own choosing. Keys that are `taken` have a meaning of their own.
     pub fn alike(&self, query: &str, taken: impl Fn(&str) -> bool) -> Option<&State> {
-        let answers = |state: &State| match state {
+        self.entries.iter().find(|(key, state)| !taken(key) && state.answers(query)).map(|(_, state)| state)
+    }
+}
+
+impl State {
+    /// Whether it shows by itself that it answers `query`: the resource a read names, or the Bundle whose `self` link is that
+    /// search.
+    pub fn answers(&self, query: &str) -> bool {
+        match self {
             // Only a template without parameters asks for one resource.
             State::Resource(raw) if !query.contains('?') => {
                 lenient::read::<Named>(raw).is_ok_and(|it| it.path().as_deref() == Some(query))
@@ -69,8 +76,7 @@ impl Prefetch {
             State::Resource(_) => false,
             State::Bundle(split) => split.own.as_deref().is_some_and(|own| same_search(own, query)),
             State::Null | State::Failed(_) => false,
-        };
-        self.entries.iter().find(|(key, state)| !taken(key) && answers(state)).map(|(_, state)| state)
+        }
     }
 }
 

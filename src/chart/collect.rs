@@ -245,6 +245,20 @@ async fn answer(
     Ok(answer)
 }
 
+/// What came under keys that nobody asked for and does not show what it answers.
+// INVARIANT: what_was_sent_unasked_is_told
+pub fn unasked(service: &Service, request: &HookRequest) -> Option<Gap> {
+    let asked: Vec<(&str, Option<String>)> =
+        service.prefetch.iter().map(|t| (t.key.as_str(), resolve(&t.query, &request.context))).collect();
+    let is_asked = |(key, state): &&(String, State)| {
+        let answers = |query: &Option<String>| query.as_deref().is_some_and(|query| state.answers(query));
+        matches!(state, State::Null) || asked.iter().any(|(ours, query)| ours == key || answers(query))
+    };
+    let unasked = request.prefetch.entries.iter().filter(|entry| !is_asked(entry)).count();
+    let why = format!("{unasked} of the keys sent were not asked for, so what is under them was not used");
+    (unasked > 0).then(|| Gap { what: "prefetch".into(), why })
+}
+
 /// What the EHR sent for a template: under its key, else under a key of the hospital's own.
 fn sent<'a>(
     service: &Service,

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     Asked, Chart, Evidence, EvidenceId, Examined, Fact, Gap, Origin, Reading, Role, Subject,
-    collect::{Answers, ask},
+    collect::{Answers, ask, unasked},
     facts::Stated,
     films::{Films, incomparable, picture},
     named::Named,
@@ -82,6 +82,7 @@ pub async fn gather(sources: Sources<'_>, asked: Option<Asked>) -> Result<Chart>
     let (length, read) = (answers.bytes(), move || understood(answers, &patient_id, &own, for_rules));
     let Understood { patient, known, named, mut stated, mut examined, mut gaps } =
         sources.processor.work(length, sources.answer_by, read).await??;
+    gaps.extend(unasked(service, request));
 
     let moment = asked.as_ref().and_then(|a| a.order.authored_on.clone()).unwrap_or_else(|| sources.now.clone());
     let mut reading: Option<Reading> = None;

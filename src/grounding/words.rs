@@ -160,6 +160,7 @@ const KOREAN: Words = Words {
         ("reports", "검사 보고서"),
         ("media", "사진"),
         ("documents", "문서"),
+        ("prefetch", "함께 받은 자료"),
         ("instance, uncompressed by the archive", "영상 파일 단위, 보관소에서 압축 해제"),
         ("instance, as stored", "영상 파일 단위, 저장된 그대로"),
         ("whole study, as stored", "검사 전체, 저장된 그대로"),

@@ -217,6 +217,22 @@ async fn a_list_that_may_not_be_all_is_told_whatever_is_on_it() {
 }
 
 #[tokio::test]
+async fn what_was_sent_unasked_is_told() {
+    let hospital = hospital(vec![], true).await;
+    let mut request = request(&hospital, &[medicine("a", "amoxicillin")], None);
+    request["prefetch"] = json!({ "ours": null });
+    assert!(ask(&hospital, &request).await.cards().is_empty(), "nothing is under it");
+    let penicillin = allergy(json!({"text": "Penicillin"}), json!({}));
+    let list = json!({"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": penicillin}]});
+    for sent in [list, penicillin, json!(7)] {
+        request["prefetch"]["ours"] = sent;
+        let card = ask(&hospital, &request).await.only_card();
+        assert!(detail(&card).contains("- prefetch: 1 of the keys sent were not asked for"), "{}", detail(&card));
+    }
+    hospital.close().await;
+}
+
+#[tokio::test]
 async fn orders_that_are_said_and_not_there_are_told() {
     let hospital = hospital(vec![], true).await;
     let whole = request(&hospital, &[medicine("a", "amoxicillin")], None);
