@@ -200,7 +200,7 @@ pub fn denies(text: &str) -> bool {
         let named = ["allerg", "delabel", "알레르기", "알러지"].iter().any(|named| word.contains(named));
         named && *word != "allergist" || matches!(*word, "test" | "testing" | "challenge")
     };
-    let of_this = |words: &Vec<&str>| words.iter().any(|word| of_allergy(word)) && !words.contains(&"other");
+    let of_this = |words: &Vec<&str>| words.iter().any(of_allergy) && !words.contains(&"other");
     let denied = said.iter().enumerate().any(|(at, words)| {
         let counts = at == 0 || words.len() == 1 || of_this(words);
         counts && (is_denial(words) || (at == 0 || words.len() == 1) && begins_with_denial(words))
