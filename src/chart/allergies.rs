@@ -1,9 +1,11 @@
 //! Allergies, and statements that none are known: the one never stands beside the other. <https://hl7.org/fhir/R4/allergyintolerance.html>
 
+use std::borrow::Cow;
+
 use super::{
     Fact, Gap,
     facts::{Doubts, Found, Source, Stated, When, asserted, label, unconfirmed},
-    words::plain,
+    words::{clauses, plain},
 };
 use crate::{
     fhir::lenient::{AllergyIntolerance, Code, Concept},
@@ -185,30 +187,72 @@ fn whole_words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
-/// Whether words deny something, where it stands first or of an allergy anywhere, and except nothing, so that what they name may be what is not there: of `No known drug
-/// allergies. Penicillin: hives` nobody but a reader can tell.
+/// Whether words deny an allergy and except nothing, so that what they name may be what is not there: of `No known drug
+/// allergies. Penicillin: hives` nobody but a reader can tell. The first clause may deny whatever it names; one behind it
+/// speaks of a reaction, unless it says that it speaks of the allergy or says no more than a denial does.
+// INVARIANT: what_is_denied_of_a_reaction_denies_no_allergy
 pub fn denies(text: &str) -> bool {
-    let text = plain(text, text.len()).to_lowercase();
-    let words: Vec<&str> = whole_words(&text).collect();
-    let of_allergy = |rest: &[&str]| rest.iter().take(4).any(|word| word.starts_with("allerg"));
-    let anywhere = words.iter().enumerate().any(|(at, word)| match *word {
+    let lines: Vec<String> =
+        clauses(text).into_iter().map(|clause| plain(clause, clause.len()).to_lowercase()).collect();
+    let said = lines.iter().map(|clause| whole_words(clause).collect::<Vec<_>>());
+    let said: Vec<Vec<&str>> = said.filter(|words| words.iter().any(|w| w.contains(char::is_alphabetic))).collect();
+    let of_allergy = |word: &&str| {
+        let named = ["allerg", "delabel", "알레르기", "알러지"].iter().any(|named| word.contains(named));
+        named && *word != "allergist" || matches!(*word, "test" | "testing" | "challenge")
+    };
+    let of_this = |words: &Vec<&str>| words.iter().any(of_allergy) && !words.contains(&"other");
+    let denied = said.iter().enumerate().any(|(at, words)| {
+        let counts = at == 0 || words.len() == 1 || of_this(words);
+        counts && (is_denial(words) || (at == 0 || words.len() == 1) && begins_with_denial(words))
+    });
+    let words: Vec<&str> = said.concat();
+    let excepts = words.iter().any(|word| matches!(*word, "except" | "but"))
+        || words.windows(2).any(|two| two == ["other", "than"]);
+    denied && !excepts
+}
+
+fn begins_with_denial(words: &[&str]) -> bool {
+    matches!(words, ["no" | "not" | "none" | "denies" | "denied" | "negative" | "nka" | "nkda", ..])
+}
+
+fn is_denial(words: &[&str]) -> bool {
+    // `Do not give without allergy consult` asks for care, and denies nothing.
+    let care = |word: &&str| {
+        let asked = ["consult", "clinic", "review", "referral", "test", "team", "service", "evaluation", "specialist"];
+        asked.iter().any(|asked| word.starts_with(asked))
+    };
+    let of_allergy = |rest: &[&str]| {
+        let at = rest.iter().take(4).position(|word| word.starts_with("allerg") && *word != "allergist");
+        at.is_some_and(|at| !rest.get(at + 1).is_some_and(care))
+    };
+    words.iter().enumerate().any(|(at, word)| match *word {
         "no" | "not" | "never" | "without" => of_allergy(&words[at + 1..]),
         "denies" | "denied" | "excluded" | "refuted" | "delabeled" | "delabelled" | "가족력" => true,
         "family" => words.get(at + 1) == Some(&"history"),
         "ruled" => words.get(at + 1) == Some(&"out"),
         "negative" => words[..at].iter().any(|word| matches!(*word, "test" | "testing" | "allergy" | "challenge")),
         word => ["없음", "없다", "없습니다", "아님", "아닙니다", "부인"].iter().any(|denied| word.ends_with(denied)),
-    });
-    let begins = matches!(words.as_slice(), ["no" | "not" | "denies" | "denied" | "negative" | "nka" | "nkda", ..]);
-    let excepts = words.iter().any(|word| matches!(*word, "except" | "but"))
-        || words.windows(2).any(|two| two == ["other", "than"]);
-    (begins || anywhere) && !excepts
+    })
 }
 
-/// Words up to where they go on to what is tolerated: that is what the allergy is not to.
-pub fn before_tolerated(words: &str) -> &str {
-    let lower = words.to_ascii_lowercase();
-    lower.find("tolerate").filter(|at| !lower[..*at].ends_with("in")).map_or(words, |at| &words[..at])
+/// Words without what they say is tolerated, each time to the end of the clause: that is what the allergy is not to.
+// INVARIANT: what_is_tolerated_ends_with_its_clause
+pub fn without_tolerated(words: &str) -> Cow<'_, str> {
+    const DOUBTS: [&str; 17] = [
+        "not", "no", "never", "cannot", "cant", "couldnt", "didnt", "doesnt", "dont", "t", "unable", "failed", "fails",
+        "poorly", "badly", "barely", "than",
+    ];
+    fn kept(clause: &str) -> &str {
+        let lower = clause.to_ascii_lowercase();
+        let doubted = || whole_words(&lower).any(|word| DOUBTS.contains(&word)) || lower.contains('못');
+        let at = lower.find("tolerate").filter(|at| !lower[..*at].ends_with("in") && !doubted());
+        at.map_or(clause, |at| &clause[..at])
+    }
+    let clauses = clauses(words);
+    match clauses.iter().all(|clause| kept(clause).len() == clause.len()) {
+        true => Cow::Borrowed(words),
+        false => Cow::Owned(clauses.into_iter().map(kept).collect()),
+    }
 }
 
 impl Scope {
@@ -301,6 +345,10 @@ mod tests {
             ("페니실린에 두드러기", false),
             ("Penicillin (does not recall what happened)", false),
             ("Penicillin, no rash", false),
+            ("Penicillin: none", true),
+            ("Penicillin: hives; no other allergies", false),
+            ("Penicillin: rash, no beta-lactams before allergy testing", false),
+            ("Penicillin (patient denies allergy)", true),
         ] {
             assert_eq!(denies(text), is_so, "{text}");
         }

@@ -16,7 +16,7 @@ mod understood;
 mod values;
 mod words;
 
-pub use allergies::{before_tolerated, denies, rules_out};
+pub use allergies::{denies, rules_out, without_tolerated};
 pub use gather::{AtHand, Sources, ehr, gather, subject};
 pub use named::Named;
 pub use order::{Asked, Order, StudyName, asked, is_withdrawn, order, ordered_for};

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::kind;
+use super::{kind, words::clauses};
 use crate::fhir::{
     Coding,
     lenient::{AllergyIntolerance, Code, Concept, ImagingStudy, ServiceRequest},
@@ -12,6 +12,9 @@ use crate::fhir::{
 
 const SNOMED: &str = "http://snomed.info/sct";
 const ANAPHYLAXIS: &str = "39579001";
+/// ICD-10 and its American edition as OIDs, and its codes of anaphylaxis without their point.
+const ICD: [&str; 2] = ["2.16.840.1.113883.6.3", "2.16.840.1.113883.6.90"];
+const ICD_ANAPHYLAXIS: [&str; 4] = ["T780", "T782", "T805", "T886"];
 /// Words that say it where no code does.
 const ANAPHYLACTIC: [&str; 4] = ["anaphylaxis", "anaphylactic", "anaphylactoid", "아나필락시스"];
 const DENIED_BEFORE: [&str; 7] = ["no", "not", "non", "denies", "denied", "without", "never"];
@@ -81,21 +84,15 @@ impl Named {
 
 impl Named {
     pub fn allergy(resource: &AllergyIntolerance) -> Named {
-        let manifestations = || resource.reaction.iter().flat_map(|reaction| reaction.manifestation.iter());
-        // INVARIANT: anaphylaxis_that_is_denied_is_no_danger
-        let says = |words: &str| {
-            let lower = words.to_lowercase();
-            let words: Vec<&str> =
-                lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-            let at = words.iter().position(|word| ANAPHYLACTIC.contains(word));
-            at.is_some_and(|at| {
-                !words[..at].iter().any(|word| DENIED_BEFORE.contains(word))
-                    && !words[at..].iter().any(|word| DENIED_BEHIND.iter().any(|denied| word.starts_with(denied)))
-            })
-        };
-        let anaphylaxis = manifestations().any(|m| m.has(SNOMED, ANAPHYLAXIS) || kind::words(m).any(says));
+        let anaphylaxis = resource.reaction.iter().any(|reaction| {
+            let coded = |m: &Concept| m.has(SNOMED, ANAPHYLAXIS) || m.coding.iter().any(is_anaphylaxis_of_icd);
+            reaction.manifestation.iter().any(|m| coded(m) || kind::words(m).any(says_anaphylaxis))
+                || reaction.description.as_deref().is_some_and(says_anaphylaxis)
+        });
         let categories = resource.category.iter().filter_map(|category| category.as_str().map(str::to_owned)).collect();
-        Named { categories, anaphylaxis, ..Named::concepts(&resource.code) }
+        // INVARIANT: what_a_reaction_was_to_is_a_name_of_the_allergy
+        let substances = resource.reaction.iter().filter_map(|reaction| reaction.substance.as_ref());
+        Named { categories, anaphylaxis, ..Named::concepts(resource.code.iter().chain(substances)) }
     }
 
     /// The examination, with modality and part of the body.
@@ -126,6 +123,40 @@ impl Named {
     fn site(&mut self, code: &Code) {
         self.words.extend([&code.code, &code.display].into_iter().flatten().map(|text| text.to_string()));
     }
+}
+
+fn is_anaphylaxis_of_icd(code: &Code) -> bool {
+    let system = code.system.as_deref().unwrap_or_default();
+    let value = code.code.as_deref().unwrap_or_default().replace('.', "").to_uppercase();
+    (system.contains("icd-10") || ICD.iter().any(|oid| system.ends_with(oid)))
+        && ICD_ANAPHYLAXIS.iter().any(|code| value.starts_with(code))
+}
+
+/// Whether a clause says it and does not deny it. `No rash, hives, anaphylaxis` denies all that it lists.
+// INVARIANT: anaphylaxis_that_is_denied_is_no_danger
+// INVARIANT: a_denial_beside_anaphylaxis_takes_nothing_from_it
+fn says_anaphylaxis(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    let words = |clause: &'_ str| -> Vec<String> {
+        let words = clause.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        words.map(str::to_owned).collect()
+    };
+    let before = |word: &String| DENIED_BEFORE.contains(&word.as_str());
+    let behind = |word: &String| DENIED_BEHIND.iter().any(|denied| word.starts_with(denied));
+    let clauses: Vec<(&str, Vec<String>)> = clauses(&lower).into_iter().map(|clause| (clause, words(clause))).collect();
+    let mut list_denied = false;
+    clauses.iter().enumerate().any(|(at, (clause, words))| {
+        list_denied |= words.first().is_some_and(before);
+        let denied = list_denied;
+        list_denied &= clause.ends_with(',');
+        // `Anaphylaxis: denied`.
+        let next = clauses.get(at + 1).map(|(_, words)| words.as_slice());
+        let denied_next = matches!(next, Some([word]) if before(word) || behind(word));
+        let said = words.iter().position(|word| ANAPHYLACTIC.contains(&word.as_str()));
+        said.is_some_and(|said| {
+            !denied && !denied_next && !words[..said].iter().any(before) && !words[said..].iter().any(behind)
+        })
+    })
 }
 
 #[cfg(test)]
@@ -174,6 +205,9 @@ mod tests {
             ("아나필락시스 없음, 발진", false),
             ("Anaphylaxis, no rash", true),
             ("Rash, then anaphylaxis", true),
+            ("Anaphylaxis: denied", false),
+            ("No rash, hives, or anaphylaxis", false),
+            ("No rash; anaphylaxis", true),
         ] {
             let allergy: AllergyIntolerance =
                 parse(&format!(r#"{{"code":{{"text":"x"}},"reaction":{{"manifestation":{{"text":"{text}"}}}}}}"#));

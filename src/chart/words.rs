@@ -27,6 +27,31 @@ fn hidden(c: char) -> bool {
         | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// The statements of a text as they stand, each with the sign that ends it: one says nothing of the next.
+pub fn clauses(text: &str) -> Vec<&str> {
+    const SIGNS: &str = ";.,:!?|()[]\r\n\u{2022}\u{2014}\u{3001}\u{3002}\u{ff08}\u{ff09}\u{ff0c}\u{ff1a}\u{ff1b}";
+    const TURNS: [&str; 5] = ["but", "except", "however", "although", "though"];
+    let turns = |rest: &str| {
+        let begins = |word: &&str| rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
+        TURNS
+            .iter()
+            .find(|word| begins(word))
+            .is_some_and(|word| !rest[word.len()..].starts_with(char::is_alphanumeric))
+    };
+    let (mut found, mut start, mut before) = (Vec::new(), 0, ' ');
+    for (at, c) in text.char_indices() {
+        let ends = SIGNS.contains(c) || matches!(c, '-' | '\u{2013}') && before.is_whitespace();
+        let end = at + if ends { c.len_utf8() } else { 0 };
+        if ends || !before.is_alphanumeric() && turns(&text[at..]) {
+            found.push(&text[start..end]);
+            start = end;
+        }
+        before = c;
+    }
+    found.push(&text[start..]);
+    found
+}
+
 /// `Type/id`.
 pub fn short(reference: &str) -> String {
     Reference::parse(reference)
@@ -127,7 +152,20 @@ mod tests {
         assert_eq!(plain("5×10⁹/L, m², ½ tab", 40), "5×10⁹/L, m², ½ tab");
     }
 
+    #[test]
+    fn a_clause_ends_with_its_sign_or_before_a_word_that_turns() {
+        let of = "Penicillin: hives, rash - no shock; but fine (non-severe, butter)";
+        let parts =
+            ["Penicillin:", " hives,", " rash -", " no shock;", " ", "but fine (", "non-severe,", " butter)", ""];
+        assert_eq!(clauses(of), parts);
+    }
+
     proptest::proptest! {
+        #[test]
+        fn clauses_are_the_whole_text(text in "\\PC{0,20}|[a -;.]{0,8}but[a -;.]{0,8}") {
+            proptest::prop_assert_eq!(clauses(&text).concat(), text);
+        }
+
         #[test]
         fn what_is_plain_already_stays_as_it_is(text in "\\PC{0,12}|[a-c \t\u{7f}\u{200b}]{0,12}", limit in 0usize..14) {
             proptest::prop_assert_eq!(plain(&text, limit), made_plain(&text, limit));

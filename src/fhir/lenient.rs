@@ -211,8 +211,11 @@ pub struct AllergyIntolerance {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Reaction {
+    /// What it was to, where that is more precise than the allergy.
+    pub substance: Option<Concept>,
     #[serde(default)]
     pub manifestation: Many<Concept>,
+    pub description: Option<Text>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -24,6 +24,8 @@ pub struct Allergy<'a> {
     terms: Found,
     /// Its words deny something and go on, so that only its codes were looked at.
     denies: bool,
+    /// What of it no rule knows.
+    unknown: BTreeSet<String>,
 }
 
 impl Allergy<'_> {
@@ -54,17 +56,15 @@ pub fn allergies<'a>(rules: &Rules, chart: &'a Chart) -> Vec<Allergy<'a>> {
         let named = chart.named.get(&evidence.reference)?;
         let denies = chart::denies(text);
         // An allergy is to no examination, whatever letters stand in its name.
-        let tolerates = named.words.iter().any(|words| chart::before_tolerated(words) != words);
-        let found = match tolerates && !named.is_too_long() {
-            false => rules.terms.named(named),
-            true => {
-                let words = named.words.iter().map(|words| chart::before_tolerated(words).to_owned()).collect();
-                rules.terms.named(&Named { words, ..named.clone() })
-            }
+        let kept = |words: &String| chart::without_tolerated(words).into_owned();
+        let compared = match named.is_too_long() {
+            true => Named::default(),
+            false => Named { words: named.words.iter().map(kept).collect(), ..named.clone() },
         };
-        let mut terms = keep(&rules.terms, found, |kind| kind != TermKind::Examination);
+        let mut terms = keep(&rules.terms, rules.terms.named(&compared), |kind| kind != TermKind::Examination);
         terms.retain(|_, how| !denies || *how != MatchedBy::Words);
-        Some(Allergy { evidence, text, high: criticality.as_deref() == Some("high"), named, terms, denies })
+        let (high, unknown) = (criticality.as_deref() == Some("high"), unknown_of(&rules.terms, &compared, |_| true));
+        Some(Allergy { evidence, text, high, named, terms, denies, unknown })
     };
     chart.evidence.iter().filter_map(allergy).collect()
 }
@@ -222,35 +222,21 @@ pub fn concerns(rules: &Rules, order: &Order, terms: &Found) -> bool {
         || substances(&rules.terms, terms).next().is_some()
 }
 
-/// Tells of a medicine and an allergy that no rule put together, though a word stands in the names of both.
-// INVARIANT: what_is_known_in_part_only_is_told
-fn shared_words(input: &Input, orders: &[(&Order, &Found)], checked: &mut Checked) {
-    let of = |named: &Named| -> BTreeSet<String> {
-        let words = if named.is_too_long() { &[][..] } else { &named.words };
-        words.iter().flat_map(|words| telling(chart::before_tolerated(words))).collect()
-    };
-    let mut by_word: HashMap<String, Vec<EvidenceId>> = HashMap::new();
-    for allergy in &input.allergies {
-        of(allergy.named).into_iter().for_each(|word| by_word.entry(word).or_default().push(allergy.evidence.id));
+/// What a record names that no rule knows, as far as it may name something, its codes of systems that are `counted`.
+fn unknown_of(terms: &Terms, named: &Named, counted: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    if named.is_too_long() {
+        return BTreeSet::new();
     }
-    let told: HashSet<(usize, EvidenceId)> = checked
-        .alerts
-        .iter()
-        .filter_map(|alert| match alert.against {
-            Against::Allergy { evidence, .. } => Some((alert.order.number, evidence)),
-            _ => None,
-        })
-        .collect();
-    let in_part = |(order, terms): &&(&Order, &Found)| matches!(order.kind, Kind::Medicine) && !terms.is_empty();
-    for (order, _) in orders.iter().filter(in_part) {
-        let ids = of(&order.named).into_iter().filter_map(|word| by_word.get(&word)).flatten().copied();
-        let ids: BTreeSet<u32> = ids.filter(|id| !told.contains(&(order.number, *id))).map(|id| id.0).collect();
-        let ids: Vec<EvidenceId> = ids.into_iter().map(EvidenceId).collect();
-        if !ids.is_empty() {
-            let why = "a word of its name stands in an allergy, too, and no rule says what that makes of it";
-            checked.not_evaluated.push(order.gap(format!("{why} ({})", listed(&ids))));
-        }
-    }
+    let codes = terms.unknown_codes(&named.codes).filter(|coding| !stands_for_nothing(coding));
+    let codes = codes.filter(|coding| counted(canonical(&coding.system)));
+    let codes = codes.map(|coding| format!("code {}", coding.code));
+    terms.unknown_words(named).into_iter().chain(codes).collect()
+}
+
+/// Why something that a rule knows was not compared by all that it names.
+fn in_part(unknown: &BTreeSet<String>, compared: &str) -> String {
+    let rest = unknown.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    format!("it is known in part only, and {compared} the rest: {}", chart::plain(&rest, LONGEST_TEXT))
 }
 
 /// Whether a code is one of ATC for a combination: its name holds one substance, and more is in it.
@@ -269,17 +255,23 @@ pub fn unknown(input: &Input, checked: &mut Checked) {
     if orders.is_empty() {
         return;
     }
-    let mut alerted = HashSet::new();
-    let mut against = HashSet::new();
-    for alert in &checked.alerts {
-        if let Against::Allergy { evidence, .. } = alert.against {
-            alerted.insert(alert.order.number);
-            against.insert(evidence);
-        }
-    }
+    let alerts = checked.alerts.iter().filter_map(|alert| match alert.against {
+        Against::Allergy { evidence, .. } => Some((alert.order.number, evidence)),
+        _ => None,
+    });
+    let told: HashSet<(usize, EvidenceId)> = alerts.collect();
+    let alerted: HashSet<usize> = told.iter().map(|(order, _)| *order).collect();
+    let against: HashSet<EvidenceId> = told.iter().map(|(_, allergy)| *allergy).collect();
+    let untold = |order: &Order, allergy: &Allergy| !told.contains(&(order.number, allergy.evidence.id));
     let mut other = 0;
     for allergy in &input.allergies {
+        let what = || format!("allergy to {} ({})", chart::plain(allergy.text, LONGEST_TEXT), allergy.evidence.id);
         if allergy.is_known(rules) || against.contains(&allergy.evidence.id) {
+            // INVARIANT: what_is_known_in_part_only_is_told
+            if !allergy.unknown.is_empty() && orders.iter().any(|(order, _)| untold(order, allergy)) {
+                let why = in_part(&allergy.unknown, "no order was compared with");
+                checked.not_evaluated.push(Gap { what: what(), why });
+            }
             continue;
         }
         let categories = &allergy.named.categories;
@@ -298,29 +290,32 @@ pub fn unknown(input: &Input, checked: &mut Checked) {
                 "no rule knows it by itself, only the class it is of, so it was compared as one of that class alone"
             }
         };
-        let text = chart::plain(allergy.text, LONGEST_TEXT);
-        let what = format!("allergy to {text} ({})", allergy.evidence.id);
-        checked.not_evaluated.push(Gap { what, why: why.into() });
+        checked.not_evaluated.push(Gap { what: what(), why: why.into() });
     }
     if other > 0 {
         let why = format!("{other} recorded as of food or environment only were not compared with medicines");
         checked.left_out.push(Gap { what: "allergies".into(), why });
     }
-    shared_words(input, &orders, checked);
-    if !input.allergies.is_empty() {
-        let unknown = orders.iter().filter(|(order, terms)| {
-            let known = substances(&rules.terms, terms).any(|(_, how)| how != MatchedBy::CodeOfClass)
-                && !is_combination(&order.named);
-            let compared = matches!(order.kind, Kind::Medicine) || is_unknown_service(rules, order, terms);
-            compared && !known && !alerted.contains(&order.number)
-        });
-        checked.not_evaluated.extend(unknown.map(|(order, terms)| {
-            order.gap(match terms.is_empty() {
+    for (order, terms) in &orders {
+        let is_medicine = matches!(order.kind, Kind::Medicine);
+        if input.allergies.is_empty() || !is_medicine && !is_unknown_service(rules, order, terms) {
+            continue;
+        }
+        let known = substances(&rules.terms, terms).any(|(_, how)| how != MatchedBy::CodeOfClass)
+            && !is_combination(&order.named);
+        if !known && !alerted.contains(&order.number) {
+            checked.not_evaluated.push(order.gap(match terms.is_empty() {
                 _ if is_combination(&order.named) => "its code is of a combination, of which no rule knows every part",
                 true => "no rule knows it by code or name, so it was compared with no allergy",
                 false => "no rule knows which one of its class it is, so it was compared as one of that class alone",
-            })
-        }));
+            }));
+        } else if input.allergies.iter().any(|allergy| untold(order, allergy)) {
+            // Orders carry numbers of packages and of the house beside their names.
+            let unknown = unknown_of(&rules.terms, &order.named, |system| [RXNORM, ATC, SNOMED].contains(&system));
+            if !unknown.is_empty() {
+                checked.not_evaluated.push(order.gap(in_part(&unknown, "no allergy was compared with")));
+            }
+        }
     }
     let why = match input.chart.examined("allergies") {
         // INVARIANT: an_allergy_list_that_may_have_failed_is_no_empty_one

@@ -9,6 +9,7 @@ mod drafts;
 mod duplicate;
 mod given;
 mod load;
+mod ordinary;
 mod terms;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,9 @@
 //! What rules speak of, and which of it a record names: by code first, by whole words where no code is known.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    ops::Range,
+};
 
 use serde::Deserialize;
 
@@ -214,16 +217,53 @@ impl Terms {
         }
         let texts: Vec<Vec<Word>> = named.words.iter().map(|text| words(text)).collect();
         for text in &texts {
-            self.of_words(text).iter().for_each(|id| add(id, MatchedBy::Words));
+            self.of_words(text).iter().for_each(|(id, _)| add(id, MatchedBy::Words));
         }
         let whole = Text::of(texts.concat());
-        let parts: Vec<Text> = named.words.iter().flat_map(|text| parts(text)).map(Text::of).collect();
-        for term in &self.combined {
-            if term.stands_in(&whole) || term.in_parts && parts.iter().any(|part| term.stands_in(part)) {
-                add(&term.id, MatchedBy::Words);
-            }
-        }
+        let parts = in_parts(named);
+        self.combined_in(&whole, &parts).for_each(|term| add(&term.id, MatchedBy::Words));
         found
+    }
+
+    fn combined_in<'a>(&'a self, whole: &'a Text, parts: &'a [Text]) -> impl Iterator<Item = &'a Combined> {
+        let stands =
+            |term: &&Combined| term.stands_in(whole) || term.in_parts && parts.iter().any(|part| term.stands_in(part));
+        self.combined.iter().filter(stands)
+    }
+
+    /// Codes without a name that no term stands for.
+    pub fn unknown_codes<'a>(&'a self, codes: &'a [Coding]) -> impl Iterator<Item = &'a Coding> {
+        let nameless = |coding: &Coding| coding.display.as_deref().is_none_or(|display| display.trim().is_empty());
+        codes.iter().filter(move |coding| nameless(coding) && self.of_code(coding).0.is_empty())
+    }
+
+    /// Words of its names that may say what it is and by which no term was found. An examination found tells nothing of them.
+    pub fn unknown_words(&self, named: &Named) -> BTreeSet<String> {
+        let mut unknown = BTreeSet::new();
+        let names = named.words.iter().filter(|text| !named.codes.iter().any(|coding| coding.code == **text));
+        let texts: Vec<Vec<Word>> = names.map(|text| words(text)).collect();
+        let (whole, parts) = (Text::of(texts.concat()), in_parts(named));
+        let combined: HashSet<&str> = self
+            .combined_in(&whole, &parts)
+            .flat_map(|term| term.every.iter().flatten().flatten())
+            .map(String::as_str)
+            .collect();
+        for text in &texts {
+            let mut known = vec![false; text.len()];
+            for (_, place) in self.of_words(text).into_iter().filter(|(id, _)| self.kind(*id) != TermKind::Examination)
+            {
+                known[place].fill(true);
+            }
+            let left = text.iter().zip(known).filter(|(word, known)| {
+                !known && word.tells() && !word.readings().any(|reading| combined.contains(reading))
+            });
+            unknown.extend(left.map(|(word, _)| word.text().to_owned()));
+            // A bare number is a code of no system.
+            let number = |word: &Word| word.text().starts_with(char::is_numeric);
+            unknown
+                .extend(text.first().filter(|_| text.iter().all(number)).map(|word| format!("code {}", word.text())));
+        }
+        unknown
     }
 
     /// What a code stands for, or where nothing knows it, the nearest class of ATC it belongs to.
@@ -251,7 +291,7 @@ impl Terms {
     }
 
     /// At each place the longest name, so that `penicillin V` is not `penicillin`.
-    fn of_words(&self, text: &[Word]) -> Vec<TermId> {
+    fn of_words(&self, text: &[Word]) -> Vec<(TermId, Range<usize>)> {
         let (mut found, mut at) = (Vec::new(), 0);
         while at < text.len() {
             let candidates = text[at].readings().filter_map(|word| self.phrases.get(word)).flatten();
@@ -262,8 +302,10 @@ impl Terms {
             let is_there = |phrase: &Phrase| begins(&text[at..], phrase) && !non && !free(phrase.len());
             let standing: Vec<_> = candidates.filter(|(phrase, _)| is_there(phrase)).collect();
             let longest = standing.iter().map(|(phrase, _)| phrase.len()).max();
-            found.extend(standing.iter().filter(|(phrase, _)| Some(phrase.len()) == longest).map(|(_, id)| *id));
-            at += longest.unwrap_or(1);
+            let next = at + longest.unwrap_or(1);
+            let those = standing.iter().filter(|(phrase, _)| Some(phrase.len()) == longest);
+            found.extend(those.map(|(_, id)| (*id, at..next)));
+            at = next;
         }
         found
     }
@@ -272,4 +314,9 @@ impl Terms {
 /// The URL of a system that may be written as an OID.
 pub fn canonical(system: &str) -> &str {
     SYSTEMS.iter().find(|(_, _, oid)| *oid == system).map_or(system, |(url, ..)| url)
+}
+
+/// The parts of its names, where they are lists.
+fn in_parts(named: &Named) -> Vec<Text> {
+    named.words.iter().flat_map(|text| parts(text)).map(Text::of).collect()
 }

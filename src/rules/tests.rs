@@ -4,6 +4,7 @@ mod bounds;
 mod dates;
 mod doubts;
 mod hidden;
+mod parts;
 mod reading;
 
 use serde_json::{Value, json};

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::ordinary::is_ordinary;
+
 /// Particles, dose forms and words for a class that Korean writes without a space behind a name.
 const ENDINGS: [&str; 44] = [
     "정",
@@ -106,52 +108,9 @@ fn is_without(rest: &str) -> bool {
     ["o", "out"].iter().any(|word| rest.strip_prefix(word).is_some_and(ends))
 }
 
-/// Words that say what something is: of four letters or more, or two of Hangul, and no form, dose or kind of it.
+/// Words that may say what something is.
 pub fn telling(text: &str) -> impl Iterator<Item = String> {
-    const FORMS: [&str; 38] = [
-        "tablet",
-        "tablets",
-        "capsule",
-        "capsules",
-        "oral",
-        "injection",
-        "solution",
-        "suspension",
-        "cream",
-        "ointment",
-        "powder",
-        "spray",
-        "drops",
-        "release",
-        "extended",
-        "allergy",
-        "allergic",
-        "medication",
-        "drug",
-        "알레르기",
-        "sodium",
-        "potassium",
-        "calcium",
-        "chloride",
-        "hydrochloride",
-        "sulfate",
-        "phosphate",
-        "acid",
-        "with",
-        "without",
-        "contrast",
-        "media",
-        "medium",
-        "strength",
-        "product",
-        "products",
-        "antibiotic",
-        "antibiotics",
-    ];
-    let long = |word: &String| word.chars().count() >= if word.is_ascii() { 4 } else { 2 };
-    split(text)
-        .into_iter()
-        .filter(move |word| long(word) && !word.starts_with(char::is_numeric) && !FORMS.contains(&word.as_str()))
+    words(text).into_iter().filter(Word::tells).map(|word| word.text().to_owned())
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -188,6 +147,20 @@ impl Word {
     /// Whether it ends in what Korean writes for `and`.
     fn joins(&self) -> bool {
         self.0.len() > 1 && self.0[0].ends_with(['와', '과'])
+    }
+
+    /// Itself.
+    pub fn text(&self) -> &str {
+        self.0.first().map_or("", String::as_str)
+    }
+
+    /// Whether it may say what something is: it has three letters or more, or two of Hangul, and names no form, dose,
+    /// reaction or the like.
+    pub fn tells(&self) -> bool {
+        let text = self.text();
+        let long = text.chars().count() >= if text.is_ascii() { 3 } else { 2 };
+        let ordinary = |word: &str| is_ordinary(word) || ENDINGS.contains(&word);
+        long && !text.starts_with(char::is_numeric) && !self.readings().any(ordinary)
     }
 
     pub fn is(&self, word: &str) -> bool {
