@@ -158,7 +158,7 @@ impl Terms {
                 let (never, beside) = (list(&term.never)?, list(&term.beside)?);
                 all.combined.push(Combined { every, never, beside, in_parts: term.in_parts, id });
             } else if !term.never.is_empty() || !term.beside.is_empty() || term.in_parts {
-                return Err(format!("the term {} says what must never stand in a text, and not what must", term.name));
+                return Err(format!("the term {} has `never`, `beside` or `in_parts` and no `every`", term.name));
             }
         }
         for (at, term) in terms.iter().enumerate() {
@@ -220,7 +220,7 @@ impl Terms {
             self.of_words(text).iter().for_each(|(id, _)| add(id, MatchedBy::Words));
         }
         let whole = Text::of(texts.concat());
-        let parts = in_parts(named);
+        let parts = parts_of(named);
         self.combined_in(&whole, &parts).for_each(|term| add(&term.id, MatchedBy::Words));
         found
     }
@@ -242,7 +242,7 @@ impl Terms {
         let mut unknown = BTreeSet::new();
         let names = named.words.iter().filter(|text| !named.codes.iter().any(|coding| coding.code == **text));
         let texts: Vec<Vec<Word>> = names.map(|text| words(text)).collect();
-        let (whole, parts) = (Text::of(texts.concat()), in_parts(named));
+        let (whole, parts) = (Text::of(texts.concat()), parts_of(named));
         let combined: HashSet<&str> = self
             .combined_in(&whole, &parts)
             .flat_map(|term| term.every.iter().flatten().flatten())
@@ -317,6 +317,6 @@ pub fn canonical(system: &str) -> &str {
 }
 
 /// The parts of its names, where they are lists.
-fn in_parts(named: &Named) -> Vec<Text> {
+fn parts_of(named: &Named) -> Vec<Text> {
     named.words.iter().flat_map(|text| parts(text)).map(Text::of).collect()
 }
